@@ -1,0 +1,1 @@
+"""Keep what was computed: a content-addressed store of blobs and entries."""

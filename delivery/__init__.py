@@ -1,0 +1,1 @@
+"""Bring the columns: the transform engine and the endpoints that run it."""

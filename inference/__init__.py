@@ -1,0 +1,1 @@
+"""Turn histograms into results: templates, workspace, fit and figures."""

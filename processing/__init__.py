@@ -1,0 +1,1 @@
+"""Turn columns into histograms: filesets, clusters and the coffea run."""

@@ -1,0 +1,1 @@
+"""What to ask: the query language and the analyses' own queries."""

@@ -1,0 +1,18 @@
+"""Fixtures that more than one room's tests use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real inputs beside the project; absent on a user's machine, required in CI."""
+    if not SHARED_DATA.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"CI needs the real inputs in {SHARED_DATA}")
+        pytest.skip(f"no real inputs in {SHARED_DATA}")
+    return SHARED_DATA
