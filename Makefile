@@ -1,0 +1,38 @@
+# One command sets everything up; a second one finds it done. Nothing is needed beyond Python >= 3.11, pip and make.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+GROUPS := test lint bench
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/skimflow demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sp-repo-review .
+
+clean:
+	rm -rf $(VENV) build dist skimflow-demo
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (once; a few minutes)"
+	$(PIP) install --upgrade "pip>=25.1"
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "adding the test tools"
+	$(PIP) install --constraint constraints.txt $(GROUPS:%=--group %)
+	@touch $@
