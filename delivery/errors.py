@@ -1,0 +1,161 @@
+"""What can go wrong while columns are delivered.
+
+Every error keeps its parts in ``args``, so that it pickles (errors cross process borders on their way from a worker)
+and a program can ask for the parts instead of reading the sentence.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+
+class DeliveryError(Exception):
+    """Base of everything that `delivery` raises.
+
+    ``transient`` says whether the same request may succeed when it is tried again (network, busy service).
+    """
+
+    transient: ClassVar[bool] = False
+
+
+class UnreadableFile(DeliveryError):
+    """The file is damaged, truncated, absent, or no ROOT file."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file, self.reason = file, reason
+
+    def __str__(self) -> str:
+        return f"cannot read {self.file}: {self.reason}"
+
+
+class InputUnreachable(UnreadableFile):
+    """The file could not be reached this time (network or storage failed); trying again may help."""
+
+    transient: ClassVar[bool] = True
+
+
+class MissingTree(DeliveryError):
+    """The file has no tree of the wanted name (or none at all)."""
+
+    def __init__(self, file: str, tree: str | None, trees: Sequence[str]) -> None:
+        super().__init__(file, tree, tuple(trees))
+        self.file, self.tree, self.trees = file, tree, tuple(trees)
+
+    def __str__(self) -> str:
+        wanted = "no tree" if self.tree is None else f"no tree {self.tree!r}"
+        there = ", ".join(repr(name) for name in self.trees) or "none"
+        return f"{self.file} has {wanted}; trees in the file: {there}"
+
+
+class QueryFault(DeliveryError):
+    """The query asks for something wrong; ``span`` is the place in ``text`` (start and end character offsets)."""
+
+    def __init__(self, problem: str, text: str = "", span: tuple[int, int] | None = None) -> None:
+        super().__init__(problem, text, span)
+        self.problem, self.text, self.span = problem, text, span
+
+    def __str__(self) -> str:
+        return self.problem + excerpt(self.text, self.span)
+
+
+class UnsupportedNode(QueryFault):
+    """The query uses a part of the language that the engine does not run."""
+
+
+class DepthMismatch(QueryFault):
+    """An operator meets a value of the wrong shape (a list where a number is needed, or the reverse)."""
+
+
+class BadLiteral(QueryFault):
+    """A literal does not fit where it stands, such as 300 compared with an unsigned byte."""
+
+
+class UnknownName(QueryFault):
+    """A name in the query is neither a lambda's variable nor a known function."""
+
+
+class UnwritableType(QueryFault):
+    """The query's result has a type that the output format cannot hold."""
+
+
+class LengthMismatch(DeliveryError):
+    """Lists that are combined element by element differ in length in some event of the file."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file, self.reason = file, reason
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+class UnknownColumn(DeliveryError):
+    """The query names columns that the tree lacks; all of them in one error.
+
+    ``near`` maps each missing name to the nearest names in the tree, ``spans`` to its first place in ``text``.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        tree: str,
+        near: dict[str, tuple[str, ...]],
+        text: str = "",
+        spans: dict[str, tuple[int, int]] | None = None,
+    ) -> None:
+        super().__init__(file, tree, near, text, spans)
+        self.file, self.tree, self.near, self.text = file, tree, near, text
+        self.spans = spans or {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The missing names, in the order in which the query names them."""
+        return tuple(self.near)
+
+    def __str__(self) -> str:
+        lines = [f"{self.file}: tree {self.tree!r} lacks {', '.join(self.columns)}"]
+        for name, near in self.near.items():
+            place = location(self.text, self.spans.get(name))
+            lines.append(f"  {name}{f' (query {place})' if place else ''}: {describe_near(name, near)}")
+        first = next(iter(self.near), None)
+        return "\n".join(lines) + excerpt(self.text, self.spans.get(first) if first else None)
+
+
+def nearest(name: str, known: Iterable[str], limit: int = 5) -> tuple[str, ...]:
+    """Names that ``name`` may have meant: the most alike, those of the same collection (`Jet_…`) first."""
+    names = sorted(known)
+    prefix = name.split("_")[0] + "_"
+    same = [other for other in names if other.startswith(prefix)]
+    close = difflib.get_close_matches(name, same, limit, 0.5)
+    close += difflib.get_close_matches(name, (n for n in names if n not in close), limit, 0.7)
+    return tuple(close[:limit])
+
+
+def describe_near(name: str, near: Sequence[str]) -> str:
+    """A sentence on what stands near a missing name, such as ``no jet tagger`` for b-tag discriminants."""
+    what = "the file has no jet tagger of this name" if "btag" in name.lower() else "not in the tree"
+    return f"{what}; near: {', '.join(near)}" if near else f"{what}, and nothing near it"
+
+
+def location(text: str, span: tuple[int, int] | None) -> str:
+    """``line:column`` (from 1) of a span's start, empty without a span."""
+    if span is None or not text:
+        return ""
+    line = text.count("\n", 0, span[0]) + 1
+    return f"{line}:{span[0] - (text.rfind(chr(10), 0, span[0]) + 1) + 1}"
+
+
+def excerpt(text: str, span: tuple[int, int] | None, width: int = 96) -> str:
+    """The query's line around a span with carets below it, as lines to append to a message; empty without a span."""
+    if span is None or not text:
+        return ""
+    start = text.rfind("\n", 0, span[0]) + 1
+    end = text.find("\n", span[0])
+    line = text[start : end if end >= 0 else len(text)]
+    column = span[0] - start
+    left = max(0, column - width // 2)
+    carets = max(1, min(span[1], start + len(line)) - span[0])
+    shown = line[left : left + width]
+    marks = " " * (column - left) + "^" * max(1, min(carets, len(shown) - (column - left)))
+    return f"\n  query {location(text, span)}\n    {shown}\n    {marks}"

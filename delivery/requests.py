@@ -1,0 +1,91 @@
+"""What is asked of delivery and what comes back: plain frozen values, cheap to import and to pickle."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+OutputFormat = Literal["parquet", "root-file"]
+
+DEFAULT_CHUNK_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CutflowRow:
+    """One top-level ``Where`` of a query: its predicate as text, and the rows that passed it and those before it."""
+
+    text: str
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransformRequest:
+    """One query on one file.
+
+    ``text`` is the selection (qastle for codegen ``uproot``), ``input`` a path or URL, ``output`` the file to write.
+    ``tree`` None means the tree that the query names, else the first tree of the file. ``chunk_bytes`` bounds the
+    uncompressed bytes of the query's columns that are held at once; neither it nor ``threads`` changes the output.
+    """
+
+    text: str
+    input: str
+    output: Path
+    tree: str | None = None
+    codegen: str = "uproot"
+    format: OutputFormat = "root-file"
+    threads: int = 1
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class TransformResult:
+    """What a transform did.
+
+    ``events_in`` events were in the tree, ``events_out`` rows were written; ``cutflow`` has one row per top-level
+    ``Where``; ``bytes_read`` counts compressed bytes of baskets or pages, ``columns`` the branches that were read.
+    """
+
+    events_in: int
+    events_out: int
+    cutflow: tuple[CutflowRow, ...]
+    bytes_read: int
+    bytes_written: int
+    seconds: float
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """One file of a sample and the query to run on it; ``index`` is its place in the sample's list."""
+
+    sample: str
+    file: str
+    tree: str | None
+    query_text: str
+    codegen: str
+    format: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileDelivered:
+    """A delivered file: where it lies, its tree, and the accounting of the transform."""
+
+    request: FileRequest
+    path: Path
+    tree: str
+    events_in: int
+    events_out: int
+    cutflow: tuple[CutflowRow, ...]
+    attempts: int
+    seconds: float
+    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed:
+    """A file that could not be delivered: the error's class name and the reason in one sentence."""
+
+    request: FileRequest
+    error: str
+    reason: str
+    attempts: int
