@@ -1,0 +1,56 @@
+"""Errors that a user of skimflow may see. One base class, messages that name the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from delivery.requests import FileFailed
+
+
+class SkimflowError(Exception):
+    """Base of skimflow's own errors; the command line prints the message and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(SkimflowError):
+    """What was asked for makes no sense: a wrong option, file or value."""
+
+    exit_code = 2
+
+
+class PipelineError(UsageError):
+    """The pipeline file cannot be read or breaks its schema."""
+
+
+class CodeNotFound(UsageError):
+    """A `module:name` or `file.py:name` in the pipeline leads to no source file."""
+
+
+class SimulationError(UsageError):
+    """The demonstration events cannot be made as asked."""
+
+
+class StageNotKept(SkimflowError):
+    """`--from STAGE` was asked, but an earlier stage's results are not in the store."""
+
+
+class DeliveryFailed(SkimflowError):
+    """More files failed than the pipeline allows. Every file was tried; the others are kept.
+
+    Attributes:
+        failures: the failed files with their reasons.
+    """
+
+    def __init__(self, failures: Sequence[FileFailed], total: int, allowed: float) -> None:
+        super().__init__(failures, total, allowed)
+        self.failures, self.total, self.allowed = tuple(failures), total, allowed
+
+    def __str__(self) -> str:
+        percentage = 100 * len(self.failures) / self.total
+        lines = [f"{len(self.failures)} of {self.total} files were not delivered ({percentage:.1f} %, allowed {self.allowed:g} %):"]
+        lines += [f"  {one.request.sample}  {one.request.file}\n    {one.reason}" for one in self.failures]
+        lines += [f"The other {self.total - len(self.failures)} are kept; run again to try these only, or accept less with --allow-missing N."]
+        return "\n".join(lines)
