@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 GROUPS := test lint bench
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint wheel-check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skimflow demo
@@ -20,8 +20,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/sp-repo-review .
 
+# The built wheel in an environment of its own, away from the checkout, runs the small demonstration.
+wheel-check: $(VENV)/.installed
+	rm -rf build/wheel-check && mkdir -p build/wheel-check
+	$(PIP) wheel --no-deps --wheel-dir build/wheel-check .
+	$(PYTHON) -m venv build/wheel-check/env
+	build/wheel-check/env/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt build/wheel-check/*.whl
+	cd build/wheel-check && env/bin/skimflow demo --small && env/bin/skimflow demo --small
+
 clean:
-	rm -rf $(VENV) build dist skimflow-demo
+	rm -rf $(VENV) build skimflow-demo
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

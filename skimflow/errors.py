@@ -50,7 +50,11 @@ class DeliveryFailed(SkimflowError):
 
     def __str__(self) -> str:
         percentage = 100 * len(self.failures) / self.total
-        lines = [f"{len(self.failures)} of {self.total} files were not delivered ({percentage:.1f} %, allowed {self.allowed:g} %):"]
+        lines = [
+            f"{len(self.failures)} of {self.total} files were not delivered ({percentage:.1f} %, allowed {self.allowed:g} %):"
+        ]
         lines += [f"  {one.request.sample}  {one.request.file}\n    {one.reason}" for one in self.failures]
-        lines += [f"The other {self.total - len(self.failures)} are kept; run again to try these only, or accept less with --allow-missing N."]
+        lines += [
+            f"The other {self.total - len(self.failures)} are kept; run again to try these only, or accept less with --allow-missing N."
+        ]
         return "\n".join(lines)

@@ -1,0 +1,131 @@
+"""The command line. Commands import what they need when they run: `--help` must be quick.
+
+Exit codes: 0 done; 1 a stage failed (what was done is kept); 2 bad input; 130 interrupted (run again to go on).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import skimflow
+
+COMMANDS = {
+    "demo": (
+        "skimflow.commands.run:demo",
+        "Simulate events, run the AGC ttbar measurement on them, write the report.",
+    ),
+    "init": ("skimflow.commands.init:init", "Write a commented pipeline file that runs."),
+    "run": ("skimflow.commands.run:run", "Run a pipeline; what is kept is not computed again."),
+    "plan": ("skimflow.commands.run:plan", "Show what would run and why; compute nothing."),
+    "check": ("skimflow.commands.check:check", "Prove that delivery loses no event that processing selects."),
+    "report": ("skimflow.commands.run:report", "Write the report of a pipeline from its kept results."),
+    "fit": ("skimflow.commands.fit:fit", "Fit a pyhf workspace."),
+    "simulate": ("skimflow.simulate.command:simulate_command", "Write NanoAOD-like demonstration files."),
+    "cache": ("skimflow.cache:cache", "List, check and clean the store."),
+    "doctor": ("skimflow.commands.doctor:doctor", "Check versions, packages, store and endpoints."),
+}
+"""Command name -> where it is, and its line in `--help`."""
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Commands in the order in which people use them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Their lines, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command when there is none of this name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"No command '{args[0]}'.{hint} Commands: {', '.join(COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(skimflow.__version__, "-V", "--version", prog_name="skimflow")
+def cli() -> None:
+    """From a func_adl query to a fitted result; what did not change is not computed again."""
+
+
+def main() -> None:
+    """Run the command line; known errors become one message and an exit code."""
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted: what was finished is kept; the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(code)
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code of an error of ours; None for a bug, which keeps its traceback."""
+    from artifacts.errors import ArtifactError
+    from delivery.errors import DeliveryError
+    from inference.errors import InferenceError
+    from processing.errors import ProcessingError
+    from queries.errors import QueryError
+    from skimflow.errors import SkimflowError
+
+    if isinstance(error, SkimflowError):
+        return error.exit_code
+    if isinstance(error, ArtifactError | DeliveryError | InferenceError | ProcessingError | QueryError):
+        return 1
+    return None
+
+
+def print_json(document: Any) -> None:
+    """The one way to print a result for programs: JSON on stdout, nothing else."""
+    click.echo(json.dumps(document, indent=2, default=str))
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that every command has."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(
+        function
+    )
+
+
+def existing_file(help_text: str = "") -> click.ParamType:  # noqa: ARG001
+    """A path that must be a file."""
+    return click.Path(exists=True, dir_okay=False, path_type=Path)

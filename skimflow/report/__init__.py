@@ -1,0 +1,1 @@
+"""The report: one folder with a self-contained page, figures and tables."""

@@ -1,0 +1,78 @@
+"""What every stage of one run shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artifacts.keys import Request
+from artifacts.store import Entry, Store
+from skimflow.pipeline import Pipeline
+from skimflow.progress import Reporter
+from skimflow.units import Record, StageSummary, Unit
+
+if TYPE_CHECKING:
+    from delivery.identity import FileMemo
+
+
+@dataclass
+class Context:
+    """A pipeline being planned or run: where things are, what was found, what happened.
+
+    Attributes:
+        base: folder that relative paths of the pipeline start from.
+        record: requests of the last run, to say why a unit is a miss.
+        forced: stages that run although the store has their results.
+        units: every unit looked up so far, in order.
+        entries: entries by key, found or made in this run.
+        summaries: what happened, by stage.
+    """
+
+    pipeline: Pipeline
+    base: Path
+    store: Store
+    reporter: Reporter
+    record: Record
+    memo: FileMemo
+    forced: frozenset[str] = frozenset()
+    units: list[Unit] = field(default_factory=list)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    summaries: dict[str, StageSummary] = field(default_factory=dict)
+
+    def look_up(self, stage: str, name: str, request: Request) -> Unit:
+        """Look one unit up in the store and remember it."""
+        unit = self.record.look_up(self.store, stage, name, request, force=stage in self.forced)
+        self.units.append(unit)
+        if unit.entry is not None:
+            self.entries[request.key] = unit.entry
+        return unit
+
+    def keep(
+        self, unit: Unit, outputs: dict[str, bytes | Path], meta: dict[str, Any], media: dict[str, str]
+    ) -> Entry:
+        """Put a unit's outputs into the store."""
+        if unit.stage in self.forced:
+            self.store.remove(unit.request)
+        entry = self.store.put(unit.request, outputs, {"unit": unit.name, **meta}, media)
+        self.entries[unit.request.key] = entry
+        return entry
+
+    def path(self, path: Path) -> Path:
+        """A path of the pipeline file, made absolute."""
+        return (self.base / path).resolve()
+
+    def summary(self, stage: str) -> StageSummary:
+        """The summary of one stage."""
+        return self.summaries.setdefault(stage, StageSummary(stage))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for files on their way into the store, on its own file system where it has one."""
+        import tempfile
+
+        parent = self.store.folder
+        with tempfile.TemporaryDirectory(prefix="scratch-", dir=parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)

@@ -1,0 +1,186 @@
+"""The deliver stage: one unit is one input file × one query."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artifacts.keys import Request
+from delivery.identity import FileIdentity, identify
+from delivery.requests import FileDelivered, FileFailed, FileRequest
+from processing.filesets import Fileset, InputFile, Sample
+from queries import load
+from queries.named import NamedQuery
+from skimflow.code import code_digest
+from skimflow.errors import DeliveryFailed
+from skimflow.stages.context import Context
+from skimflow.units import Unit, versions
+
+if TYPE_CHECKING:
+    from delivery.endpoint import Endpoint
+
+VERSION = 1
+TREE = "servicex"
+FILE = "events.root"
+
+
+@dataclass(frozen=True)
+class DeliveryUnit:
+    """A file of a sample with its unit in the deliver stage (None with the `raw` endpoint)."""
+
+    sample: Sample
+    file: InputFile
+    identity: FileIdentity
+    unit: Unit | None
+
+
+def plan_delivery(context: Context, fileset: Fileset) -> list[DeliveryUnit]:
+    """Work out the unit of every file and look it up. Opens no ROOT file."""
+    settings = context.pipeline.delivery
+    query = load(context.pipeline.query, base=context.base)
+    engine = code_digest("delivery.engine.transforming") if settings.endpoint == "local" else ""
+    units = []
+    for sample in fileset.samples:
+        for file in sample.files:
+            identity = identify(file.path, context.memo)
+            unit = None
+            if settings.endpoint != "raw":
+                request = _request(context, query, identity, file.tree, engine)
+                unit = context.look_up("deliver", f"{sample.name}/{Path(file.path).name}", request)
+            units.append(DeliveryUnit(sample, file, identity, unit))
+    context.memo.save()
+    return units
+
+
+def _request(context: Context, query: NamedQuery, identity: FileIdentity, tree: str, engine: str) -> Request:
+    settings = context.pipeline.delivery
+    endpoint: dict[str, Any] = {"kind": settings.endpoint}
+    if settings.endpoint == "servicex":
+        endpoint["backend"] = settings.backend
+    return Request(
+        "deliver",
+        VERSION,
+        {
+            "query": query.digest,
+            "codegen": query.codegen,
+            "format": settings.format,
+            "input": {"digest": identity.digest, "size": identity.size, "tree": query.tree or tree},
+            "endpoint": endpoint,
+            "code": engine,
+            "versions": versions("deliver") if settings.endpoint == "local" else {},
+        },
+    )
+
+
+def run_delivery(context: Context, planned: Sequence[DeliveryUnit], endpoint: Endpoint | None) -> Fileset:
+    """Deliver what the store lacks; the fileset of delivered files (or of the raw ones) for the next stage.
+
+    Raises:
+        DeliveryFailed: more files failed than the pipeline allows; every one was tried, and is named with its reason.
+    """
+    summary = context.summary("deliver")
+    if context.pipeline.delivery.endpoint == "raw":
+        summary.note = "raw files, nothing delivered"
+        return _fileset([(one, replace(one.file, digest=one.identity.digest)) for one in planned])
+    start = time.perf_counter()
+    units = [one.unit for one in planned if one.unit is not None]
+    summary.count(units)
+    missing = {one.unit.request.key: one for one in planned if one.unit is not None and not one.unit.hit}
+    failures = _deliver(context, missing, endpoint) if missing else []
+    summary.seconds = time.perf_counter() - start
+    _accept(context, failures, len(units))
+    return _fileset(
+        [
+            (one, _delivered(context, one))
+            for one in planned
+            if one.unit and one.unit.request.key in context.entries
+        ]
+    )
+
+
+def _deliver(
+    context: Context, missing: dict[str, DeliveryUnit], endpoint: Endpoint | None
+) -> list[FileFailed]:
+    assert endpoint is not None  # noqa: S101
+    query = load(context.pipeline.query, base=context.base)
+    by_index = dict(enumerate(missing.values()))
+    requests = [
+        FileRequest(
+            sample=one.sample.name,
+            file=one.file.path,
+            tree=query.tree or one.file.tree,
+            query_text=query.text,
+            codegen=query.codegen,
+            format=context.pipeline.delivery.format,
+            index=index,
+        )
+        for index, one in by_index.items()
+    ]
+    failures: list[FileFailed] = []
+    with context.scratch() as scratch, context.reporter.bar("deliver", len(requests), "files") as bar:
+        for done, outcome in enumerate(endpoint.deliver(requests, scratch), start=1):
+            if isinstance(outcome, FileFailed):
+                failures.append(outcome)
+            else:
+                _keep(context, by_index[outcome.request.index], outcome)
+            bar.update(done, note=f"{len(failures)} failed" if failures else "")
+    return failures
+
+
+def _keep(context: Context, planned: DeliveryUnit, outcome: FileDelivered) -> None:
+    assert planned.unit is not None  # noqa: S101
+    meta = {
+        "events_in": outcome.events_in,
+        "events_out": outcome.events_out,
+        "tree": outcome.tree,
+        "cutflow": [[row.text, row.passed] for row in outcome.cutflow],
+        "bytes_read": outcome.bytes_read,
+        "seconds": outcome.seconds,
+        "attempts": outcome.attempts,
+    }
+    context.keep(planned.unit, {FILE: outcome.path}, meta, {FILE: "application/x-root"})
+
+
+def _accept(context: Context, failures: Sequence[FileFailed], total: int) -> None:
+    """Fail, or say what is missing where the pipeline allows it."""
+    summary = context.summary("deliver")
+    summary.failed = len(failures)
+    summary.ran -= len(failures)
+    if not failures:
+        return
+    allowed = context.pipeline.delivery.allow_missing
+    percentage = 100 * len(failures) / total
+    if percentage > allowed or len(failures) == total:
+        raise DeliveryFailed(failures, total, allowed)
+    summary.note = (
+        f"{len(failures)} of {total} files failed ({percentage:.1f} %, allowed {allowed:g} %): yields are normalised to the "
+        f"events of the {total - len(failures)} others. "
+        + " ".join(f"{one.request.file}: {one.reason}" for one in failures)
+    )
+    context.reporter.say(summary.note)
+
+
+def _delivered(context: Context, one: DeliveryUnit) -> InputFile:
+    """The delivered file as an input of the next stage; its path is filled in when it is needed."""
+    assert one.unit is not None  # noqa: S101
+    entry = context.entries[one.unit.request.key]
+    blob = entry.blobs[FILE]
+    nevts = one.file.nevts if one.file.nevts is not None else entry.meta["events_in"]
+    return InputFile(
+        path=f"blob:{blob.digest}",
+        nevts=nevts,
+        tree=entry.meta["tree"],
+        entries=entry.meta["events_out"],
+        digest=blob.digest,
+    )
+
+
+def _fileset(files: Sequence[tuple[DeliveryUnit, InputFile]]) -> Fileset:
+    samples: dict[str, Sample] = {}
+    for one, file in files:
+        sample = samples.setdefault(one.sample.name, replace(one.sample, files=()))
+        samples[one.sample.name] = replace(sample, files=(*sample.files, file))
+    return Fileset(tuple(samples.values()))

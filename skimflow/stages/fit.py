@@ -1,0 +1,92 @@
+"""The build and fit stages: histograms to a workspace, and a workspace to results and figures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from artifacts.keys import Request
+from artifacts.store import Entry
+from skimflow.code import code_digest
+from skimflow.stages.context import Context
+from skimflow.stages.process import HISTOGRAMS
+from skimflow.units import Unit, versions
+
+VERSION = 1
+WORKSPACE = "workspace.json"
+RESULT = "result.json"
+
+
+def plan_build(context: Context, histograms: Entry) -> Unit:
+    """The unit of the workspace: the histograms and the model file decide it."""
+    from inference.model import load_model
+
+    model = load_model(_model_source(context))
+    request = Request(
+        "build",
+        VERSION,
+        {
+            "histograms": histograms.blobs[HISTOGRAMS].digest,
+            "model": json.loads(model.model_dump_json()),
+            "code": code_digest("inference.workspace"),
+            "versions": versions("build"),
+        },
+    )
+    return context.look_up("build", "workspace", request)
+
+
+def run_build(context: Context, unit: Unit, histograms: Entry) -> Entry:
+    """The entry with the workspace, from the store or made now."""
+    from inference.model import load_model
+
+    def build() -> dict[str, bytes | Path]:
+        from inference.templates import load_histograms
+        from inference.workspace import build, to_bytes
+
+        templates = load_histograms(json.loads(context.store.read(histograms.blobs[HISTOGRAMS])))
+        return {WORKSPACE: to_bytes(build(templates, load_model(_model_source(context))))}
+
+    return _made(context, unit, "build", build)
+
+
+def plan_result(context: Context, kind: str, workspace: Entry) -> Unit:
+    """The unit of one kind of result: the workspace and the settings decide it."""
+    request = Request(
+        "fit",
+        VERSION,
+        {
+            "result": kind,
+            "workspace": workspace.blobs[WORKSPACE].digest,
+            "settings": {"tolerance": context.pipeline.inference.tolerance},
+            "code": code_digest(f"inference.{kind}", "inference.fit"),
+            "versions": versions("fit"),
+        },
+    )
+    return context.look_up("fit", kind, request)
+
+
+def run_result(context: Context, unit: Unit, compute: Callable[[], Any]) -> dict[str, Any]:
+    """One result as plain values, from the store or computed now."""
+    entry = _made(context, unit, "fit", lambda: {RESULT: json.dumps(compute(), sort_keys=True).encode()})
+    return dict(json.loads(context.store.read(entry.blobs[RESULT])))
+
+
+def _made(context: Context, unit: Unit, stage: str, make: Callable[[], dict[str, bytes | Path]]) -> Entry:
+    summary = context.summary(stage).count([unit])
+    if unit.entry is not None:
+        return unit.entry
+    start = time.perf_counter()
+    with context.reporter.bar(stage, 1, unit.name):
+        outputs = make()
+    summary.seconds += time.perf_counter() - start
+    return context.keep(unit, outputs, {}, dict.fromkeys(outputs, "application/json"))
+
+
+def _model_source(context: Context) -> Path | str:
+    """A model file beside the pipeline, else the name of a model of the package."""
+    model = context.pipeline.inference.model
+    beside = context.path(model)
+    return beside if beside.is_file() else str(model)
