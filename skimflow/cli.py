@@ -121,9 +121,7 @@ def print_json(document: Any) -> None:
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """The option that every command has."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(
-        function
-    )
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
 
 
 def existing_file(help_text: str = "") -> click.ParamType:  # noqa: ARG001

@@ -66,9 +66,7 @@ def check_clashes(owners: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     """Nobody else owns one of our top-level names (`inference` and `queries` are also others' packages)."""
     for package in PACKAGES:
         others = sorted(set(owners.get(package, ())) - {"skimflow"})
-        advice = (
-            f"pip uninstall {' '.join(others)}, or give skimflow an environment of its own" if others else ""
-        )
+        advice = f"pip uninstall {' '.join(others)}, or give skimflow an environment of its own" if others else ""
         found = f"also owned by {', '.join(others)}" if others else "ours alone"
         yield Finding(f"package {package}", not others, found, advice)
 
@@ -114,9 +112,7 @@ def check_endpoints(configuration: Path | None, get: Callable[[str], int] | None
         document = yaml.safe_load(configuration.read_text(encoding="utf-8"))
         endpoints = [(str(one["name"]), str(one["endpoint"])) for one in document["api_endpoints"]]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        yield Finding(
-            "servicex", False, f"{configuration} cannot be used: {error!r}", "write it anew: servicex init"
-        )
+        yield Finding("servicex", False, f"{configuration} cannot be used: {error!r}", "write it anew: servicex init")
         return
     for name, url in endpoints:
         yield _reach(name, url, get or _status)
@@ -129,9 +125,7 @@ def _reach(name: str, url: str, get: Callable[[str], int]) -> Finding:
     try:
         status = get(url.rstrip("/") + "/servicex")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Finding(
-            f"servicex {name}", False, f"{shown}: {error}", "is it running, and is its address right?"
-        )
+        return Finding(f"servicex {name}", False, f"{shown}: {error}", "is it running, and is its address right?")
     advice = {
         401: "its token is missing or expired: download servicex.yaml again",
         403: "its token is not accepted",

@@ -122,9 +122,7 @@ def load_pipeline(path: Path) -> Pipeline:
     except OSError as error:
         raise PipelineError(f"cannot read the pipeline file {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise PipelineError(
-            f"{path} is not a text file; a pipeline file is YAML (see skimflow init)"
-        ) from error
+        raise PipelineError(f"{path} is not a text file; a pipeline file is YAML (see skimflow init)") from error
     return parse_pipeline(text, str(path))
 
 
@@ -139,15 +137,11 @@ def parse_pipeline(text: str, where: str = "pipeline") -> Pipeline:
     except yaml.YAMLError as error:
         raise PipelineError(f"{where}: not YAML: {error}") from error
     if not isinstance(document, dict):
-        raise PipelineError(
-            f"{where}:1: a pipeline is a mapping with 'name' and 'samples'; `skimflow init` writes one"
-        )
+        raise PipelineError(f"{where}:1: a pipeline is a mapping with 'name' and 'samples'; `skimflow init` writes one")
     try:
         return Pipeline.model_validate(document)
     except ValidationError as error:
-        faults = [
-            f"{where}:{_line(node, fault['loc'])}: {_sentence(dict(fault))}" for fault in error.errors()
-        ]
+        faults = [f"{where}:{_line(node, fault['loc'])}: {_sentence(dict(fault))}" for fault in error.errors()]
         raise PipelineError("\n".join(faults)) from error
 
 

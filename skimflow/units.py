@@ -121,13 +121,9 @@ def explain(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         old, new = before.get(part), now.get(part)
         if old == new:
             continue
-        if part == "versions" and isinstance(old, dict) and isinstance(new, dict):
-            said += [
-                f"{name} {old.get(name)} → {new.get(name)}"
-                for name in sorted({*old, *new})
-                if old.get(name) != new.get(name)
-            ]
-        elif part == "settings" and isinstance(old, dict) and isinstance(new, dict):
+        if (part == "versions" and isinstance(old, dict) and isinstance(new, dict)) or (
+            part == "settings" and isinstance(old, dict) and isinstance(new, dict)
+        ):
             said += [
                 f"{name} {old.get(name)} → {new.get(name)}"
                 for name in sorted({*old, *new})

@@ -121,9 +121,7 @@ def _adjusted(pipeline: Pipeline, options: Options) -> Pipeline:
     """The pipeline with the options of the command line in place of its own."""
     changes: dict[str, Any] = {}
     if options.files_per_sample is not None:
-        changes["samples"] = pipeline.samples.model_copy(
-            update={"files_per_sample": options.files_per_sample}
-        )
+        changes["samples"] = pipeline.samples.model_copy(update={"files_per_sample": options.files_per_sample})
     if options.allow_missing is not None:
         changes["delivery"] = pipeline.delivery.model_copy(update={"allow_missing": options.allow_missing})
     if options.report is not None:
@@ -207,9 +205,7 @@ def _infer(context: Context, options: Options, histograms: Entry, start: float) 
 
 def _finish(context: Context, results: dict[str, Any], report: Path | None, start: float) -> RunResult:
     notes = tuple(summary.note for summary in context.summaries.values() if summary.note)
-    return RunResult(
-        context.pipeline.name, context.summaries, results, report, notes, time.perf_counter() - start
-    )
+    return RunResult(context.pipeline.name, context.summaries, results, report, notes, time.perf_counter() - start)
 
 
 def _must_be_kept(options: Options, stage: Stage, units: list[Unit]) -> None:

@@ -24,9 +24,7 @@ def init(file: Path, schema: bool, as_json: bool) -> None:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(packaged_pipeline().read_text(encoding="utf-8"))
     except FileExistsError as error:
-        raise UsageError(
-            f"{file} is there already; name another file, or run it: skimflow run {file}"
-        ) from error
+        raise UsageError(f"{file} is there already; name another file, or run it: skimflow run {file}") from error
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
     if as_json:

@@ -22,12 +22,8 @@ SMALL_DEMO = {"events_per_file": "10000", "files_per_sample": "1"}
 
 def _common(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option(
-            "--store", help="Folder, memory:// or s3://bucket/prefix instead of the pipeline's store."
-        ),
-        click.option(
-            "--files-per-sample", type=click.IntRange(1), help="Use the first N files of each sample."
-        ),
+        click.option("--store", help="Folder, memory:// or s3://bucket/prefix instead of the pipeline's store."),
+        click.option("--files-per-sample", type=click.IntRange(1), help="Use the first N files of each sample."),
         click.option(
             "--allow-missing",
             type=click.FloatRange(0, 100, max_open=True),
@@ -81,9 +77,7 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show for each unit of PIPELINE hit or miss, and why; compute nothing."""
-    found = make_plan(
-        pipeline, Options(store=store, files_per_sample=files_per_sample, allow_missing=allow_missing)
-    )
+    found = make_plan(pipeline, Options(store=store, files_per_sample=files_per_sample, allow_missing=allow_missing))
     if as_json:
         print_json(found.to_json())
         return
@@ -152,9 +146,7 @@ def _show(result: RunResult, as_json: bool) -> None:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for summary in result.stages.values():
         reasons = "; ".join(
-            f"{count} × {reason}" if count > 1 else reason
-            for reason, count in summary.reasons.items()
-            if reason
+            f"{count} × {reason}" if count > 1 else reason for reason, count in summary.reasons.items() if reason
         )
         table.add_row(summary.stage, str(summary.hits), str(summary.ran), f"{summary.seconds:.1f} s", reasons)
     console.print(table)

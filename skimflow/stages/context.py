@@ -50,9 +50,7 @@ class Context:
             self.entries[request.key] = unit.entry
         return unit
 
-    def keep(
-        self, unit: Unit, outputs: dict[str, bytes | Path], meta: dict[str, Any], media: dict[str, str]
-    ) -> Entry:
+    def keep(self, unit: Unit, outputs: dict[str, bytes | Path], meta: dict[str, Any], media: dict[str, str]) -> Entry:
         """Put a unit's outputs into the store."""
         if unit.stage in self.forced:
             self.store.remove(unit.request)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from queries.named import NamedQuery
+
 from artifacts.keys import Request
 from delivery.identity import FileIdentity, identify
 from delivery.requests import FileDelivered, FileFailed, FileRequest
 from processing.filesets import Fileset, InputFile, Sample
 from queries import load
-from queries.named import NamedQuery
 from skimflow.code import code_digest
 from skimflow.errors import DeliveryFailed
 from skimflow.stages.context import Context
@@ -93,17 +94,11 @@ def run_delivery(context: Context, planned: Sequence[DeliveryUnit], endpoint: En
     summary.seconds = time.perf_counter() - start
     _accept(context, failures, len(units))
     return _fileset(
-        [
-            (one, _delivered(context, one))
-            for one in planned
-            if one.unit and one.unit.request.key in context.entries
-        ]
+        [(one, _delivered(context, one)) for one in planned if one.unit and one.unit.request.key in context.entries]
     )
 
 
-def _deliver(
-    context: Context, missing: dict[str, DeliveryUnit], endpoint: Endpoint | None
-) -> list[FileFailed]:
+def _deliver(context: Context, missing: dict[str, DeliveryUnit], endpoint: Endpoint | None) -> list[FileFailed]:
     assert endpoint is not None  # noqa: S101
     query = load(context.pipeline.query, base=context.base)
     by_index = dict(enumerate(missing.values()))

@@ -14,11 +14,7 @@ def resolve_samples(context: Context, *, simulate: bool = True) -> Fileset | Non
     Returns None when events would have to be simulated and `simulate` is off (planning computes nothing).
     """
     samples = context.pipeline.samples
-    path = (
-        _simulated(context, simulate)
-        if samples.simulate is not None
-        else context.path(samples.fileset or Path())
-    )
+    path = _simulated(context, simulate) if samples.simulate is not None else context.path(samples.fileset or Path())
     return None if path is None else load_fileset(path, samples.files_per_sample)
 
 
