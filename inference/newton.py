@@ -1,0 +1,93 @@
+"""Newton's method with bounds: the end of every fit and the whole of the warm-started ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.derivatives import Floats, Indices
+from inference.likelihood import Likelihood
+
+# Expected distance to the minimum, in units of the likelihood: far below what any number shown can feel.
+EDM_GOAL = 1e-10
+# Rise of the likelihood that is rounding and no rise.
+NOISE = 1e-9
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where Newton's method ended.
+
+    ``edm`` is ½ gᵀ H⁻¹ g over the free parameters that no bound holds, and ``at_bound`` lists those held.
+    """
+
+    point: Floats
+    nll: float
+    edm: float
+    iterations: int
+    at_bound: tuple[int, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the expected distance to the minimum reached its goal."""
+        return self.edm < EDM_GOAL
+
+
+def minimise(
+    likelihood: Likelihood, start: Floats, free: Indices, hessian: Floats | None = None, iterations: int = 40
+) -> Minimum:
+    """Go downhill from ``start`` in the ``free`` parameters, within the bounds.
+
+    A Hessian of the free parameters from nearby saves evaluating it: it is evaluated anew only when a step falls
+    short. Active set: a parameter on a bound that the gradient pushes outwards takes no part in the step.
+    """
+    lower, upper = likelihood.lower[free], likelihood.upper[free]
+    point = start.copy()
+    point[free] = np.clip(point[free], lower, upper)
+    value, edm, iteration = likelihood.nll(point), np.inf, 0
+    held = np.zeros(len(free), dtype=bool)
+    fresh = hessian is None
+    matrix = likelihood.hessian(point, free) if hessian is None else hessian
+    for iteration in range(1, iterations + 1):
+        slope = likelihood.gradient(point, free)
+        held = ((point[free] <= lower) & (slope > 0)) | ((point[free] >= upper) & (slope < 0))
+        step = np.zeros(len(free))
+        step[~held] = -_solve(matrix[np.ix_(~held, ~held)], slope[~held])
+        previous, edm = edm, float(-0.5 * slope @ step)
+        if edm < EDM_GOAL:
+            break
+        moved, after, whole = _line_search(likelihood, point, value, free, step)
+        if after > value + NOISE or not whole or edm > 0.1 * previous:
+            if after > value + NOISE and fresh:
+                break
+            fresh, matrix = True, likelihood.hessian(moved if after <= value else point, free)
+        else:
+            fresh = False
+        if after <= value + NOISE:
+            point, value = moved, after
+    return Minimum(point, value, edm, iteration, tuple(int(index) for index in free[held]))
+
+
+def _line_search(
+    likelihood: Likelihood, point: Floats, value: float, free: Indices, step: Floats
+) -> tuple[Floats, float, bool]:
+    """Halve the step until the likelihood does not rise; the last trial, its value and whether the step was whole."""
+    trial, after, fraction = point, np.inf, 1.0
+    while fraction > 1e-4:
+        trial = point.copy()
+        trial[free] = np.clip(point[free] + fraction * step, likelihood.lower[free], likelihood.upper[free])
+        after = likelihood.nll(trial)
+        if after <= value + NOISE:
+            break
+        fraction *= 0.5
+    return trial, after, fraction == 1.0
+
+
+def _solve(matrix: Floats, slope: Floats) -> Floats:
+    """H⁻¹ g, with the absolute values of the curvatures where H is not positive definite: always downhill."""
+    try:
+        factor = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        curvatures, directions = np.linalg.eigh(matrix)
+        curvatures = np.maximum(np.abs(curvatures), 1e-8 * np.abs(curvatures).max())
+        return np.asarray(directions @ ((directions.T @ slope) / curvatures))
+    return np.asarray(np.linalg.solve(factor.T, np.linalg.solve(factor, slope)))

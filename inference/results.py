@@ -1,0 +1,127 @@
+"""The result of a fit, as plain values: frozen, typed, and the same after a round trip through JSON."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import InferenceError, UnknownParameter, nearest
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MinimiserFlags:
+    """What Minuit says of its own minimum."""
+
+    valid: bool
+    accurate_covariance: bool
+    made_positive_definite: bool
+    above_max_edm: bool
+    call_limit: bool
+    at_limit: bool
+    edm: float
+    calls: int
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong, in words; empty when all is well."""
+        wrong = {
+            "minimum not valid": not self.valid,
+            "covariance not accurate": not self.accurate_covariance,
+            "covariance forced positive definite": self.made_positive_definite,
+            "estimated distance to the minimum too large": self.above_max_edm,
+            "call limit reached": self.call_limit,
+        }
+        return ", ".join(text for text, applies in wrong.items() if applies)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One step of the ladder: its settings in words, what the minimiser said, and whether it was accepted."""
+
+    step: str
+    accepted: bool
+    reason: str
+    twice_nll: float | None
+    flags: MinimiserFlags | None
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """Maximum-likelihood fit of a workspace.
+
+    Vectors have one element per parameter, in the order of ``labels``; matrices are tuples of rows. Fixed
+    parameters have uncertainty and covariance 0. ``uncertainty`` says where the uncertainties come from:
+    ``"hessian"`` is the square root of the diagonal of the inverse exact Hessian of −log L at the minimum.
+    ``edm`` is ½ gᵀ H⁻¹ g with the exact gradient and Hessian, in units of −log L. ``goodness_of_fit`` is the
+    p-value of the saturated model (None without degrees of freedom).
+    """
+
+    labels: tuple[str, ...]
+    bestfit: tuple[float, ...]
+    uncertainties: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    fixed: tuple[bool, ...]
+    at_bound: tuple[str, ...]
+    prefit: tuple[float | None, ...]
+    poi: str | None
+    twice_nll: float
+    edm: float
+    goodness_of_fit: float | None
+    degrees_of_freedom: int
+    uncertainty: str
+    step: str
+    attempts: tuple[Attempt, ...]
+
+    def index(self, label: str) -> int:
+        """Position of a parameter; raises ``UnknownParameter``."""
+        if label not in self.labels:
+            raise UnknownParameter(f"the fit has no parameter {label!r}; {nearest(label, self.labels)}")
+        return self.labels.index(label)
+
+    def value(self, label: str) -> tuple[float, float]:
+        """Best fit and uncertainty of a parameter; raises ``UnknownParameter``."""
+        index = self.index(label)
+        return self.bestfit[index], self.uncertainties[index]
+
+    @property
+    def correlation(self) -> NDArray[np.float64]:
+        """Correlation matrix, shape (parameters, parameters); 0 with fixed parameters, 1 on the diagonal."""
+        sigma = np.asarray(self.uncertainties)
+        safe = np.where(sigma > 0, sigma, np.inf)
+        matrix = np.asarray(self.covariance) / np.outer(safe, safe)
+        np.fill_diagonal(matrix, 1.0)
+        return matrix
+
+    def to_json(self) -> str:
+        """JSON text, the same bytes for the same result."""
+        return json.dumps({"format": FORMAT} | dataclasses.asdict(self), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "FitResult":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            InferenceError: not a fit result of this format.
+        """
+        try:
+            document = dict(json.loads(text))
+            if document.pop("format") != FORMAT:
+                raise InferenceError(f"the fit result has another format than {FORMAT}: fit again")
+            document["attempts"] = tuple(_attempt(attempt) for attempt in document["attempts"])
+            return cls(**{name: _frozen(value) for name, value in document.items()})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InferenceError(f"no fit result: {type(error).__name__}: {error}") from error
+
+
+def _attempt(document: dict[str, Any]) -> Attempt:
+    flags = document["flags"]
+    return Attempt(**document | {"flags": None if flags is None else MinimiserFlags(**flags)})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
