@@ -35,6 +35,97 @@ class InputUnreachable(UnreadableFile):
     transient: ClassVar[bool] = True
 
 
+class MissingFile(UnreadableFile):
+    """There is no such file; ``near`` has the nearest names in its folder."""
+
+    def __init__(self, file: str, reason: str = "it does not exist", near: Sequence[str] = ()) -> None:
+        super().__init__(file, reason)
+        self.args = (file, reason, tuple(near))
+        self.near = tuple(near)
+
+    def __str__(self) -> str:
+        return super().__str__() + (f"; near: {', '.join(self.near)}" if self.near else "")
+
+
+class UnknownEndpoint(DeliveryError):
+    """No endpoint has this name; ``known`` are those that there are."""
+
+    def __init__(self, name: str, known: Sequence[str], where: str) -> None:
+        super().__init__(name, tuple(known), where)
+        self.name, self.known, self.where = name, tuple(known), where
+
+    def __str__(self) -> str:
+        return f"no endpoint {self.name!r} {self.where}; allowed: {', '.join(self.known) or 'none'}"
+
+
+class EndpointUnreachable(DeliveryError):
+    """Nothing answers at the endpoint's address."""
+
+    transient: ClassVar[bool] = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url, self.reason = url, reason
+
+    def __str__(self) -> str:
+        return f"cannot reach the endpoint {self.url}: {self.reason}; `skimflow doctor` says what answers from here"
+
+
+class NotAuthorized(DeliveryError):
+    """The endpoint refuses the token; ``source`` is where the token comes from."""
+
+    def __init__(self, url: str, source: str) -> None:
+        super().__init__(url, source)
+        self.url, self.source = url, source
+
+    def __str__(self) -> str:
+        return f"{self.url} refuses {self.source}; get a new token from {self.url}/profile and put it there"
+
+
+class RequestFailed(DeliveryError):
+    """The endpoint could not carry out a request, for a reason that it gives."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url, self.reason = url, reason
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.reason}"
+
+
+class MissingResult(RequestFailed):
+    """The endpoint ended the request without a result for this file."""
+
+
+class NoWorkers(DeliveryError):
+    """The scheduler has tasks to run and no worker has been there to run them for ``seconds``."""
+
+    def __init__(self, scheduler: str, seconds: float, left: int) -> None:
+        super().__init__(scheduler, seconds, left)
+        self.scheduler, self.seconds, self.left = scheduler, seconds, left
+
+    def __str__(self) -> str:
+        return (
+            f"the Dask scheduler {self.scheduler} has had no workers for {self.seconds:.0f} s and {self.left} files "
+            "are left; start workers there (`dask worker ADDRESS`, or scale the cluster) and run again: "
+            "what was delivered is kept"
+        )
+
+
+class WorkerKilled(DeliveryError):
+    """The file killed every worker that tried it alone."""
+
+    def __init__(self, file: str, workers: int) -> None:
+        super().__init__(file, workers)
+        self.file, self.workers = file, workers
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file} killed the {self.workers} workers that tried it, the last one alone: out of memory, or "
+            "damaged in a way that crashes the reader; the worker's log says which"
+        )
+
+
 class MissingTree(DeliveryError):
     """The file has no tree of the wanted name (or none at all)."""
 

@@ -68,12 +68,16 @@ class FileRequest:
 
 @dataclass(frozen=True, slots=True)
 class FileDelivered:
-    """A delivered file: where it lies, its tree, and the accounting of the transform."""
+    """A delivered file: where it lies, its tree, and the accounting of the transform.
+
+    ``path`` is a file in the scratch folder; of the raw endpoint it is the input itself (a str if that is a URL).
+    ``tree`` is empty for Parquet. ``events_in`` is None where the endpoint does not tell.
+    """
 
     request: FileRequest
-    path: Path
+    path: Path | str
     tree: str
-    events_in: int
+    events_in: int | None
     events_out: int
     cutflow: tuple[CutflowRow, ...]
     attempts: int

@@ -1,0 +1,230 @@
+"""The engine on Dask workers: one task is one query on one file."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any, cast
+
+from delivery.endpoint import Outcome
+from delivery.errors import EndpointUnreachable, NoWorkers, WorkerKilled
+from delivery.outputs import tree_and_entries
+from delivery.requests import FileDelivered, FileFailed, FileRequest, OutputFormat, TransformRequest
+from delivery.retry import TRIES, attempts, sentence
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+FEW_FILES = 2
+"""So few files are not worth the seconds that worker processes take to start: they run in threads."""
+
+BYTES_DECIDED_BY = ("awkward", "pyarrow", "uproot")
+"""Libraries whose version may change what a delivered file holds."""
+
+SUFFIX = {"parquet": ".parquet", "root-file": ".root"}
+
+
+class LocalEndpoint:
+    """Runs the engine on a Dask cluster.
+
+    scheduler: a `distributed.Client` (stays open), the address of a scheduler, or None for worker processes of this
+    machine that live as long as a call of ``deliver``.
+    workers: how many of those; None means one per core.
+    patience: seconds that a cluster may be without any worker before `NoWorkers` is raised.
+    """
+
+    name = "local"
+
+    def __init__(
+        self, scheduler: "Client | str | None" = None, workers: int | None = None, patience: float = 30.0
+    ) -> None:
+        self._scheduler = scheduler
+        self._workers = workers
+        self._patience = patience
+
+    def identity(self) -> dict[str, str]:
+        """The engine's version and those of the libraries that write the bytes."""
+        return {"endpoint": "engine", **{name: version(name) for name in BYTES_DECIDED_BY}}
+
+    def deliver(self, requests: Sequence[FileRequest], scratch: Path) -> Iterator[Outcome]:
+        """Run the engine on each file; see `delivery.endpoint.Endpoint.deliver`.
+
+        A file whose worker dies is tried again alone, after all others, so that it takes none with it.
+        """
+        if not requests:
+            return
+        scratch = scratch.absolute()
+        scratch.mkdir(parents=True, exist_ok=True)
+        with self._connect(len(requests)) as client, _marker(scratch) as marker:
+            suspects = []
+            for outcome in self._run(client, requests, scratch, marker):
+                if isinstance(outcome, FileFailed) and outcome.error == "KilledWorker":
+                    suspects.append(outcome.request)
+                else:
+                    yield outcome
+            for request in sorted(suspects, key=lambda request: (request.sample, request.index)):
+                yield self._run_alone(client, request, scratch, marker)
+
+    def _run_alone(self, client: "Client", request: FileRequest, scratch: Path, marker: Path) -> Outcome:
+        for attempt in range(2, TRIES + 1):
+            (outcome,) = self._run(client, [request], scratch, marker)
+            if not (isinstance(outcome, FileFailed) and outcome.error == "KilledWorker"):
+                return replace(outcome, attempts=outcome.attempts + attempt - 1)
+        return FileFailed(request, *sentence(WorkerKilled(request.file, TRIES)), attempts=TRIES)
+
+    def _run(self, client: "Client", requests: Sequence[FileRequest], scratch: Path, marker: Path) -> Iterator[Outcome]:
+        futures = {
+            client.submit(transform_file, request, scratch / output_name(request), marker, pure=False): request
+            for request in requests
+        }
+        for future in _as_completed(client, list(futures), self._patience):
+            yield _outcome(futures[future], future, scratch)
+
+    @contextmanager
+    def _connect(self, files: int) -> Iterator["Client"]:
+        from distributed import Client, LocalCluster
+
+        if isinstance(self._scheduler, Client):
+            yield self._scheduler
+        elif self._scheduler is not None:
+            try:
+                client = Client(self._scheduler, set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise EndpointUnreachable(self._scheduler, f"no Dask scheduler answers ({error})") from error
+            with client:
+                yield client
+        else:
+            # A death fails its tasks at once (allowed_failures): who tries again, and how, is decided here.
+            cluster = LocalCluster(
+                n_workers=self._workers if files > FEW_FILES else 1,
+                threads_per_worker=1 if files > FEW_FILES else FEW_FILES,
+                processes=files > FEW_FILES,
+                dashboard_address=None,
+                scheduler_kwargs={"allowed_failures": 0},
+            )
+            with cluster, Client(cluster, set_as_default=False) as client:
+                yield client
+
+
+def output_name(request: FileRequest) -> str:
+    """The delivered file's name: readable, and its own for each request."""
+    parts = (request.sample, str(request.index), request.file, str(request.tree), request.query_text, request.codegen)
+    own = sha256("\0".join((*parts, request.format)).encode()).hexdigest()[:16]
+    readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in request.sample)
+    return f"{readable[:100]}-{request.index}-{own}{SUFFIX.get(request.format, '')}"
+
+
+def transform_file(request: FileRequest, output: Path, marker: Path) -> tuple[Outcome, bytes | None]:
+    """Run on a worker: one query on one file.
+
+    The delivered file is moved to ``output``. If ``marker`` is not to be seen, the client's folder is on another
+    machine: then the file's content is returned instead.
+    """
+    shared = marker.exists()
+    with TemporaryDirectory(prefix=".delivery-", dir=output.parent if shared else None) as folder:
+        part = Path(folder) / output.name
+        outcome = _transform(request, part)
+        if isinstance(outcome, FileFailed):
+            return outcome, None
+        if not shared:
+            return outcome, part.read_bytes()
+        part.replace(output)
+        return replace(outcome, path=output), None
+
+
+def _transform(request: FileRequest, output: Path) -> Outcome:
+    from delivery import engine
+
+    start = perf_counter()
+    retrying = attempts(request.file)
+    transform = TransformRequest(
+        text=request.query_text,
+        input=request.file,
+        output=output,
+        tree=request.tree,
+        codegen=request.codegen,
+        format=cast("OutputFormat", request.format),
+    )
+    try:
+        result = retrying(engine.transform, transform)
+        tree, _ = tree_and_entries(output)
+    except Exception as error:  # noqa: BLE001 - whatever one file raises is that file's failure, not the run's
+        return FileFailed(request, *sentence(error), attempts=retrying.statistics.get("attempt_number", 1))
+    return FileDelivered(
+        request,
+        output,
+        tree,
+        result.events_in,
+        result.events_out,
+        result.cutflow,
+        attempts=retrying.statistics["attempt_number"],
+        seconds=perf_counter() - start,
+        bytes_read=result.bytes_read,
+    )
+
+
+@contextmanager
+def _marker(scratch: Path) -> Iterator[Path]:
+    """A file that a worker sees only if it sees this very folder."""
+    marker = scratch / f".marker-{uuid.uuid4().hex}"
+    marker.touch()
+    try:
+        yield marker
+    finally:
+        marker.unlink(missing_ok=True)
+
+
+def _as_completed(client: "Client", futures: "list[Future[Any]]", patience: float) -> "Iterator[Future[Any]]":
+    """Futures as they end. Raises NoWorkers when there has been no worker for ``patience`` seconds."""
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    left = set(futures)
+    seen = monotonic()
+    try:
+        while left:
+            try:
+                future = ended.get(timeout=min(patience / 4, 2.0))
+            except Empty:
+                if _has_workers(client):
+                    seen = monotonic()
+                elif monotonic() - seen >= patience:
+                    raise NoWorkers(_address(client), patience, len(left)) from None
+                continue
+            seen = monotonic()
+            if future.status in ("cancelled", "lost"):
+                raise EndpointUnreachable(_address(client), "the Dask scheduler went away")
+            left.discard(future)
+            yield future
+    finally:
+        if left:
+            client.cancel(list(left))
+
+
+def _has_workers(client: "Client") -> bool:
+    try:
+        return bool(client.scheduler_info(n_workers=1)["workers"])
+    except OSError as error:
+        raise EndpointUnreachable(_address(client), f"the Dask scheduler went away ({error})") from error
+
+
+def _address(client: "Client") -> str:
+    return str(client.scheduler.address) if client.scheduler is not None else "(closed)"
+
+
+def _outcome(request: FileRequest, future: "Future[Any]", scratch: Path) -> Outcome:
+    error = future.exception()
+    if error is not None:
+        return FileFailed(request, *sentence(error), attempts=1)
+    outcome, content = cast("tuple[Outcome, bytes | None]", future.result())
+    if content is None or isinstance(outcome, FileFailed):
+        return outcome
+    path = scratch / output_name(request)
+    path.write_bytes(content)
+    return replace(outcome, path=path)

@@ -1,0 +1,63 @@
+"""When and how often to try again: a few times, ever later, and only what may pass by itself."""
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from delivery.errors import DeliveryError
+
+TRIES = 3
+"""How often a file is tried in all."""
+
+PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP answers that say "not now" rather than "no"."""
+
+LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+
+def is_remote(file: str) -> bool:
+    """Whether reading the file crosses a network."""
+    scheme, found, _ = file.partition("://")
+    return bool(found) and scheme != "file"
+
+
+def is_transient(error: BaseException, file: str) -> bool:
+    """Whether reading ``file`` again may succeed after ``error``.
+
+    A `DeliveryError` says so itself. Of other errors only those of a network do: an `OSError` or an HTTP answer that
+    may pass, and only for a remote file (a local disk that fails once has failed).
+    """
+    if isinstance(error, DeliveryError):
+        return error.transient
+    if not is_remote(file) or isinstance(error, LASTING):
+        return False
+    status = getattr(error, "status", None)
+    if isinstance(status, int):
+        return status in PASSING_STATUS or status == 0
+    return isinstance(error, OSError) or _is_broken_connection(error)
+
+
+def _is_broken_connection(error: BaseException) -> bool:
+    """Connections of aiohttp (below fsspec) break with errors of its own that are no `OSError`."""
+    return any(f"{kind.__module__}.{kind.__name__}" in _BROKEN for kind in type(error).__mro__)
+
+
+_BROKEN = {"aiohttp.client_exceptions.ClientConnectionError", "aiohttp.client_exceptions.ClientPayloadError"}
+
+
+def attempts(file: str, tries: int = TRIES) -> Retrying:
+    """Attempts at reading ``file``, to loop over: at most ``tries``, 0.5 s apart and doubling, at most 10 s.
+
+    The last error is raised as it is.
+    """
+    return Retrying(
+        stop=stop_after_attempt(tries),
+        wait=wait_exponential_jitter(initial=0.5, max=10, jitter=0.5),
+        retry=retry_if_exception(lambda error: is_transient(error, file)),
+        reraise=True,
+    )
+
+
+def sentence(error: BaseException) -> tuple[str, str]:
+    """An error's class name and its reason, for `FileFailed`. Our own errors speak for themselves."""
+    kind = type(error).__name__
+    text = str(error).strip()
+    return kind, text if isinstance(error, DeliveryError) else f"{kind}: {text}" if text else kind
