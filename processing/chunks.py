@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import operator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from processing.errors import ProcessingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from hist import Hist
 
@@ -74,7 +76,7 @@ class ChunkResult:
 
     events: int
     cutflow: Cutflow
-    histograms: dict[str, Hist]
+    histograms: dict[str, Hist[Any]]
 
     def __add__(self, other: ChunkResult) -> ChunkResult:
         if self.histograms.keys() != other.histograms.keys():
@@ -107,25 +109,25 @@ class ChunkResult:
 
 
 def chunk_ranges(entries: int, chunk_events: int) -> Iterator[tuple[int, int]]:
-    """Cut ``entries`` events into the fewest ranges of at most ``chunk_events``, equal to within one event."""
+    """Cut events into the fewest ranges of at most ``chunk_events``, equal to within one event.
+
+    A file without events is one empty range, for its histograms are empty and not absent.
+    """
     if chunk_events < 1:
         raise ProcessingError(f"events per chunk must be at least 1, got {chunk_events}")
-    pieces = -(-entries // chunk_events)
+    pieces = max(1, -(-entries // chunk_events))
     for i in range(pieces):
         yield i * entries // pieces, (i + 1) * entries // pieces
 
 
-def chunks_of(sample: Sample, file: InputFile, entries: int, digest: str, chunk_events: int) -> list[Chunk]:
+def chunks_of(sample: Sample, file: InputFile, entries: int, digest: str, chunk_events: int) -> tuple[Chunk, ...]:
     """The chunks of one file, which depend on that file alone: adding another changes none of them."""
-    return [
+    return tuple(
         Chunk(sample.name, sample.process, sample.variation, file.path, file.tree, start, stop, digest)
         for start, stop in chunk_ranges(entries, chunk_events)
-    ]
+    )
 
 
-def add_up(results: Mapping[Chunk, ChunkResult], chunks: list[Chunk]) -> ChunkResult | None:
-    """Sum of the chunks' results in the order of ``chunks``, so that float sums do not depend on who finished first."""
-    total: Any = None
-    for chunk in chunks:
-        total = results[chunk] if total is None else total + results[chunk]
-    return total if total is None else ChunkResult(total.events, total.cutflow, total.histograms)
+def add_up(results: Iterable[ChunkResult]) -> ChunkResult:
+    """Sum of at least one result in the given order, so that float sums do not depend on who finished first."""
+    return reduce(operator.add, results)

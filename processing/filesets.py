@@ -32,6 +32,11 @@ SKIPPED_PROCESSES = frozenset({"data"})
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
 
+def is_url(path: str) -> bool:
+    """Whether a file is reached by URL and not by a local path."""
+    return _URL.match(path) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """One ROOT file.
@@ -59,6 +64,12 @@ class Sample:
     variation: str
     files: tuple[InputFile, ...]
     cross_section: float
+
+    def __post_init__(self) -> None:
+        paths = [file.path for file in self.files]
+        if len(set(paths)) < len(paths):
+            twice = sorted({path for path in paths if paths.count(path) > 1})
+            raise FilesetError(f"{self.name} lists files more than once: {', '.join(twice)}")
 
     @property
     def name(self) -> str:
@@ -147,7 +158,7 @@ def _input_file(entry: Any, where: str, folder: Path) -> InputFile:
     if not isinstance(tree, str) or not isinstance(digest, str | None):
         raise FilesetError(f"{where}: 'tree' and 'digest' must be text")
     return InputFile(
-        path=path if _URL.match(path) else str(folder / path),
+        path=path if is_url(path) else str(folder / path),
         nevts=_count(fields, "nevts", where),
         tree=tree,
         entries=_count(fields, "entries", where),

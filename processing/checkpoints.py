@@ -1,0 +1,91 @@
+"""Coffea's checkpointer interface over the artifact store.
+
+Unlike coffea's own, the key holds the file's content, the analysis code and the libraries, so that no stale result comes
+back; what is kept is JSON, never a pickle; and an error while keeping is an error of the chunk, not silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from coffea.processor.checkpointer import CheckpointerABC
+from coffea.processor.executor import WorkItem
+
+from artifacts.store import Store
+from processing.chunk_store import Kept, Recipe, keep, recall
+from processing.chunks import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+open_store = cache(Store.open)
+"""Each worker opens a store once, when its first chunk asks for it."""
+
+
+@dataclass(frozen=True)
+class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
+    """Keeps each chunk's result in the store at ``url``, under the chunk's request in ``recipe``.
+
+    The metadata of the work items must carry ``sample``, ``process``, ``variation`` and ``digest`` (``work_item`` does so).
+    """
+
+    url: str
+    recipe: Recipe
+
+    def load(self, metadata: Mapping[str, Any], processor_instance: Any) -> dict[str, Any] | None:
+        """The kept output of a chunk in coffea's form, or None."""
+        chunk = chunk_of(metadata)
+        kept = recall(open_store(self.url), self.recipe.request(chunk))
+        if kept is None:
+            return None
+        metrics = {"entries": chunk.events, **kept.metrics, "columns": set(kept.metrics["columns"])}
+        return {"out": kept.result, "metrics": metrics, "processed": {work_item(chunk)}}
+
+    def save(self, output: Mapping[str, Any], metadata: Mapping[str, Any], processor_instance: Any) -> None:
+        """Keep the output of a chunk."""
+        measured = output["metrics"]
+        metrics = {
+            "processtime": measured["processtime"],
+            "bytesread": measured["bytesread"],
+            "columns": sorted(measured["columns"]),
+        }
+        request = self.recipe.request(chunk_of(metadata))
+        keep(open_store(self.url), request, Kept(output["out"], metrics))
+
+
+def work_item(chunk: Chunk) -> WorkItem:
+    """The chunk as coffea's unit of work."""
+    meta = {
+        "process": chunk.process,
+        "variation": chunk.variation,
+        "digest": chunk.digest,
+    }
+    return WorkItem(chunk.sample, chunk.path, chunk.tree, chunk.start, chunk.stop, b"", meta)
+
+
+def chunk_of(metadata: Mapping[str, Any]) -> Chunk:
+    """The chunk that coffea's metadata of a work item describes."""
+    return Chunk(
+        sample=metadata["dataset"],
+        process=metadata["process"],
+        variation=metadata["variation"],
+        path=metadata["filename"],
+        tree=metadata["treename"],
+        start=metadata["entrystart"],
+        stop=metadata["entrystop"],
+        digest=metadata["digest"],
+    )
+
+
+def chunk_of_item(item: WorkItem) -> Chunk:
+    """The chunk that a work item was made from."""
+    return Chunk(
+        sample=item.dataset,
+        path=item.filename,
+        tree=item.treename,
+        start=item.entrystart,
+        stop=item.entrystop,
+        **item.usermeta,
+    )

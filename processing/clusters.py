@@ -1,0 +1,123 @@
+"""Where chunks are worked on: in this process, on a local Dask cluster, or on a facility's."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from processing.chunk_store import library_versions
+from processing.errors import ClusterUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Kind = Literal["local", "iterative", "address", "coffea-casa", "gateway", "htcondor", "slurm"]
+
+COFFEA_CASA_SCHEDULER = "tls://localhost:8786"
+CONNECT_TIMEOUT_S = 20
+JOBQUEUE_CLASSES = {"htcondor": "HTCondorCluster", "slurm": "SLURMCluster"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Which workers to use.
+
+    Attributes:
+        kind: "local" starts ``workers`` processes here; "iterative" works in this process; "address" joins the scheduler
+            at ``address``; "coffea-casa" joins that of the user's session; "gateway" asks a Dask Gateway (at ``address``,
+            if given) for ``workers``; "htcondor" and "slurm" submit ``workers`` jobs through dask-jobqueue.
+        workers: number of one-thread workers, for the kinds that start them.
+        address: of the scheduler or gateway.
+        worker_timeout: seconds without any worker after which a run is given up; raise it where workers queue for long.
+        worker_memory: of each batch job, in Dask's notation.
+    """
+
+    kind: Kind = "local"
+    workers: int = 2
+    address: str | None = None
+    worker_timeout: float = 25.0
+    worker_memory: str = "4GiB"
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ClusterUnavailable(f"a cluster needs at least 1 worker, got {self.workers}")
+        if self.kind == "address" and not self.address:
+            raise ClusterUnavailable("cluster kind 'address' needs the scheduler's address, as tcp://host:8786")
+
+
+@contextmanager
+def connect(settings: ClusterSettings) -> Iterator[Any]:
+    """A Dask client of the cluster; what was started for it is stopped at the end.
+
+    Raises:
+        ClusterUnavailable: no answer, a package is missing, or the workers run other versions than this process.
+    """
+    from distributed import Client
+
+    with ExitStack() as stack:
+        if settings.kind == "local":
+            yield stack.enter_context(Client(stack.enter_context(_local_cluster(settings))))
+            return
+        if settings.kind in {"address", "coffea-casa"}:
+            target: Any = settings.address or COFFEA_CASA_SCHEDULER
+        else:
+            target = stack.enter_context(_batch_cluster(settings))
+        try:
+            client = stack.enter_context(Client(target, timeout=CONNECT_TIMEOUT_S))
+        except (OSError, TimeoutError) as error:
+            raise ClusterUnavailable(
+                f"no Dask scheduler answers at {target} ({error}); is it running, and reachable from here?"
+            ) from error
+        _require_same_versions(client)
+        yield client
+
+
+def _local_cluster(settings: ClusterSettings) -> Any:
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=settings.workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _batch_cluster(settings: ClusterSettings) -> Any:
+    if settings.kind == "gateway":
+        cluster = _optional("dask_gateway", "dask-gateway").GatewayCluster(address=settings.address)
+    else:
+        jobqueue = _optional("dask_jobqueue", "dask-jobqueue")
+        job_class = getattr(jobqueue, JOBQUEUE_CLASSES[settings.kind])
+        cluster = job_class(cores=1, processes=1, memory=settings.worker_memory)
+    cluster.scale(settings.workers)
+    return cluster
+
+
+def _optional(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ClusterUnavailable(
+            f"this cluster kind needs the package {package}: install it with `pip install {package}`, "
+            "or use cluster kind 'address' with a running scheduler"
+        ) from error
+
+
+def _require_same_versions(client: Any) -> None:
+    """Workers with other libraries would make numbers that are kept under the wrong key."""
+    here = library_versions()
+    try:
+        there = client.run(library_versions)
+    except Exception as error:
+        raise ClusterUnavailable(
+            f"the workers cannot import skimflow ({error}); install it in their environment"
+        ) from error
+    for worker, versions in there.items():
+        other = [f"{name} {versions.get(name)} (here {v})" for name, v in here.items() if versions.get(name) != v]
+        if other:
+            raise ClusterUnavailable(f"the worker {worker} has {', '.join(other)}; use one environment for both")

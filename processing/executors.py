@@ -1,0 +1,209 @@
+"""Coffea executors that try every chunk and account for each one.
+
+Coffea's own executors stop at the first chunk that fails (losing the rest of the run) or, with ``skipbadfiles``, drop
+chunks without a word. These keep what succeeded, record why the others did not, and notice when all workers are gone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from typing import TYPE_CHECKING, Any
+
+from coffea.processor import DaskExecutor, IterativeExecutor, accumulate
+
+from processing.errors import WorkersLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from coffea.processor.executor import WorkItem
+
+    Output = dict[str, Any]
+    Progress = Callable[[int, int], None]
+
+RETRIES = 3
+RETRY_PAUSE_S = 0.5
+POLL_S = 1.0
+LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Class name and message of the error that ended a chunk, and how often the chunk was tried."""
+
+    error: str
+    reason: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Coffea's work function made safe: an error becomes a ``Failed`` value, errors of input/output are tried again."""
+
+    function: Callable[[Any], Output]
+    retries: int = RETRIES
+
+    def __call__(self, item: Any) -> Output | Failed:
+        """Output of the work function, or why there is none."""
+        attempt = 1
+        while True:
+            try:
+                return self.function(item)
+            except Exception as error:  # noqa: BLE001 - whatever a processor raises belongs to its chunk alone
+                cause = root_cause(error)
+                transient = isinstance(cause, OSError) and not isinstance(cause, LASTING)
+                if not transient or attempt > self.retries:
+                    return Failed(type(cause).__name__, _sentence(cause), attempt)
+            time.sleep(RETRY_PAUSE_S * attempt)
+            attempt += 1
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The error at the start of a chain of ``raise … from …``: coffea wraps what it meets in bare Exceptions."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _sentence(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else "no message"
+
+
+@dataclass
+class Outcome:
+    """What came of each work item so far; shared by the executor and its caller."""
+
+    outputs: dict[WorkItem, Output] = field(default_factory=dict)
+    failures: dict[WorkItem, Failed] = field(default_factory=dict)
+    progress: Progress | None = None
+    total_events: int = 0
+    done_events: int = 0
+
+    def record(self, item: WorkItem, result: Output | Failed) -> None:
+        """Take in the result of one item and tell how far the run is."""
+        if isinstance(result, Failed):
+            self.failures[item] = result
+        else:
+            self.outputs[item] = result
+        self.done_events += len(item)
+        if self.progress is not None:
+            self.progress(self.done_events, self.total_events)
+
+    def merged(self) -> Output:
+        """Coffea's form of a result, with one output per work item instead of their sum."""
+        metrics = [{"metrics": output["metrics"]} for output in self.outputs.values()]
+        return {
+            "out": {item: output["out"] for item, output in self.outputs.items()},
+            "processed": set(self.outputs),
+            "metrics": accumulate(metrics)["metrics"] if metrics else {},
+        }
+
+
+@dataclass
+class AccountingIterativeExecutor(IterativeExecutor):  # type: ignore[misc]
+    """One chunk after the other in this process."""
+
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def __call__(
+        self, items: Iterable[WorkItem], function: Callable[[Any], Output], accumulator: Any
+    ) -> tuple[Output, int]:
+        """Work on every item; the accumulator is coffea's and stays unused."""
+        guard = Guard(function)
+        for item in items:
+            self.outcome.record(item, guard(item))
+        return self.outcome.merged(), 0
+
+
+@dataclass
+class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
+    """One Dask task per chunk, gathered as they end.
+
+    Raises ``WorkersLost`` when there has been no worker for ``worker_timeout`` seconds.
+    """
+
+    outcome: Outcome = field(default_factory=Outcome)
+    worker_timeout: float = 25.0
+
+    def __call__(
+        self, items: Sequence[WorkItem], function: Callable[[Any], Output], accumulator: Any
+    ) -> tuple[Output, int]:
+        """Work on every item; the accumulator is coffea's and stays unused."""
+        guard = Guard(function)
+        killed = self._gather(guard, items)
+        if len(killed) > 1:
+            # A chunk that kills its worker takes its neighbours' names with it: alone, the innocent ones succeed.
+            killed = {item: failed for item in killed for failed in self._gather(guard, [item]).values()}
+        for item, failed in killed.items():
+            self.outcome.record(item, failed)
+        return self.outcome.merged(), 0
+
+    def _gather(self, guard: Guard, items: Sequence[WorkItem]) -> dict[WorkItem, Failed]:
+        """Record every item that came to an end; give back those whose workers died."""
+        from distributed import Future
+
+        processor = self.client.submit(_identity, self.heavy_input, pure=True)
+        futures = self.client.map(guard, [(item, processor) for item in items], pure=False, retries=0)
+        waiting: dict[str, WorkItem] = dict(zip((future.key for future in futures), items, strict=True))
+        ended: Queue[Future] = Queue()
+        for future in futures:
+            future.add_done_callback(ended.put)
+        watch = WorkerWatch(self.client, self.worker_timeout)
+        killed = {}
+        while waiting:
+            try:
+                future = ended.get(timeout=POLL_S)
+            except Empty:
+                watch.check(len(waiting))
+                continue
+            item = waiting.pop(future.key)
+            if future.status == "finished":
+                self.outcome.record(item, future.result())
+            else:
+                killed[item] = _failed_task(future)
+        return killed
+
+
+class WorkerWatch:
+    """Knows since when a cluster has had no worker."""
+
+    def __init__(self, client: Any, timeout: float) -> None:
+        self.client, self.timeout = client, timeout
+        self.last_seen = time.monotonic()
+
+    def check(self, waiting: int) -> None:
+        """Look for workers; raise ``WorkersLost`` if none has been there for the whole timeout."""
+        if _has_workers(self.client):
+            self.last_seen = time.monotonic()
+        elif (gone := time.monotonic() - self.last_seen) >= self.timeout:
+            address = self.client.scheduler.address if self.client.scheduler else "(closed)"
+            raise WorkersLost(
+                f"the cluster at {address} has had no worker for {gone:.0f} s with {waiting} chunks left; finished "
+                "chunks are kept: look at the workers' logs (memory, lifetime), then run again"
+            )
+
+
+def _has_workers(client: Any) -> bool:
+    if client.status != "running":
+        return False
+    try:
+        return bool(client.sync(client.scheduler.ncores, callback_timeout=POLL_S))
+    except (OSError, TimeoutError):  # the scheduler itself does not answer
+        return False
+
+
+def _failed_task(future: Any) -> Failed:
+    if future.status != "error":
+        return Failed("TaskLost", f"Dask {future.status} the task, most likely because its scheduler went away")
+    error = future.exception()
+    if type(error).__name__ == "KilledWorker":
+        reason = "the worker died each time it worked on this chunk (out of memory or a crash in compiled code)"
+        return Failed("KilledWorker", reason)
+    return Failed(type(error).__name__, _sentence(error))
+
+
+def _identity(value: Any) -> Any:
+    return value

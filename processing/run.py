@@ -1,0 +1,117 @@
+"""From a fileset to normalised histograms, doing only the chunks whose results are not kept yet.
+
+What is summed, and in which order, depends on the fileset alone: not on the cluster, on what was kept before, nor on
+which chunk ended first. A result is either complete or says what it lacks.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from processing.chunk_store import Recipe
+from processing.histograms import normalise
+from processing.metrics import Metrics
+from processing.planning import Accounting, account, plan, recall_all, require_enough, sum_sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hist import Hist
+
+    from artifacts.store import Store
+    from processing.chunks import Chunk, ChunkFailure, Cutflow
+    from processing.clusters import ClusterSettings
+    from processing.filesets import Fileset
+
+DEFAULT_PROCESSOR = "processing.ttbar:TtbarProcessor"
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """Result of processing a fileset.
+
+    Attributes:
+        histograms: flat AGC name → one-dimensional histogram with Weight storage, normalised to cross-section × luminosity.
+        cutflow: sample → region → step → events, not weighted.
+        nevts: sample → generated events of the files in the result, which the normalisation used.
+        accounting: what was planned and what came of it.
+        metrics: what it cost.
+    """
+
+    histograms: dict[str, Hist[Any]]
+    cutflow: dict[str, Cutflow]
+    nevts: dict[str, int]
+    accounting: Accounting
+    metrics: Metrics
+
+
+def process(
+    fileset: Fileset,
+    *,
+    cluster: ClusterSettings,
+    store: Store,
+    code: str,
+    processor: str = DEFAULT_PROCESSOR,
+    chunk_events: int = 100_000,
+    allow_missing: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Processed:
+    """Turn the files of a fileset into histograms.
+
+    Args:
+        fileset: samples and files; files without ``digest`` are read once to get it, which needs them to be local.
+        cluster: where chunks are worked on; not started if every result is kept already.
+        store: keeps each chunk's result. Workers open it by its URL.
+        code: digest of the analysis code, part of every chunk's key.
+        processor: ``module:Class`` of the coffea processor, whose ``process`` gives a ``ChunkResult``.
+        chunk_events: most events per chunk.
+        allow_missing: share of the files, from 0 to 1, that may lack a part of their result; those files are left out
+            whole and named in the accounting, and the rest is normalised to the events it stands for.
+        progress: called with events done and events to do, of the chunks that are not kept yet.
+
+    Raises:
+        IncompleteProcessing: chunks failed or are missing and ``allow_missing`` does not cover it.
+        ClusterUnavailable: no workers, or all were lost.
+        FilesetError, UnknownProcessor: the request itself is wrong.
+    """
+    start = time.monotonic()
+    recipe = Recipe.here(processor, code)
+    planned = plan(fileset, store, chunk_events)
+    chunks = [chunk for file in planned for chunk in file.chunks]
+    kept = recall_all(store, recipe, chunks)
+    todo = [chunk for chunk in chunks if chunk not in kept]
+    results = {chunk: found.result for chunk, found in kept.items()}
+    failures: dict[Chunk, ChunkFailure] = {}
+    measured: dict[str, Any] = {}
+    if todo:
+        from processing.coffea_run import run_chunks
+
+        ran = run_chunks(todo, recipe, store.url, cluster, progress)
+        results |= ran.results
+        failures, measured = ran.failures, ran.metrics
+    accounting = account(planned, results, failures, cached=len(kept))
+    require_enough(accounting, planned, allow_missing)
+    histograms: dict[str, Hist[Any]] = {}
+    cutflow, nevts, events = {}, {}, 0
+    for sample in fileset.samples:
+        total, stands_for = sum_sample(sample, planned, frozenset(accounting.left_out), results)
+        histograms |= normalise(sample, total, stands_for)
+        cutflow[sample.name], nevts[sample.name] = total.cutflow, stands_for
+        events += total.events
+    metrics = Metrics(
+        wall_seconds=time.monotonic() - start,
+        process_seconds=measured.get("processtime", 0.0),
+        events=events,
+        new_events=measured.get("entries", 0),
+        bytes_read=measured.get("bytesread", 0),
+        columns=tuple(sorted(measured.get("columns", ()))),
+        chunks=accounting.done,
+        cached_chunks=accounting.cached,
+        cluster=cluster.kind,
+        workers=1 if cluster.kind == "iterative" else cluster.workers,
+        chunk_events=chunk_events,
+        files=len(planned),
+    )
+    return Processed(histograms, cutflow, nevts, accounting, metrics)
