@@ -75,6 +75,7 @@ def check_store(url: str) -> Finding:
     """The store can be written and read."""
     from artifacts.errors import ArtifactError
     from artifacts.keys import Request
+    from artifacts.maintenance import remove
     from artifacts.store import Store
 
     try:
@@ -82,7 +83,7 @@ def check_store(url: str) -> Finding:
         request = Request("doctor", 1, {"pid": os.getpid()})
         entry = store.put(request, {"probe": b"probe"}, {})
         read = store.read(entry.blobs["probe"])
-        store.remove(request)
+        remove(store, request.key)
     except ArtifactError as error:
         return Finding("store", False, str(error), "name a folder you may write to with --store")
     return Finding("store", read == b"probe", f"{url} can be written and read")

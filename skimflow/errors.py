@@ -49,12 +49,11 @@ class DeliveryFailed(SkimflowError):
         self.failures, self.total, self.allowed = tuple(failures), total, allowed
 
     def __str__(self) -> str:
-        percentage = 100 * len(self.failures) / self.total
-        lines = [
-            f"{len(self.failures)} of {self.total} files were not delivered ({percentage:.1f} %, allowed {self.allowed:g} %):"
-        ]
+        failed = len(self.failures)
+        share = f"{100 * failed / self.total:.1f} %, allowed {self.allowed:g} %"
+        lines = [f"{failed} of {self.total} files were not delivered ({share}):"]
         lines += [f"  {one.request.sample}  {one.request.file}\n    {one.reason}" for one in self.failures]
-        lines += [
-            f"The other {self.total - len(self.failures)} are kept; run again to try these only, or accept less with --allow-missing N."
-        ]
+        lines.append(
+            f"The other {self.total - failed} are kept. Run again to try only these, or accept less: --allow-missing N."
+        )
         return "\n".join(lines)

@@ -66,14 +66,16 @@ class Delivery(Section):
 class Cluster(Section):
     """Where tasks run: processes of this machine, a Dask scheduler, or this very process."""
 
-    kind: Literal["local", "address", "iterative"] = "local"
-    workers: Annotated[int, Field(gt=0)] | None = Field(None, description="local: processes (default: cores)")
-    address: str | None = Field(None, description="address: tls://localhost:8786 on coffea-casa")
+    kind: Literal["local", "iterative", "address", "coffea-casa", "gateway", "htcondor", "slurm"] = "local"
+    workers: Annotated[int, Field(gt=0)] | None = Field(None, description="workers to start (default: cores)")
+    address: str | None = Field(None, description="of the scheduler (kind address) or gateway")
 
     @model_validator(mode="after")
     def _address_given(self) -> Cluster:
-        if (self.kind == "address") != (self.address is not None):
-            raise ValueError("'address' belongs to kind 'address', and is needed there")
+        if self.kind == "address" and self.address is None:
+            raise ValueError("kind 'address' needs 'address', as tcp://host:8786")
+        if self.kind not in {"address", "gateway"} and self.address is not None:
+            raise ValueError(f"kind '{self.kind}' takes no 'address'; kind 'address' does")
         return self
 
 

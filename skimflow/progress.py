@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ class Reporter(Protocol):
     def say(self, text: str) -> None:
         """One line of news."""
 
-    @contextmanager
-    def bar(self, title: str, total: float, unit: str) -> Iterator[Bar]:
+    def bar(self, title: str, total: float, unit: str) -> AbstractContextManager[Bar]:
         """A bar for one stage."""
-        yield QuietBar()
 
 
 class QuietBar:

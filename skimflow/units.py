@@ -86,7 +86,7 @@ def versions(stage: str) -> dict[str, str]:
 
 
 class Record:
-    """The requests of the last run, beside its report: what a miss is compared with, and the provenance of its numbers."""
+    """The requests of the last run, beside its report: what a miss is compared with."""
 
     FILE = "run.json"
 
@@ -121,14 +121,9 @@ def explain(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         old, new = before.get(part), now.get(part)
         if old == new:
             continue
-        if (part == "versions" and isinstance(old, dict) and isinstance(new, dict)) or (
-            part == "settings" and isinstance(old, dict) and isinstance(new, dict)
-        ):
-            said += [
-                f"{name} {old.get(name)} → {new.get(name)}"
-                for name in sorted({*old, *new})
-                if old.get(name) != new.get(name)
-            ]
+        if part in {"versions", "settings"} and isinstance(old, dict) and isinstance(new, dict):
+            changed = (name for name in sorted({*old, *new}) if old.get(name) != new.get(name))
+            said += [f"{name} {old.get(name)} → {new.get(name)}" for name in changed]
         else:
             said.append(REASONS.get(part, f"{part} changed"))
     return "; ".join(said) or "the form of the key changed"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from artifacts.errors import BlobDamaged
 from artifacts.store import Entry, Store
 from delivery.identity import FileMemo
+from processing.filesets import Fileset
 from skimflow.errors import StageNotKept
 from skimflow.pipeline import STAGES, Pipeline, Stage, load_pipeline
 from skimflow.progress import Quiet, Reporter
 from skimflow.stages.context import Context
-from skimflow.stages.deliver import DeliveryUnit, plan_delivery, run_delivery
+from skimflow.stages.deliver import plan_delivery, run_delivery
 from skimflow.stages.fit import plan_build, plan_result, run_build
 from skimflow.stages.process import plan_process, run_process
 from skimflow.stages.samples import resolve_samples
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 STATE = ".skimflow"
 """Folder beside the pipeline file that holds the store (unless another is named) and the identities of input files."""
+
+MAX_REPAIRS = 20
+"""Damaged blobs that one run mends before it gives up on the store."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Plan:
         return {"units": units, "waiting": list(self.waiting)}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Options:
     """Choices of one run that are not part of the pipeline.
 
@@ -88,6 +94,7 @@ class Options:
         start: first stage that may run; the results of earlier ones must be kept.
         until: last stage to run.
         forced: stages that run although their results are kept.
+        endpoint: delivery endpoint instead of the pipeline's.
         report: folder of the report instead of the pipeline's.
     """
 
@@ -97,6 +104,7 @@ class Options:
     start: Stage = "deliver"
     until: Stage = "report"
     forced: frozenset[str] = frozenset()
+    endpoint: Literal["local", "servicex", "raw"] | None = None
     report: Path | None = None
 
 
@@ -109,6 +117,7 @@ def open_context(path: Path, options: Options, reporter: Reporter) -> Context:
     return Context(
         pipeline=pipeline,
         base=base,
+        state=state,
         store=store,
         reporter=reporter,
         record=Record((base / pipeline.report).resolve()),
@@ -122,8 +131,8 @@ def _adjusted(pipeline: Pipeline, options: Options) -> Pipeline:
     changes: dict[str, Any] = {}
     if options.files_per_sample is not None:
         changes["samples"] = pipeline.samples.model_copy(update={"files_per_sample": options.files_per_sample})
-    if options.allow_missing is not None:
-        changes["delivery"] = pipeline.delivery.model_copy(update={"allow_missing": options.allow_missing})
+    delivery = {"allow_missing": options.allow_missing, "endpoint": options.endpoint}
+    changes["delivery"] = pipeline.delivery.model_copy(update={k: v for k, v in delivery.items() if v is not None})
     if options.report is not None:
         changes["report"] = options.report.resolve()
     return pipeline.model_copy(update=changes)
@@ -164,48 +173,68 @@ def run(path: Path, options: Options | None = None, reporter: Reporter | None = 
     Raises:
         SkimflowError and the stage packages' errors: see their messages; what was finished is kept.
     """
-    options = options or Options()
+    reporter = reporter or Quiet()
+    for _ in range(MAX_REPAIRS):
+        try:
+            return _run_once(path, options or Options(), reporter)
+        except BlobDamaged as damage:  # it is removed, so that its unit is a miss now: go on from there
+            reporter.say(f"{damage}: doing so")
+    return _run_once(path, options or Options(), reporter)
+
+
+def _run_once(path: Path, options: Options, reporter: Reporter) -> RunResult:
     start = time.perf_counter()
-    context = open_context(path, options, reporter or Quiet())
-    until = STAGES.index(options.until)
-    fileset = resolve_samples(context)
-    assert fileset is not None  # noqa: S101
+    if options.until == "deliver":
+        context = open_context(path, options, reporter)
+        with _Cluster(context) as cluster:
+            _deliver(context, options, cluster)
+        return _finish(context, {}, start)
+    context, histograms = run_to_histograms(path, options, reporter)
+    if options.until == "process":
+        return _finish(context, {}, start)
+    return _infer(context, options, histograms, start)
+
+
+def run_to_histograms(path: Path, options: Options, reporter: Reporter) -> tuple[Context, Entry]:
+    """Deliver and process: the run so far, and the entry with the normalised histograms."""
+    context = open_context(path, options, reporter)
     with _Cluster(context) as cluster:
-        planned = plan_delivery(context, fileset)
-        _must_be_kept(options, "deliver", [one.unit for one in planned if one.unit])
-        delivered = _deliver(context, planned, cluster)
-        if until < STAGES.index("process"):
-            return _finish(context, {}, None, start)
+        delivered = _deliver(context, options, cluster)
         processing = plan_process(context, delivered)
         _must_be_kept(options, "process", [processing.unit])
-        histograms = run_process(context, processing, cluster.settings())
-    if until < STAGES.index("build"):
-        return _finish(context, {}, None, start)
-    return _infer(context, options, histograms, start)
+        return context, run_process(context, processing, cluster.settings())
+
+
+def _deliver(context: Context, options: Options, cluster: _Cluster) -> Fileset:
+    fileset = resolve_samples(context)
+    assert fileset is not None  # noqa: S101
+    planned = plan_delivery(context, fileset)
+    _must_be_kept(options, "deliver", [one.unit for one in planned if one.unit])
+    missing = any(one.unit is not None and not one.unit.hit for one in planned)
+    return run_delivery(context, planned, cluster.endpoint() if missing else None)
 
 
 def _infer(context: Context, options: Options, histograms: Entry, start: float) -> RunResult:
     """From histograms to the report."""
     from skimflow.stages.results import run_results
 
-    until = STAGES.index(options.until)
     build = plan_build(context, histograms)
     _must_be_kept(options, "build", [build])
     workspace = run_build(context, build, histograms)
-    if until < STAGES.index("fit"):
-        return _finish(context, {}, None, start)
+    if options.until == "build":
+        return _finish(context, {}, start)
     results = run_results(context, workspace, lambda units: _must_be_kept(options, "fit", units))
-    result = _finish(context, results, None, start)
-    if until < STAGES.index("report"):
+    result = _finish(context, results, start)
+    if options.until == "fit":
         return result
     from skimflow.report.page import write_report
 
     return write_report(context, result, histograms, workspace)
 
 
-def _finish(context: Context, results: dict[str, Any], report: Path | None, start: float) -> RunResult:
+def _finish(context: Context, results: dict[str, Any], start: float) -> RunResult:
     notes = tuple(summary.note for summary in context.summaries.values() if summary.note)
-    return RunResult(context.pipeline.name, context.summaries, results, report, notes, time.perf_counter() - start)
+    return RunResult(context.pipeline.name, context.summaries, results, None, notes, time.perf_counter() - start)
 
 
 def _must_be_kept(options: Options, stage: Stage, units: list[Unit]) -> None:
@@ -217,11 +246,6 @@ def _must_be_kept(options: Options, stage: Stage, units: list[Unit]) -> None:
             f"--from {options.start}: stage '{stage}' lacks {len(missing)} of {len(units)} results ({reasons}). "
             f"Run without --from, or name the store that has them with --store."
         )
-
-
-def _deliver(context: Context, planned: list[DeliveryUnit], cluster: _Cluster) -> Any:
-    missing = any(one.unit is not None and not one.unit.hit for one in planned)
-    return run_delivery(context, planned, cluster.endpoint() if missing else None)
 
 
 class _Cluster:
@@ -245,7 +269,7 @@ class _Cluster:
         settings = self._context.pipeline.delivery
         if settings.endpoint == "servicex":
             return open_endpoint("servicex", backend=settings.backend)
-        return open_endpoint("local", client=self._start())
+        return open_endpoint("local", scheduler=self._start())
 
     def settings(self) -> ClusterSettings:
         """Where processing runs its tasks: on the cluster that delivery started, if it did."""
@@ -254,11 +278,11 @@ class _Cluster:
         wanted = self._context.pipeline.cluster
         if self._client is not None:
             return ClusterSettings(kind="address", address=self._client.scheduler.address)
-        return ClusterSettings(kind=wanted.kind, workers=wanted.workers, address=wanted.address)
+        return ClusterSettings(kind=wanted.kind, workers=wanted.workers or os.cpu_count() or 1, address=wanted.address)
 
     def _start(self) -> Any:
-        from processing.clusters import open_client
+        from processing.clusters import connect
 
         if self._client is None and self._context.pipeline.cluster.kind != "iterative":
-            self._client = self._stack.enter_context(open_client(self.settings()))
+            self._client = self._stack.enter_context(connect(self.settings()))
         return self._client

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artifacts.errors import UnknownKey
 from artifacts.keys import Request
+from artifacts.maintenance import remove
 from artifacts.store import Entry, Store
 from skimflow.pipeline import Pipeline
 from skimflow.progress import Reporter
@@ -24,6 +26,7 @@ class Context:
 
     Attributes:
         base: folder that relative paths of the pipeline start from.
+        state: folder for what is kept beside the pipeline file.
         record: requests of the last run, to say why a unit is a miss.
         forced: stages that run although the store has their results.
         units: every unit looked up so far, in order.
@@ -33,6 +36,7 @@ class Context:
 
     pipeline: Pipeline
     base: Path
+    state: Path
     store: Store
     reporter: Reporter
     record: Record
@@ -53,7 +57,8 @@ class Context:
     def keep(self, unit: Unit, outputs: dict[str, bytes | Path], meta: dict[str, Any], media: dict[str, str]) -> Entry:
         """Put a unit's outputs into the store."""
         if unit.stage in self.forced:
-            self.store.remove(unit.request)
+            with suppress(UnknownKey):
+                remove(self.store, unit.request.key)
         entry = self.store.put(unit.request, outputs, {"unit": unit.name, **meta}, media)
         self.entries[unit.request.key] = entry
         return entry
@@ -68,9 +73,9 @@ class Context:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder for files on their way into the store, on its own file system where it has one."""
+        """A folder for files on their way into the store, beside the default store so that they can be moved in."""
         import tempfile
 
-        parent = self.store.folder
-        with tempfile.TemporaryDirectory(prefix="scratch-", dir=parent, ignore_cleanup_errors=True) as folder:
+        self.state.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="scratch-", dir=self.state, ignore_cleanup_errors=True) as folder:
             yield Path(folder)

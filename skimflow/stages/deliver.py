@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from queries.named import NamedQuery
-
 from artifacts.keys import Request
 from delivery.identity import FileIdentity, identify
 from delivery.requests import FileDelivered, FileFailed, FileRequest
 from processing.filesets import Fileset, InputFile, Sample
 from queries import load
+from queries.named import NamedQuery
 from skimflow.code import code_digest
 from skimflow.errors import DeliveryFailed
 from skimflow.stages.context import Context
@@ -151,9 +150,8 @@ def _accept(context: Context, failures: Sequence[FileFailed], total: int) -> Non
     if percentage > allowed or len(failures) == total:
         raise DeliveryFailed(failures, total, allowed)
     summary.note = (
-        f"{len(failures)} of {total} files failed ({percentage:.1f} %, allowed {allowed:g} %): yields are normalised to the "
-        f"events of the {total - len(failures)} others. "
-        + " ".join(f"{one.request.file}: {one.reason}" for one in failures)
+        f"{len(failures)} of {total} files failed ({percentage:.1f} %, allowed {allowed:g} %): yields are normalised "
+        f"to the events of the others. " + " ".join(f"{one.request.file}: {one.reason}" for one in failures)
     )
     context.reporter.say(summary.note)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
@@ -19,6 +20,7 @@ from skimflow.units import Unit, versions
 
 if TYPE_CHECKING:
     from processing.clusters import ClusterSettings
+    from processing.run import Processed
 
 VERSION = 1
 HISTOGRAMS = "histograms.json"
@@ -64,12 +66,13 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
     if plan.unit.entry is not None:
         summary.hits = 1
         return plan.unit.entry
-    from processing.histograms import to_uhi_json
     from processing.run import process
 
     start = time.perf_counter()
     fileset = _with_paths(context, plan.fileset)
-    with context.reporter.bar("process", 0, "events") as bar:
+    with context.reporter.bar(
+        "process", sum(file.entries or 0 for one in fileset.samples for file in one.files), "events"
+    ) as bar:
         result = process(
             fileset,
             processor=context.pipeline.processing.processor,
@@ -77,22 +80,38 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
             store=context.store,
             chunk_events=context.pipeline.processing.chunk_events,
             code=plan.code,
-            progress=lambda done, total: bar.update(done, total),
+            allow_missing=context.pipeline.delivery.allow_missing / 100,
+            progress=bar.update,
         )
-    facts: dict[str, Any] = {
-        "cutflow": result.cutflow, "accounting": result.accounting.to_json(), "metrics": result.metrics,
-    }  # fmt: skip
-    entry = context.keep(
-        plan.unit,
-        {HISTOGRAMS: to_uhi_json(result.histograms).encode(), SUMMARY: json.dumps(facts).encode()},
-        {},
-        {HISTOGRAMS: "application/json", SUMMARY: "application/json"},
-    )
-    summary.hits = result.metrics["chunks_cached"]
-    summary.ran = result.metrics["chunks"] - result.metrics["chunks_cached"]
-    summary.reasons = {plan.unit.reason: summary.ran}
     summary.seconds = time.perf_counter() - start
-    return entry
+    summary.hits = result.metrics.cached_chunks
+    summary.ran = result.metrics.chunks - summary.hits
+    summary.reasons = {plan.unit.reason: summary.ran}
+    return _keep(context, plan.unit, result)
+
+
+def _keep(context: Context, unit: Unit, result: Processed) -> Entry:
+    """Keep the histograms; those that lack files get a key of their own, so that they never pass for the whole."""
+    from processing.histograms import to_uhi_json
+
+    accounting = result.accounting
+    if not accounting.complete:
+        parts = {**unit.request.parts, "left_out": sorted(accounting.left_out)}
+        unit = replace(unit, request=Request(unit.request.stage, unit.request.version, parts))
+        summary = context.summary("process")
+        summary.failed = len(accounting.failed) + len(accounting.missing)
+        summary.note = f"left out, and not in the normalisation: {', '.join(accounting.left_out)}"
+    facts = {
+        "cutflow": result.cutflow,
+        "nevts": result.nevts,
+        "accounting": {"planned": accounting.planned, "done": accounting.done, "left_out": list(accounting.left_out)},
+        "metrics": result.metrics.to_json(),
+    }
+    outputs: dict[str, bytes | Path] = {
+        HISTOGRAMS: to_uhi_json(result.histograms),
+        SUMMARY: json.dumps(facts, sort_keys=True).encode(),
+    }
+    return context.keep(unit, outputs, {}, dict.fromkeys(outputs, "application/json"))
 
 
 def _with_paths(context: Context, fileset: Fileset) -> Fileset:

@@ -1,0 +1,54 @@
+"""`skimflow fit`: a pyhf workspace to a checked fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from skimflow.cli import json_option, print_json
+
+
+@click.command()
+@click.argument("workspace", type=click.Path(dir_okay=False, allow_dash=True, path_type=str))
+@click.option("--measurement", help="Name of the measurement (default: the first).")
+@click.option("--strategy", type=click.IntRange(0, 2), default=1, show_default=True, help="Minuit's first strategy.")
+@click.option("--tolerance", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True)
+@click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter.")
+@json_option
+def fit(
+    workspace: str, measurement: str | None, strategy: int, tolerance: float, fix: tuple[str, ...], as_json: bool
+) -> None:
+    """Fit WORKSPACE (a pyhf JSON file, - for standard input) to its observed data."""
+    fixed = dict(_assignment(text) for text in fix)
+    from inference.fit import FitSettings
+    from inference.fit import fit as fit_workspace
+
+    source = _standard_input() if workspace == "-" else Path(workspace)
+    result = fit_workspace(
+        source, FitSettings(measurement=measurement, strategy=strategy, tolerance=tolerance, fixed=fixed)
+    )
+    if as_json:
+        print_json(json.loads(result.to_json()))
+        return
+    from inference.tables import fit_table
+
+    click.echo(fit_table(result).text())
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, sign, value = text.rpartition("=")
+    try:
+        if not (sign and name):
+            raise ValueError
+        return name, float(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as ttbar_norm=1", param_hint="--fix") from error
+
+
+def _standard_input() -> object:
+    try:
+        return json.load(click.get_text_stream("stdin"))
+    except ValueError as error:
+        raise click.BadParameter(f"standard input is no JSON: {error}", param_hint="WORKSPACE") from error
