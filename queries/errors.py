@@ -10,8 +10,8 @@ class QueryError(Exception):
 class QuerySyntaxError(QueryError):
     """Text that is not a query.
 
-    Attributes: `reason` (one sentence), `text` (the whole query), `start` and `end` (character offsets of the culprit),
-    `line` and `column` (of its start, counted from 1).
+    Attributes: `reason` (one sentence), `text` (the whole query), `start` and `end` (character offsets of the
+    culprit), `line` and `column` (of its start, counted from 1).
     """
 
     def __init__(self, reason: str, text: str, start: int, end: int) -> None:
@@ -32,10 +32,11 @@ class QuerySyntaxError(QueryError):
         return self.start - self.text.rfind("\n", 0, self.start)
 
     def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}: {self.reason}\n{excerpt(self.text, self.start, self.end)}"
+        where = excerpt(self.text, self.start, self.end)
+        return f"line {self.line}, column {self.column}: {self.reason}\n{where}"
 
 
-class QueryNotFound(QueryError):
+class QueryNotFoundError(QueryError):
     """No such module, file or function."""
 
 
@@ -44,7 +45,7 @@ class QueryFunctionError(QueryError):
 
 
 def excerpt(text: str, start: int, end: int, width: int = 96) -> str:
-    """The line of `text` that holds `start`, cut to about `width` characters, with carets under `start` to `end`."""
+    """The line of `text` that holds `start`, cut to `width` characters, carets under the culprit."""
     begin = text.rfind("\n", 0, start) + 1
     stop = text.find("\n", start)
     stop = len(text) if stop < 0 else stop

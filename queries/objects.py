@@ -1,7 +1,8 @@
 """Object definitions of the AGC ttbar analysis (its version 2), as plain data.
 
-The one source of the selection: the processor evaluates these cuts on columns (`ObjectDefinition.mask`), the query is made
-from the same cuts (`ObjectDefinition.func_adl`), and delivery therefore loses no event that processing would select.
+The one source of the selection: the processor evaluates these cuts on columns (`ObjectDefinition.mask`),
+the query is made from the same cuts (`ObjectDefinition.func_adl`), and delivery therefore loses no event
+that processing would select.
 """
 
 import math
@@ -50,7 +51,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class ObjectDefinition:
-    """Which objects of a NanoAOD collection (branches `<collection>_<field>`) are selected: those that pass every cut."""
+    """Objects of a NanoAOD collection (branches `<collection>_<field>`) that pass every cut."""
 
     collection: str
     cuts: tuple[Cut, ...]
@@ -61,7 +62,7 @@ class ObjectDefinition:
         return tuple(dict.fromkeys(cut.field for cut in self.cuts))
 
     def mask(self, objects: Any) -> Any:
-        """Which of `objects` (anything with the fields as attributes, such as an awkward record array) are selected."""
+        """Which of `objects` (with the fields as attributes, as awkward records have) are selected."""
         return reduce(operator.and_, (cut.mask(objects) for cut in self.cuts))
 
     def also(self, *cuts: Cut) -> "ObjectDefinition":
@@ -69,17 +70,13 @@ class ObjectDefinition:
         return replace(self, cuts=self.cuts + cuts)
 
     def with_value(self, field: str, value: float) -> "ObjectDefinition":
-        """The same definition with another value in the cuts on `field`; KeyError if there is no cut on it."""
+        """The same definition with another value in the cuts on `field`; KeyError if there is none."""
         if field not in self.fields:
-            raise KeyError(
-                f"no cut on {field!r} in the definition of {self.collection}; it cuts on {', '.join(self.fields)}"
-            )
-        return replace(
-            self, cuts=tuple(replace(c, value=value) if c.field == field else c for c in self.cuts)
-        )
+            raise KeyError(f"no cut on {field!r} for {self.collection}; there are cuts on {', '.join(self.fields)}")
+        return replace(self, cuts=tuple(replace(c, value=value) if c.field == field else c for c in self.cuts))
 
     def func_adl(self, event: str) -> str:
-        """The selected objects of the event variable `event`, as func_adl text (a sequence: add `.Count()` and so on)."""
+        """The selected objects of the event variable `event`, as func_adl text (add `.Count()` and so on)."""
         variable = self.collection.lower()
         predicate = " and ".join(cut.func_adl(variable) for cut in self.cuts)
         return f"{zipped(self.collection, self.fields, event)}.Where(lambda {variable}: {predicate})"
@@ -105,9 +102,7 @@ MUONS: Final = ObjectDefinition(
     ),
 )
 # jetId == 6 is "tight with lepton veto" in 2015 NanoAOD, where the values are 0, 2 and 6.
-JETS: Final = ObjectDefinition(
-    "Jet", (Cut("pt", ">", 30), Cut("eta", "<", 2.4, absolute=True), Cut("jetId", "==", 6))
-)
+JETS: Final = ObjectDefinition("Jet", (Cut("pt", ">", 30), Cut("eta", "<", 2.4, absolute=True), Cut("jetId", "==", 6)))
 B_TAG: Final = Cut("btagCSVV2", ">", 0.5)
 B_JETS: Final = JETS.also(B_TAG)
 
@@ -117,7 +112,7 @@ MIN_JETS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A signal or control region: events with `n_b_jets op count`, on top of the lepton and jet requirements."""
+    """A signal or control region: events with `n_b_jets op count`, on top of the lepton and jet counts."""
 
     name: str
     op: Comparison
@@ -132,11 +127,12 @@ REGIONS: Final = (Region("4j1b", "==", 1), Region("4j2b", ">=", 2))
 
 # How far a variation can move the transverse momentum of a jet, and hence how soft a delivered jet must be.
 #
-# Energy scale: pT × 1.03. Energy resolution: pT × (1 + 0.05 z) with z a standard normal number made from 53-bit
-# uniform ones. The smallest non-zero uniform number is 2^-53, so no transformation to normal numbers in use can give more
-# than sqrt(2 · 53 · ln 2) = 8.572 (Box-Muller; the inverse of the distribution stays below 8.3): Z_MAX bounds it, and the
-# processor clips to it. A jet above 30 GeV after a variation was above 30 / 1.43 = 20.98 GeV before. Nothing else that
-# the selection reads is varied: neither leptons, nor eta, nor jetId, nor the b tag.
+# Energy scale: pT * 1.03. Energy resolution: pT * (1 + 0.05 z) with z a standard normal number made from
+# 53-bit uniform ones. The smallest non-zero uniform number is 2^-53, so no transformation to normal numbers
+# in use can give more than sqrt(2 * 53 * ln 2) = 8.572 (Box-Muller; the inverse of the distribution stays
+# below 8.3): Z_MAX bounds it, and the processor clips to it. A jet above 30 GeV after a variation was above
+# 30 / 1.43 = 20.98 GeV before. Nothing else that the selection reads is varied: neither leptons, nor eta,
+# nor jetId, nor the b tag.
 JET_ENERGY_SCALE: Final = 1.03
 JET_RESOLUTION: Final = 0.05
 Z_MAX: Final = 8.6
