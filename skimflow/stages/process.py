@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 VERSION = 1
 HISTOGRAMS = "histograms.json"
 SUMMARY = "processing.json"
+ROOT_FILE = "histograms.root"
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,8 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
 
     start = time.perf_counter()
     fileset = _with_paths(context, plan.fileset)
-    with context.reporter.bar(
-        "process", sum(file.entries or 0 for one in fileset.samples for file in one.files), "events"
-    ) as bar:
+    events = sum(file.entries or 0 for sample in fileset.samples for file in sample.files)
+    with context.reporter.bar("process", events, "events") as bar:
         result = process(
             fileset,
             processor=context.pipeline.processing.processor,
@@ -92,7 +92,7 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
 
 def _keep(context: Context, unit: Unit, result: Processed) -> Entry:
     """Keep the histograms; those that lack files get a key of their own, so that they never pass for the whole."""
-    from processing.histograms import to_uhi_json
+    from processing.histograms import to_uhi_json, write_root
 
     accounting = result.accounting
     if not accounting.complete:
@@ -107,11 +107,14 @@ def _keep(context: Context, unit: Unit, result: Processed) -> Entry:
         "accounting": {"planned": accounting.planned, "done": accounting.done, "left_out": list(accounting.left_out)},
         "metrics": result.metrics.to_json(),
     }
-    outputs: dict[str, bytes | Path] = {
-        HISTOGRAMS: to_uhi_json(result.histograms),
-        SUMMARY: json.dumps(facts, sort_keys=True).encode(),
-    }
-    return context.keep(unit, outputs, {}, dict.fromkeys(outputs, "application/json"))
+    with context.scratch() as scratch:
+        outputs: dict[str, bytes | Path] = {
+            HISTOGRAMS: to_uhi_json(result.histograms),
+            SUMMARY: json.dumps(facts, sort_keys=True).encode(),
+            ROOT_FILE: write_root(result.histograms, scratch / ROOT_FILE),
+        }
+        media = {HISTOGRAMS: "application/json", SUMMARY: "application/json", ROOT_FILE: "application/x-root"}
+        return context.keep(unit, outputs, {}, media)
 
 
 def _with_paths(context: Context, fileset: Fileset) -> Fileset:
