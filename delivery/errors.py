@@ -1,6 +1,6 @@
 """What can go wrong while columns are delivered.
 
-Every error keeps its parts in ``args``, so that it pickles (errors cross process borders on their way from a worker)
+Every error keeps its parts in ``args``, so that it pickles (errors cross process borders)
 and a program can ask for the parts instead of reading the sentence.
 """
 
@@ -171,14 +171,16 @@ class UnwritableType(QueryFault):
 
 
 class LengthMismatch(DeliveryError):
-    """Lists that are combined element by element differ in length in some event of the file."""
+    """Lists that are combined item by item differ in length in some event of the file, or First meets an empty one."""
 
-    def __init__(self, file: str, reason: str) -> None:
-        super().__init__(file, reason)
-        self.file, self.reason = file, reason
+    def __init__(
+        self, file: str, reason: str, text: str = "", span: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(file, reason, text, span)
+        self.file, self.reason, self.text, self.span = file, reason, text, span
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.reason}"
+        return f"{self.file}: {self.reason}{excerpt(self.text, self.span)}"
 
 
 class UnknownColumn(DeliveryError):
@@ -216,7 +218,7 @@ class UnknownColumn(DeliveryError):
 def nearest(name: str, known: Iterable[str], limit: int = 5) -> tuple[str, ...]:
     """Names that ``name`` may have meant: the most alike, those of the same collection (`Jet_…`) first."""
     names = sorted(known)
-    prefix = name.split("_")[0] + "_"
+    prefix = name.split("_", maxsplit=1)[0] + "_"
     same = [other for other in names if other.startswith(prefix)]
     close = difflib.get_close_matches(name, same, limit, 0.5)
     close += difflib.get_close_matches(name, (n for n in names if n not in close), limit, 0.7)

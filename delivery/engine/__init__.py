@@ -1,0 +1,22 @@
+"""One query on one file: from a func_adl query and a ROOT file to the selected columns.
+
+`evaluate` gives an array in memory, `transform` goes from file to file. Both names are resolved on first use, since they
+bring uproot and awkward along.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from delivery.requests import CutflowRow, TransformRequest, TransformResult
+
+if TYPE_CHECKING:
+    from delivery.engine.transform import evaluate, transform
+
+__all__ = ["CutflowRow", "TransformRequest", "TransformResult", "evaluate", "transform"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("evaluate", "transform"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import delivery.engine.transform as module
+
+    return getattr(module, name)

@@ -1,0 +1,94 @@
+"""Columns in memory: flat contents and, for lists, the offsets that cut them into rows.
+
+A column is a NumPy array with one number per row, or a `Lists`: one list of numbers per row. Nothing here holds records;
+a record is a set of columns with names, and names are settled before anything is read (`delivery.engine.compiler`).
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Offsets: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Row i holds ``content[offsets[i]:offsets[i + 1]]``; offsets begin at 0 and end at len(content)."""
+
+    offsets: Offsets
+    content: Array
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def counts(self) -> Offsets:
+        """Length of each row's list."""
+        return np.diff(self.offsets)
+
+
+Column: TypeAlias = Array | Lists
+
+
+def offsets_of(counts: Offsets) -> Offsets:
+    """Offsets of lists of these lengths."""
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def same_lengths(left: Lists, right: Lists) -> bool:
+    """Whether two columns have lists of equal lengths in every row."""
+    return left.offsets is right.offsets or np.array_equal(left.offsets, right.offsets)
+
+
+def keep_rows(column: Column, keep: Mask) -> Column:
+    """The rows where `keep` is True."""
+    if not isinstance(column, Lists):
+        return column[keep]
+    counts = column.counts
+    return Lists(offsets_of(counts[keep]), column.content[np.repeat(keep, counts)])
+
+
+def row_range(column: Column, start: int, stop: int) -> Column:
+    """Rows `start` to `stop`, without copying the contents."""
+    if not isinstance(column, Lists):
+        return column[start:stop]
+    first, last = column.offsets[start], column.offsets[stop]
+    offsets = column.offsets[start : stop + 1]
+    return Lists(offsets - first if first else offsets, column.content[first:last])
+
+
+def keep_items(column: Lists, keep: Mask) -> Lists:
+    """The items of each list where `keep` (one flag per item) is True."""
+    return Lists(offsets_of(count_true(column.offsets, keep)), column.content[keep])
+
+
+def count_true(offsets: Offsets, flags: Mask) -> Offsets:
+    """How many of each list's flags are True."""
+    running = np.zeros(len(flags) + 1, np.int64)
+    np.cumsum(flags, out=running[1:])
+    return np.diff(running[offsets])
+
+
+def concatenate(parts: list[Column]) -> Column:
+    """Columns one after the other; at least one, all of one kind."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if not isinstance(first, Lists):
+        return np.concatenate(parts)  # type: ignore[arg-type]
+    lists = [part for part in parts if isinstance(part, Lists)]
+    counts = np.concatenate([part.counts for part in lists])
+    return Lists(offsets_of(counts), np.concatenate([part.content for part in lists]))
+
+
+def native(column: Column) -> Column:
+    """The column with contents in this machine's byte order."""
+    if isinstance(column, Lists):
+        return Lists(column.offsets, column.content.astype(column.content.dtype.newbyteorder("="), copy=False))
+    return column.astype(column.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,121 @@
+"""Results to files, as ServiceX's transformers write them, appended in groups of a fixed number of rows.
+
+The groups depend on the rows alone, so neither the ranges in which a file was read nor the number of threads shows in
+the output's bytes; nor does the time: a ROOT file's dates and identifiers come from the request.
+"""
+
+import datetime
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import awkward as ak
+
+from delivery.errors import UnwritableType
+
+TREE = "servicex"
+GROUP_ROWS = 50_000
+GROUP_BYTES = 32 * 1024 * 1024
+
+_EPOCH = datetime.datetime(2000, 1, 1)  # noqa: DTZ001 - ROOT's dates have no time zone
+_DATES = threading.Lock()
+
+
+class Writer(Protocol):
+    """Takes a result group by group."""
+
+    def write(self, group: Any) -> None:
+        """Append rows."""
+
+    def close(self) -> None:
+        """End the file."""
+
+
+class Rebuffered:
+    """Passes rows on to a writer in groups of exactly `rows` rows (the last one shorter)."""
+
+    def __init__(self, writer: Writer, rows: int) -> None:
+        self._writer, self._rows = writer, rows
+        self._waiting: list[Any] = []
+        self._count = 0
+
+    def add(self, part: Any) -> None:
+        """Append rows."""
+        while self._count + len(part) >= self._rows:
+            cut = self._rows - self._count
+            self._waiting.append(part[:cut])
+            part = part[cut:]
+            self._flush()
+        if len(part):
+            self._waiting.append(part)
+            self._count += len(part)
+
+    def end(self) -> None:
+        """Write what is left."""
+        if self._waiting:
+            self._flush()
+
+    def _flush(self) -> None:
+        whole = self._waiting[0] if len(self._waiting) == 1 else ak.concatenate(self._waiting)
+        self._waiting, self._count = [], 0
+        self._writer.write(ak.to_packed(whole))
+
+
+class ParquetWriter:
+    """Parquet with the schema that awkward gives (large lists, not nullable), SNAPPY."""
+
+    def __init__(self, path: Path, empty: Any) -> None:
+        import pyarrow.parquet as pq
+
+        self._writer = pq.ParquetWriter(path, ak.to_arrow_table(empty).schema, compression="snappy")
+
+    def write(self, group: Any) -> None:
+        """Append rows as one row group."""
+        self._writer.write_table(ak.to_arrow_table(group), row_group_size=max(len(group), 1))
+
+    def close(self) -> None:
+        """End the file."""
+        self._writer.close()
+
+
+class RootWriter:
+    """A TTree `servicex`: counters ``n<field>`` of lists, records flattened to ``<field>_<sub>``."""
+
+    def __init__(self, path: Path, empty: Any, identity: bytes) -> None:
+        import uproot
+
+        if not empty.fields:
+            raise UnwritableType("a column without a name cannot be written to ROOT; select a dict of columns")
+        identifier = uuid.UUID(bytes=identity[:16], version=4)
+        with _fixed_dates():
+            self._file = uproot.recreate(path, uuid_function=lambda: identifier)
+            types = {field: empty[field].type.content for field in empty.fields}
+            self._tree = self._file.mktree(TREE, types)
+
+    def write(self, group: Any) -> None:
+        """Append rows as one basket per branch."""
+        with _fixed_dates():
+            self._tree.extend({field: group[field] for field in group.fields})
+
+    def close(self) -> None:
+        """End the file."""
+        with _fixed_dates():
+            self._file.close()
+
+
+@contextmanager
+def _fixed_dates() -> Iterator[None]:
+    """uproot stamps the time of writing into every key and has no option for it: give it a clock that stands still."""
+    from uproot.writing import _cascade
+
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: _EPOCH))
+    with _DATES:
+        kept, _cascade.datetime = _cascade.datetime, clock
+        try:
+            yield
+        finally:
+            _cascade.datetime = kept
