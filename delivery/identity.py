@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from delivery.errors import DeliveryError, MissingFile, UnreadableFile, nearest
-from delivery.retry import attempts
+from delivery.errors import DeliveryError, InputUnreachable, MissingFile, UnreadableFile, nearest
+from delivery.retry import attempts, is_transient
 
 Memo = MutableMapping[str, str]
 """Absolute path → what its file's metadata was and the digest found then (one line of text)."""
@@ -119,7 +119,8 @@ def _identify_remote(url: str) -> FileIdentity:
     except FileNotFoundError as error:
         raise MissingFile(url) from error
     except Exception as error:  # uproot and each protocol of fsspec raise what they like
-        raise UnreadableFile(url, f"{type(error).__name__}: {error}") from error
+        kind = InputUnreachable if is_transient(error, url) else UnreadableFile
+        raise kind(url, f"{type(error).__name__}: {error}") from error
     content = json.dumps([url, size, uuid])
     return FileIdentity(hashlib.sha256(content.encode()).hexdigest(), size)
 

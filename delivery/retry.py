@@ -50,7 +50,7 @@ def attempts(file: str, tries: int = TRIES) -> Retrying:
     """
     return Retrying(
         stop=stop_after_attempt(tries),
-        wait=wait_exponential_jitter(initial=0.5, max=10, jitter=0.5),
+        wait=wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5),
         retry=retry_if_exception(lambda error: is_transient(error, file)),
         reraise=True,
     )
