@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference import newton
 from inference.derivatives import Floats, Indices
@@ -28,7 +29,9 @@ from inference.likelihood import Likelihood
 from inference.results import Attempt, FitResult, MinimiserFlags
 from inference.workspace import load_workspace
 
-Try = Callable[[Likelihood, "FitSettings", Floats, Floats], tuple[Floats | None, MinimiserFlags | None, str]]
+Flags = NDArray[np.bool_]
+# Likelihood, starting point and fixed parameters in; point, flags and complaint (empty when all is well) out.
+Try = Callable[[Likelihood, Floats, Flags], tuple[Floats | None, MinimiserFlags | None, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +64,14 @@ def fit_likelihood(likelihood: Likelihood, settings: FitSettings | None = None) 
     """Fit a likelihood already built; as ``fit``."""
     settings = settings or FitSettings()
     start, fixed = likelihood.init.copy(), likelihood.constant.copy()
-    for label, value in settings.fixed.items():
+    for label, held_at in settings.fixed.items():
         index = likelihood.index(label)
-        start[index], fixed[index] = value, True
+        start[index], fixed[index] = held_at, True
     free = np.flatnonzero(~fixed)
     attempts: list[Attempt] = []
     best = start
     for name, step in _ladder(settings):
-        point, flags, reason = step(likelihood, settings, best if step is _newton else start, fixed)
+        point, flags, reason = step(likelihood, best if step is _newton else start, fixed)
         value = None if point is None else 2.0 * likelihood.nll(point)
         if point is not None and likelihood.nll(point) < likelihood.nll(best):
             best = point
@@ -86,20 +89,21 @@ def fit_likelihood(likelihood: Likelihood, settings: FitSettings | None = None) 
 
 
 def _ladder(settings: FitSettings) -> tuple[tuple[str, Try], ...]:
+    strategy, tolerance = settings.strategy, settings.tolerance
     return (
-        (f"minuit, strategy {settings.strategy}, tolerance {settings.tolerance:g}", _minuit(settings.strategy, settings.tolerance)),
+        (f"minuit, strategy {strategy}, tolerance {tolerance:g}", _minuit(strategy, tolerance)),
         ("minuit, strategy 2, tolerance 0.1", _minuit(2, 0.1)),
         ("minuit, strategy 2, tolerance 0.01", _minuit(2, 0.01)),
         ("scipy SLSQP, then minuit, strategy 2, tolerance 0.1", _minuit(2, 0.1, scipy_first=True)),
         ("newton", _newton),
-    )  # fmt: skip
+    )
 
 
 def _minuit(strategy: int, tolerance: float, *, scipy_first: bool = False) -> Try:
     """A step of the ladder: pyhf's fit with its Minuit optimiser."""
 
     def attempt(
-        likelihood: Likelihood, _: FitSettings, start: Floats, fixed: Floats
+        likelihood: Likelihood, start: Floats, fixed: Flags
     ) -> tuple[Floats | None, MinimiserFlags | None, str]:
         import pyhf
 
@@ -121,7 +125,7 @@ def _minuit(strategy: int, tolerance: float, *, scipy_first: bool = False) -> Tr
     return attempt
 
 
-def _pyhf_fit(likelihood: Likelihood, start: Floats, fixed: Floats, optimiser: Any) -> Any:
+def _pyhf_fit(likelihood: Likelihood, start: Floats, fixed: Flags, optimiser: Any) -> Any:
     import logging
 
     import pyhf
@@ -158,9 +162,7 @@ def _flags(minuit: Any) -> MinimiserFlags:
     )
 
 
-def _newton(
-    likelihood: Likelihood, _: FitSettings, start: Floats, fixed: Floats
-) -> tuple[Floats | None, MinimiserFlags | None, str]:
+def _newton(likelihood: Likelihood, start: Floats, fixed: Flags) -> tuple[Floats | None, MinimiserFlags | None, str]:
     """The last step: no flags but its own convergence."""
     minimum = newton.minimise(likelihood, start, np.flatnonzero(~fixed), iterations=200)
     reason = (

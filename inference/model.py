@@ -3,6 +3,7 @@
 ``models/ttbar.yml`` in this package is the AGC's. Users write their own the same way.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -25,17 +26,19 @@ class Part(BaseModel):
 
 
 class Region(Part):
-    """One channel of the fit: first token of its histograms' names, and its rebinning.
-
-    Bins below ``start`` are dropped, then ``merge`` neighbours become one.
-    """
+    """One channel of the fit: first token of its histograms' names, and the bin edges to merge them into."""
 
     name: Name
     histogram: Name
     variable: Name
     unit: str = ""
-    start: float
-    merge: Annotated[int, Field(ge=1)] = 1
+    edges: Annotated[tuple[float, ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _edges_rise(self) -> "Region":
+        if any(low >= high for low, high in itertools.pairwise(self.edges)):
+            raise ValueError(f"edges of region {self.name!r} must rise: {list(self.edges)}")
+        return self
 
     @property
     def axis_label(self) -> str:
@@ -127,11 +130,14 @@ class Model(Part):
         samples = [sample.name for sample in self.samples]
         _unique("regions", (region.name for region in self.regions))
         _unique("samples", [*samples, self.data.name])
-        _unique("parameters", [part.name for part in (*self.norm_factors, *self.systematics)])
+        factors, systematics = self.norm_factors, self.systematics
+        _unique("parameters", [*(part.name for part in factors), *(part.name for part in systematics)])
         _known("poi", [self.poi], [factor.name for factor in self.norm_factors])
         _known("data.recipe", [self.data.recipe], self.data.recipes)
-        for part in (*self.norm_factors, *self.systematics):
-            _known(f"samples of {part.name!r}", part.samples, samples)
+        for factor in self.norm_factors:
+            _known(f"samples of {factor.name!r}", factor.samples, samples)
+        for systematic in self.systematics:
+            _known(f"samples of {systematic.name!r}", systematic.samples, samples)
         return self
 
 

@@ -33,44 +33,53 @@ class Minimum:
 
 
 def minimise(
-    likelihood: Likelihood, start: Floats, free: Indices, hessian: Floats | None = None, iterations: int = 40
+    likelihood: Likelihood, start: Floats, free: Indices, hessian: Floats | None = None, iterations: int = 100
 ) -> Minimum:
     """Go downhill from ``start`` in the ``free`` parameters, within the bounds.
 
-    A Hessian of the free parameters from nearby saves evaluating it: it is evaluated anew only when a step falls
-    short. Active set: a parameter on a bound that the gradient pushes outwards takes no part in the step.
+    The Hessian is evaluated at the start, or taken from a nearby fit, then kept up to date with the gradients (BFGS);
+    it is evaluated anew when a step does not go down. Active set: a parameter on a bound that the gradient pushes
+    outwards takes no part in the step.
     """
     lower, upper = likelihood.lower[free], likelihood.upper[free]
     point = start.copy()
     point[free] = np.clip(point[free], lower, upper)
-    value, edm, iteration = likelihood.nll(point), np.inf, 0
+    value, edm, used = likelihood.nll(point), np.inf, 0
+    slope = likelihood.gradient(point, free)
+    matrix, fresh = (likelihood.hessian(point, free), True) if hessian is None else (hessian, False)
     held = np.zeros(len(free), dtype=bool)
-    fresh = hessian is None
-    matrix = likelihood.hessian(point, free) if hessian is None else hessian
-    for iteration in range(1, iterations + 1):
-        slope = likelihood.gradient(point, free)
+    while used < iterations:
         held = ((point[free] <= lower) & (slope > 0)) | ((point[free] >= upper) & (slope < 0))
         step = np.zeros(len(free))
         step[~held] = -_solve(matrix[np.ix_(~held, ~held)], slope[~held])
-        previous, edm = edm, float(-0.5 * slope @ step)
+        edm = float(-0.5 * slope @ step)
         if edm < EDM_GOAL:
             break
-        moved, after, whole = _line_search(likelihood, point, value, free, step)
-        if after > value + NOISE or not whole or edm > 0.1 * previous:
-            if after > value + NOISE and fresh:
+        used += 1
+        moved, after = _line_search(likelihood, point, value, free, step)
+        if after > value + NOISE:
+            if fresh:
                 break
-            fresh, matrix = True, likelihood.hessian(moved if after <= value else point, free)
-        else:
-            fresh = False
-        if after <= value + NOISE:
-            point, value = moved, after
-    return Minimum(point, value, edm, iteration, tuple(int(index) for index in free[held]))
+            matrix, fresh = likelihood.hessian(point, free), True
+            continue
+        turned = likelihood.gradient(moved, free)
+        matrix, fresh = _updated(matrix, (moved - point)[free], turned - slope), False
+        point, value, slope = moved, after, turned
+    return Minimum(point, value, edm, used, tuple(int(index) for index in free[held]))
+
+
+def _updated(matrix: Floats, step: Floats, turn: Floats) -> Floats:
+    """BFGS: the Hessian made to agree with how the gradient turned over the step; it stays positive definite."""
+    curvature, along = float(step @ turn), matrix @ step
+    if curvature <= 1e-12 * float(np.linalg.norm(step) * np.linalg.norm(turn)):
+        return matrix
+    return matrix + np.outer(turn, turn) / curvature - np.outer(along, along) / float(step @ along)
 
 
 def _line_search(
     likelihood: Likelihood, point: Floats, value: float, free: Indices, step: Floats
-) -> tuple[Floats, float, bool]:
-    """Halve the step until the likelihood does not rise; the last trial, its value and whether the step was whole."""
+) -> tuple[Floats, float]:
+    """Halve the step until the likelihood does not rise; the last trial and its value."""
     trial, after, fraction = point, np.inf, 1.0
     while fraction > 1e-4:
         trial = point.copy()
@@ -79,7 +88,7 @@ def _line_search(
         if after <= value + NOISE:
             break
         fraction *= 0.5
-    return trial, after, fraction == 1.0
+    return trial, after
 
 
 def _solve(matrix: Floats, slope: Floats) -> Floats:

@@ -95,7 +95,7 @@ class FitResult:
         safe = np.where(sigma > 0, sigma, np.inf)
         matrix = np.asarray(self.covariance) / np.outer(safe, safe)
         np.fill_diagonal(matrix, 1.0)
-        return matrix
+        return np.asarray(matrix)
 
     def to_json(self) -> str:
         """JSON text, the same bytes for the same result."""

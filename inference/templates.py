@@ -10,7 +10,7 @@ Two layouts of JSON are read, both flat mappings of the AGC's names (``4j1b_ttba
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,28 +78,25 @@ def variances_origin(histograms: Mapping[str, hist.Hist[Any]]) -> dict[str, Any]
     return {"variances": sorted(origins), "event_weights": own}
 
 
-def rebin(histogram: hist.Hist[Any], start: float, merge: int) -> tuple[Floats, Floats, Floats]:
-    """Drop the bins below ``start``, then merge every ``merge`` neighbours; flow bins are left out.
+def rebin(histogram: hist.Hist[Any], edges: Sequence[float]) -> tuple[Floats, Floats]:
+    """Merge bins into those between ``edges``; what lies outside, flow bins included, is left out.
 
     Returns:
-        Edges (n+1), values (n) and variances (n).
+        Values and variances, each of shape (len(edges) - 1,).
 
     Raises:
-        InvalidHistograms: ``start`` is no bin edge, or the bins left do not divide by ``merge``.
+        InvalidHistograms: one of ``edges`` is no bin edge of the histogram.
     """
-    edges = np.asarray(histogram.axes[0].edges, dtype=float)
-    at = np.flatnonzero(np.isclose(edges, start, rtol=0.0, atol=1e-9 * float(np.ptp(edges))))
-    if at.size != 1:
-        raise InvalidHistograms(f"rebinning starts at {start:g}, which is no bin edge of {edges.tolist()}")
-    first = int(at[0])
-    bins = len(edges) - 1 - first
-    if bins % merge:
-        raise InvalidHistograms(
-            f"{bins} bins from {start:g} on cannot be merged by {merge}: choose a divisor of {bins}"
-        )
-    values = np.asarray(histogram.values(), dtype=float)[first:].reshape(-1, merge).sum(axis=1)
-    variances = np.asarray(histogram.variances(), dtype=float)[first:].reshape(-1, merge).sum(axis=1)
-    return edges[first::merge], values, variances
+    own = np.asarray(histogram.axes[0].edges, dtype=float)
+    at = [int(np.argmin(np.abs(own - edge))) for edge in edges]
+    if not np.allclose(own[at], edges, rtol=0.0, atol=1e-9 * float(np.ptp(own))):
+        odd = [edge for edge, index in zip(edges, at, strict=True) if not np.isclose(own[index], edge)]
+        raise InvalidHistograms(f"{odd} are no bin edges of the histogram, which has {own.tolist()}")
+    values, variances = (
+        np.add.reduceat(np.append(np.asarray(contents, dtype=float), 0.0), at)[:-1]
+        for contents in (histogram.values(), histogram.variances())
+    )
+    return values, variances
 
 
 def common_weight(contents: Floats) -> float | None:

@@ -93,13 +93,12 @@ def validate(workspace: Any) -> None:
         raise InvalidWorkspace(f"no valid pyhf workspace: {type(error).__name__}: {error}") from error
 
 
-def pseudodata(histograms: Histograms, region: Region, data: Data) -> tuple[Floats, Floats]:
-    """Edges (n+1) and values (n) of the data of one region: the model's recipe, summed and rebinned."""
-    edges, total = np.empty(0), np.zeros(1)
-    for term in data.terms:
-        edges, values, _ = _rebinned(histograms, region, f"{region.histogram}_{term.histogram}")
-        total = total + term.factor * values
-    return edges, total
+def pseudodata(histograms: Histograms, region: Region, data: Data) -> Floats:
+    """The data of one region, shape (bins,): the terms of the model's recipe, rebinned and summed."""
+    terms = (
+        term.factor * _rebinned(histograms, region, f"{region.histogram}_{term.histogram}")[0] for term in data.terms
+    )
+    return np.sum(list(terms), axis=0)
 
 
 def _template(
@@ -113,32 +112,31 @@ def _template(
     """The histogram that cabinetry asks for: nominal, one side of a variation, or the data."""
     region = next(region for region in model.regions if region.name == region_name)
     if sample_name == model.data.name:
-        edges, values = pseudodata(histograms, region, model.data)
-        variances = values
+        values = variances = pseudodata(histograms, region, model.data)
     else:
         sample = next(sample for sample in model.samples if sample.name == sample_name)
         name = f"{region.histogram}_{sample.histogram}"
         if direction is not None:
             systematic = next(item for item in model.systematics if item.name == systematic_name)
             name += f"_{systematic.up if direction == 'Up' else systematic.down}"
-        edges, values, variances = _rebinned(histograms, region, name)
+        values, variances = _rebinned(histograms, region, name)
         if not (np.isfinite(values).all() and values.sum() > 0):
             raise InvalidHistograms(
-                f"template {name} has no positive finite yield from {region.start:g} on: it needs events in region "
-                f"{region.name!r}, or take the sample out of the model"
+                f"template {name} has no positive finite yield between {region.edges[0]:g} and "
+                f"{region.edges[-1]:g}: it needs events in region {region.name!r}, or take the sample out of the model"
             )
-    histogram = bh.Histogram(bh.axis.Variable(edges), storage=bh.storage.Weight())
+    histogram = bh.Histogram(bh.axis.Variable(list(region.edges)), storage=bh.storage.Weight())
     histogram[...] = np.stack([values, variances], axis=-1)
     return histogram
 
 
-def _rebinned(histograms: Histograms, region: Region, name: str) -> tuple[Floats, Floats, Floats]:
+def _rebinned(histograms: Histograms, region: Region, name: str) -> tuple[Floats, Floats]:
     if name not in histograms:
         raise MissingTemplate(
             f"region {region.name!r} needs the histogram {name!r}, which is not there; {nearest(name, histograms)}"
         )
     try:
-        return rebin(histograms[name], region.start, region.merge)
+        return rebin(histograms[name], region.edges)
     except InvalidHistograms as error:
         raise InvalidHistograms(f"{name}: {error}") from error
 
