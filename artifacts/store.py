@@ -1,6 +1,7 @@
 """The store: what was computed once is kept under the key of its request and found again."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -195,7 +196,9 @@ class Store:
 
         folder, name = copies(), blob_name(blob.digest)
         path = folder.root / name
-        if _measure(folder, blob.digest) != blob.size:
+        if _measure(folder, blob.digest) == blob.size:
+            os.utime(path)  # in use: not to be removed soon
+        else:
             with folder.scratch() as scratch:
                 try:
                     with scratch.open("xb") as file:

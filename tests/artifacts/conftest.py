@@ -4,7 +4,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,23 @@ BUCKET = "artifacts-test"
 Application = Callable[..., Any]
 
 
+def one_at_a_time(app: Application) -> Application:
+    """S3 looks and writes in one step; moto does it in two, so requests must not overtake each other there."""
+    lock = threading.Lock()
+
+    def locked(environ: Any, start_response: Any) -> Any:
+        with lock:
+            return app(environ, start_response)
+
+    return locked
+
+
 @contextmanager
 def s3_service(wrap: Callable[[Application], Application] = lambda app: app) -> Iterator[str]:
     """A running S3 service with one bucket; `wrap` may put a fault in front of it. Yields the endpoint."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, wrap(app), threaded=True)
+    server = make_server("127.0.0.1", 0, wrap(one_at_a_time(app)), threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
@@ -90,3 +101,15 @@ def store(url: str) -> Store:
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
     return Store.open(tmp_path / "store")
+
+
+@pytest.fixture
+def faulty_s3() -> Iterator[Callable[[Callable[[Application], Application]], str]]:
+    """Starts an S3 service with a fault in front of it; gives the URL of a store there."""
+    with ExitStack() as stack:
+
+        def start(wrap: Callable[[Application], Application]) -> str:
+            stack.enter_context(aws_environment(stack.enter_context(s3_service(wrap))))
+            return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+        yield start
