@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.requests import CutflowRow, TransformRequest, TransformResult
 
 if TYPE_CHECKING:
-    from delivery.engine.transform import evaluate, transform
+    from delivery.engine.skim import evaluate, transform
 
 __all__ = ["CutflowRow", "TransformRequest", "TransformResult", "evaluate", "transform"]
 
@@ -17,6 +17,6 @@ __all__ = ["CutflowRow", "TransformRequest", "TransformResult", "evaluate", "tra
 def __getattr__(name: str) -> Any:
     if name not in ("evaluate", "transform"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import delivery.engine.transform as module
+    import delivery.engine.skim as module
 
     return getattr(module, name)

@@ -55,8 +55,10 @@ def decode_basket(raw: bytes, layout: Layout, entries: int) -> Column:
     offsets = np.frombuffer(payload, ">i4", offset=border) if (objlen - border) % 4 == 0 else None
     if offsets is None or len(offsets) < entries + 1:
         raise BasketDamaged("its offsets are damaged")
-    starts = offsets[1 : entries + 2].astype(np.int64) - keylen
-    starts = np.append(starts[:entries], border)
+    starts = np.empty(entries + 1, np.int64)  # the stored ones count from the key's beginning and lack the last
+    starts[:entries] = offsets[1 : entries + 1]
+    starts[entries] = last
+    starts -= keylen
     return from_bytes(data[:border], starts, layout, entries)
 
 
@@ -70,18 +72,20 @@ def from_bytes(data: Array, starts: Array | None, layout: Layout, entries: int) 
     if starts is None:
         if len(data) and entries:
             raise BasketDamaged("it has lists but no offsets")
-        return Lists(np.zeros(entries + 1, np.int64), data.view(layout.dtype))
-    widths = np.diff(starts) - layout.header
-    if starts[0] != 0 or starts[-1] != len(data) or (entries and widths.min() < 0):
-        raise BasketDamaged("its offsets are damaged")
+        starts = np.zeros(entries + 1, np.int64)
     offsets = np.asarray(starts, np.int64)
+    steps = offsets[1:] - offsets[:-1]
+    if len(offsets) != entries + 1 or offsets[0] != 0 or offsets[-1] != len(data):
+        raise BasketDamaged("its offsets are damaged")
+    if entries and steps.min() < layout.header:
+        raise BasketDamaged("its offsets are damaged")
     if layout.header:
-        offsets = np.concatenate([[0], np.cumsum(widths)])
-        data = _without_headers(data, np.asarray(starts[:-1]), layout.header)
+        data = _without_headers(data, offsets[:-1], layout.header)
+        offsets = offsets - layout.header * np.arange(entries + 1)
     if size > 1:
-        offsets, rest = offsets // size, (widths % size).any()
-        if rest:
+        if np.bitwise_or.reduce(offsets) % size:
             raise BasketDamaged("a list's bytes are no whole number of items")
+        offsets = offsets >> (size.bit_length() - 1)  # sizes of numbers are powers of two
     return Lists(offsets, data.view(layout.dtype))
 
 

@@ -33,6 +33,7 @@ class Source(Protocol):
     tree: str
     entries: int
     bytes_read: int
+    identity: bytes
 
     def names(self) -> list[str]:
         """All branches."""
@@ -133,7 +134,7 @@ class TreeSource:
 
     def __init__(self, file: str, opened: Any, key: Any) -> None:
         self.file, self.tree = file, str(key.fName)
-        self._opened, self._key = opened, key
+        self._opened, self.identity = opened, opened.file.uuid.bytes
         self._lazy = LazyTree(key)
         self.entries = self._lazy.num_entries
         self._types: dict[str, ColumnType | str] = {}
@@ -260,6 +261,7 @@ class NtupleSource:
     def __init__(self, file: str, opened: Any, key: Any) -> None:
         self.file, self.tree = file, str(key.fName)
         self._opened, self._ntuple = opened, key.get()
+        self.identity = opened.file.uuid.bytes
         if not isinstance(self._ntuple, HasFields):
             raise UnreadableFile(file, f"{self.tree} is no RNTuple that can be read")
         self.entries = int(self._ntuple.num_entries)

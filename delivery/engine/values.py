@@ -28,7 +28,7 @@ class Lists:
     @property
     def counts(self) -> Offsets:
         """Length of each row's list."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
 
 Column: TypeAlias = Array | Lists
@@ -50,8 +50,12 @@ def keep_rows(column: Column, keep: Mask) -> Column:
     """The rows where `keep` is True."""
     if not isinstance(column, Lists):
         return column[keep]
-    counts = column.counts
-    return Lists(offsets_of(counts[keep]), column.content[np.repeat(keep, counts)])
+    rows = np.flatnonzero(keep)
+    starts = column.offsets[rows]
+    offsets = offsets_of(column.offsets[rows + 1] - starts)
+    # Item i of the result comes from i plus the shift of its row: the cost is that of the items kept, not of all.
+    items = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], offsets[1:] - offsets[:-1])
+    return Lists(offsets, column.content[items])
 
 
 def row_range(column: Column, start: int, stop: int) -> Column:
@@ -72,7 +76,8 @@ def count_true(offsets: Offsets, flags: Mask) -> Offsets:
     """How many of each list's flags are True."""
     running = np.zeros(len(flags) + 1, np.int64)
     np.cumsum(flags, out=running[1:])
-    return np.diff(running[offsets])
+    ends = running[offsets]
+    return ends[1:] - ends[:-1]
 
 
 def concatenate(parts: list[Column]) -> Column:

@@ -81,7 +81,7 @@ def _plan(node: Node, text: str, source: Source) -> Plan:
 def _write(plan: Plan, source: Source, request: TransformRequest, node: Node) -> tuple[int, list[int]]:
     selections = sum(len(stage.selections) for stage in plan.stages)
     rows, passed = 0, [0] * selections
-    writer = _writer(plan, request, node)
+    writer = _writer(plan, request, node, source)
     try:
         grouped = Rebuffered(writer, _group_rows(plan, source))
         for piece in pieces(plan, source, request.text, request.chunk_bytes, request.threads):
@@ -94,11 +94,11 @@ def _write(plan: Plan, source: Source, request: TransformRequest, node: Node) ->
     return rows, passed
 
 
-def _writer(plan: Plan, request: TransformRequest, node: Node) -> Writer:
+def _writer(plan: Plan, request: TransformRequest, node: Node, source: Source) -> Writer:
     nothing = empty(plan.output)
     if request.format == "parquet":
         return ParquetWriter(request.output, nothing)
-    identity = hashlib.sha256(f"{digest(node)}\n{Path(request.input).name}".encode()).digest()
+    identity = hashlib.sha256(digest(node).encode() + source.identity).digest()
     try:
         return RootWriter(request.output, nothing, identity)
     except TypeError as error:

@@ -1,0 +1,166 @@
+"""The transform engine on the AGC query: ``python benchmarks/engine.py [FILE]``.
+
+Prints CPU and wall seconds, the ratios to a plain uproot read of the same columns and to nothing but the decompression
+of the same baskets, and the peak memory above the import baseline for a file and one three times its size. Without FILE
+it makes 300 000 events of its own (falling spectra, clusters of 5 000 events, zlib).
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from delivery.engine import TransformRequest, transform
+from delivery.engine.baskets import decompress
+from queries.named import load
+
+QUERY = "queries.ttbar:agc_published_ml"
+CLUSTER = 5_000
+REPEATS = 3
+
+
+def make_input(path: Path, events: int, compression: Any = None, seed: int = 1) -> Path:
+    """A file with the branches of the AGC query; a few percent of the events pass it."""
+    rng = np.random.default_rng(seed)
+    with uproot.recreate(path, compression=compression or uproot.ZLIB(1)) as file:
+        tree: Any = None
+        for start in range(0, events, CLUSTER):
+            group = _events(rng, min(CLUSTER, events - start), start)
+            if tree is None:
+                tree = file.mktree("Events", {k: v.type.content for k, v in group.items()})
+            tree.extend(group)
+    return path
+
+
+def _events(rng: np.random.Generator, events: int, first: int) -> dict[str, Any]:
+    def objects(mean: float, scale: float, **more: Callable[[int], Any]) -> Any:
+        counts = rng.poisson(mean, events)
+        n = int(counts.sum())
+        fields = {
+            "pt": rng.exponential(scale, n).astype(np.float32) + np.float32(10),
+            "eta": rng.normal(0, 1.6, n).astype(np.float32),
+            "phi": rng.uniform(-np.pi, np.pi, n).astype(np.float32),
+            "mass": rng.exponential(5, n).astype(np.float32),
+            **{name: make(n) for name, make in more.items()},
+        }
+        return ak.unflatten(ak.zip(fields), counts)
+
+    def flat(n: int) -> Any:
+        return rng.uniform(0, 1, n).astype(np.float32)
+
+    return {
+        "Electron": objects(
+            0.6,
+            25,
+            cutBased=lambda n: rng.integers(0, 5, n, dtype=np.int32),
+            sip3d=lambda n: rng.exponential(2, n).astype(np.float32),
+        ),
+        "Muon": objects(
+            0.6, 25, tightId=lambda n: rng.random(n) < 0.7, sip3d=flat, pfRelIso04_all=lambda n: flat(n) / 2
+        ),
+        "Jet": objects(
+            5, 40, qgl=flat, btagCSVV2=flat, jetId=lambda n: rng.choice([2, 6], n, p=[0.1, 0.9]).astype(np.int32)
+        ),
+        "run": ak.Array(np.full(events, 1, np.uint32)),
+        "luminosityBlock": ak.Array(np.full(events, 1 + first // CLUSTER, np.uint32)),
+        "event": ak.Array(np.arange(first, first + events, dtype=np.uint64)),
+    }
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Least CPU and least wall seconds of a few runs."""
+    cpu, wall = [], []
+    for _ in range(REPEATS):
+        began = time.process_time(), time.perf_counter()
+        work()
+        cpu.append(time.process_time() - began[0])
+        wall.append(time.perf_counter() - began[1])
+    return min(cpu), min(wall)
+
+
+def read_plainly(file: Path, columns: tuple[str, ...]) -> None:
+    """What one would write by hand: all of these columns as arrays."""
+    with uproot.open(file) as opened:
+        opened["Events"].arrays(list(columns))
+
+
+def only_decompress(file: Path, columns: tuple[str, ...]) -> Callable[[], None]:
+    """A function that decompresses all baskets of these columns, already in memory, and does nothing else."""
+    payloads = []
+    with uproot.open(file) as opened, file.open("rb") as stream:
+        for name in columns:
+            branch = opened["Events"][name]
+            for number in range(branch.num_baskets):
+                basket = branch.basket(number)
+                stream.seek(int(branch.member("fBasketSeek")[number]))
+                raw = stream.read(basket.compressed_bytes)
+                if basket.block_compression_info is not None:
+                    key = basket.member("fKeylen")
+                    payloads.append((raw, key, basket.uncompressed_bytes - key))
+
+    def work() -> None:
+        for raw, start, size in payloads:
+            decompress(raw, start, size)
+
+    return work
+
+
+def _peak(file: str, threads: int) -> float:
+    base = getrusage(RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        transform(TransformRequest(load(QUERY).text, file, Path(folder) / "out.root", threads=threads))
+    return (getrusage(RUSAGE_SELF).ru_maxrss - base) / 1024
+
+
+def peak_memory(file: Path, threads: int) -> float:
+    """MB above the import baseline, in a process of its own."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak, (str(file), threads))
+
+
+def report(file: Path, folder: Path) -> None:
+    """Time one file."""
+    text = load(QUERY).text
+    results = {}
+    for kind in ("root-file", "parquet"):
+        for threads in (1, 2):
+            request = TransformRequest(text, str(file), folder / "out", format=kind, threads=threads)
+            results[kind, threads] = timed(lambda request=request: transform(request))
+    done = transform(TransformRequest(text, str(file), folder / "out"))
+    plain = timed(lambda: read_plainly(file, done.columns))
+    pure = timed(only_decompress(file, done.columns))
+    print(f"{file.name}: {done.events_in} events in, {done.events_out} out, {done.bytes_read / 1e6:.1f} MB read")
+    for row in done.cutflow:
+        print(f"  {row.passed:8d} pass")
+    print(f"{'':24}{'CPU s':>8}{'wall s':>8}{'CPU / uproot':>14}{'CPU / inflate':>15}")
+    lines = {"uproot arrays": plain, "decompression alone": pure}
+    lines |= {f"{kind}, {threads} thread(s)": took for (kind, threads), took in results.items()}
+    for name, (cpu, wall) in lines.items():
+        print(f"{name:24}{cpu:8.3f}{wall:8.3f}{cpu / plain[0]:14.2f}{cpu / max(pure[0], 1e-9):15.2f}")
+
+
+def main() -> None:
+    """Measure."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if len(sys.argv) > 1:
+            report(Path(sys.argv[1]), folder)
+            return
+        small = make_input(folder / "zlib.root", 300_000)
+        report(small, folder)
+        large = make_input(folder / "zlib-large.root", 900_000)
+        for file in (small, large):
+            sizes = ", ".join(f"{peak_memory(file, threads):.0f} MB with {threads}" for threads in (1, 8))
+            print(f"peak above imports, {file.stat().st_size / 1e6:.0f} MB file: {sizes} thread(s)")
+
+
+if __name__ == "__main__":
+    main()
