@@ -105,8 +105,8 @@ class LocalEndpoint:
                 n_workers=self._workers if files > FEW_FILES else 1,
                 threads_per_worker=1 if files > FEW_FILES else FEW_FILES,
                 processes=files > FEW_FILES,
-                dashboard_address=None,
-                scheduler_kwargs={"allowed_failures": 0},
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"allowed_failures": 0, "dashboard": False},
             )
             with cluster, Client(cluster, set_as_default=False) as client:
                 yield client

@@ -221,7 +221,7 @@ def _choose(
 
 
 def _check_answers(url: str) -> None:
-    """Raise EndpointUnreachable unless a ServiceX answers; the official client would take minutes to find out."""
+    """Raise unless a ServiceX answers; the official client would take minutes to find out."""
     import httpx
 
     try:
@@ -231,7 +231,7 @@ def _check_answers(url: str) -> None:
     if answer.status_code in PASSING_STATUS:
         raise EndpointUnreachable(url, f"it answers {answer.status_code} {answer.reason_phrase}")
     if answer.status_code not in (200, 401, 403) or (answer.is_success and b"code-gen-image" not in answer.content):
-        raise EndpointUnreachable(url, "what answers there is no ServiceX")
+        raise RequestFailed(url, "what answers there is no ServiceX; `skimflow doctor` says what answers from here")
 
 
 def _quieten_callbacks() -> None:

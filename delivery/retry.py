@@ -2,7 +2,7 @@
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, UnreadableFile
 
 TRIES = 3
 """How often a file is tried in all."""
@@ -22,11 +22,13 @@ def is_remote(file: str) -> bool:
 def is_transient(error: BaseException, file: str) -> bool:
     """Whether reading ``file`` again may succeed after ``error``.
 
-    A `DeliveryError` says so itself. Of other errors only those of a network do: an `OSError` or an HTTP answer that
-    may pass, and only for a remote file (a local disk that fails once has failed).
+    A `DeliveryError` says so itself, or the error that caused an `UnreadableFile` does. Of other errors only those of a
+    network do: an `OSError` or an HTTP answer that may pass, and only for a remote file (a local disk that fails once
+    has failed).
     """
     if isinstance(error, DeliveryError):
-        return error.transient
+        cause = error.__cause__ if isinstance(error, UnreadableFile) else None
+        return error.transient or (cause is not None and is_transient(cause, file))
     if not is_remote(file) or isinstance(error, LASTING):
         return False
     status = getattr(error, "status", None)

@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from delivery.endpoint import open_endpoint
-from delivery.errors import EndpointUnreachable, NotAuthorized, UnknownEndpoint
+from delivery.errors import EndpointUnreachable, NotAuthorized, RequestFailed, UnknownEndpoint
 from delivery.remote import ServiceXEndpoint
 from delivery.requests import FileDelivered, FileFailed, FileRequest
 
@@ -200,7 +200,7 @@ def test_nobody_there(tmp_path: Path) -> None:
 
 
 def test_somebody_else_there(web: Any, tmp_path: Path) -> None:
-    with pytest.raises(EndpointUnreachable, match="no ServiceX"):
+    with pytest.raises(RequestFailed, match="no ServiceX"):
         list(open_endpoint(web.url).deliver([request("any", "x.root")], tmp_path))
 
 
