@@ -33,8 +33,8 @@ def canonical(node: Node) -> Node:
 
 def _prefix(node: Node) -> str:
     """What the new variables' names begin with, so that none of them is a name that no lambda binds."""
-    prefix = "v"
-    while any(re.fullmatch(rf"{prefix}\d+", name) for name in _free_names(node)):
+    prefix, free = "v", _free_names(node)
+    while any(re.fullmatch(rf"{prefix}\d+", name) for name in free):
         prefix = "_" + prefix
     return prefix
 

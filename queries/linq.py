@@ -132,8 +132,14 @@ def from_python(  # noqa: PLR0911, PLR0912 - one branch for each kind of express
         case ast.Lambda(args=arguments) if _plain(arguments):
             params = tuple(arg.arg for arg in arguments.args)
             return Lambda(params, inner(tree.body), span)
-    kind = type(tree).__name__
-    return malformed(f"a query cannot hold this Python ({kind}): {ast.unparse(tree)[:80]}", span)
+    return malformed(f"a query cannot hold this Python ({type(tree).__name__}): {_shown(tree)}", span)
+
+
+def _shown(tree: ast.expr) -> str:
+    try:
+        return ast.unparse(tree)[:80]
+    except RecursionError:
+        return "…"
 
 
 def _folded(op: str, terms: Sequence[Node], span: Span, depth: int) -> Node:

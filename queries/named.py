@@ -79,22 +79,28 @@ def load(name: str, base: Path | None = None) -> NamedQuery:
 
 @contextmanager
 def _module(name: str, base: Path | None) -> Iterator[ModuleType]:
-    """The module, while `base` can be imported from; what was imported from there is forgotten afterwards."""
+    """The module; while it is in use, what lies beside a user's file can be imported, and is forgotten afterwards."""
     file = _file(name, base)
     if file is None:
         yield _installed(name)
         return
-    folder = str((base or file.parent).resolve())
+    folder = (file.parent if base is None or name.endswith(".py") else base).resolve()
     before = set(sys.modules)
-    sys.path.insert(0, folder)
+    bytecode = sys.dont_write_bytecode
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True  # kept bytecode would hide an edit within the same second
     try:
         yield _run_file(file, name)
     finally:
-        sys.path.remove(folder)
+        sys.path.remove(str(folder))
+        sys.dont_write_bytecode = bytecode
         for key in set(sys.modules) - before:
-            origin = getattr(sys.modules[key], "__file__", None)
-            if origin and Path(origin).resolve().is_relative_to(folder):
+            if _lies_in(folder, key.split(".")[0]):
                 del sys.modules[key]
+
+
+def _lies_in(folder: Path, package: str) -> bool:
+    return (folder / f"{package}.py").is_file() or (folder / package / "__init__.py").is_file()
 
 
 def _file(name: str, base: Path | None) -> Path | None:
@@ -105,7 +111,7 @@ def _file(name: str, base: Path | None) -> Path | None:
             beside = [path.name for path in file.parent.glob("*.py")] if file.parent.is_dir() else []
             raise QueryNotFoundError(f"there is no file {file}{nearest(file.name, beside)}")
         return file
-    if base is None:
+    if base is None or name.split(".", maxsplit=1)[0] == "queries":  # this package is never taken from elsewhere
         return None
     stem = base.joinpath(*name.split("."))
     candidates = (stem.with_name(stem.name + ".py"), stem / "__init__.py")

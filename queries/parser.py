@@ -182,8 +182,9 @@ def _number(word: str, span: Span) -> Node:
             malformed("an integer of too many digits", span)
     else:
         number = float(digits)
-    constant = Constant(number, span)
-    return Unary("-", constant, span) if word[0] == "-" else constant
+    if word[0] == "-":
+        return Unary("-", Constant(number, Span(span.start + 1, span.end)), span)
+    return Constant(number, span)
 
 
 def _expect(kind: str, children: list[Node], what: str, span: Span) -> None:
