@@ -14,8 +14,9 @@ from coffea.processor.checkpointer import CheckpointerABC
 from coffea.processor.executor import WorkItem
 
 from artifacts.store import Store
-from processing.chunk_store import Kept, Recipe, keep, recall
+from processing.chunk_store import Kept, Recipe, keep, library_versions, recall
 from processing.chunks import Chunk
+from processing.errors import ClusterUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,13 +36,25 @@ class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
     recipe: Recipe
 
     def load(self, metadata: Mapping[str, Any], processor_instance: Any) -> dict[str, Any] | None:
-        """The kept output of a chunk in coffea's form, or None."""
+        """The kept output of a chunk in coffea's form, or None.
+
+        Raises:
+            ClusterUnavailable: this worker has other libraries than the key says.
+        """
+        self._require_same_libraries()
         chunk = chunk_of(metadata)
         kept = recall(open_store(self.url), self.recipe.request(chunk))
         if kept is None:
             return None
         metrics = {"entries": chunk.events, **kept.metrics, "columns": set(kept.metrics["columns"])}
         return {"out": kept.result, "metrics": metrics, "processed": {work_item(chunk)}}
+
+    def _require_same_libraries(self) -> None:
+        """Checked on the worker before each chunk: on a facility, workers come late and from other images."""
+        here = library_versions()
+        other = [f"{name} {here[name]} (wanted {v})" for name, v in self.recipe.libraries if here[name] != v]
+        if other:
+            raise ClusterUnavailable(f"the worker has {', '.join(other)}; give workers the client's environment")
 
     def save(self, output: Mapping[str, Any], metadata: Mapping[str, Any], processor_instance: Any) -> None:
         """Keep the output of a chunk."""

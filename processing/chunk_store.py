@@ -21,7 +21,14 @@ STAGE, STAGE_VERSION = "process", 1
 ENTRIES_STAGE, ENTRIES_VERSION = "entries", 1
 OUTPUT = "chunk.json"
 LIBRARIES = (
-    "awkward", "boost-histogram", "coffea", "correctionlib", "hist", "numpy", "scipy", "uproot",
+    "awkward",
+    "boost-histogram",
+    "coffea",
+    "correctionlib",
+    "hist",
+    "numpy",
+    "scipy",
+    "uproot",
 )
 """Libraries whose version may change the numbers."""
 

@@ -47,7 +47,7 @@ class Chunk:
 class ChunkFailure:
     """Why a planned chunk (or a whole file that could not be planned) gave no result.
 
-    ``start`` and ``stop`` are None for a whole file. ``error`` is the name of the error's class, ``reason`` one sentence.
+    ``start`` and ``stop`` are None for a whole file; ``error`` names the error's class, ``reason`` is one sentence.
     """
 
     sample: str
@@ -70,8 +70,8 @@ class ChunkResult:
     Attributes:
         events: events read.
         cutflow: see ``Cutflow``.
-        histograms: region → histogram with axes ``variation`` (text) and ``observable``, Weight storage, filled with the
-            weight of the systematic variation alone.
+        histograms: region → histogram with axes ``variation`` (text) and ``observable`` and Weight storage,
+            filled with the weight of the systematic variation alone.
     """
 
     events: int
@@ -129,5 +129,5 @@ def chunks_of(sample: Sample, file: InputFile, entries: int, digest: str, chunk_
 
 
 def add_up(results: Iterable[ChunkResult]) -> ChunkResult:
-    """Sum of at least one result in the given order, so that float sums do not depend on who finished first."""
+    """Sum of at least one result in the given order: float sums must not depend on who finished first."""
     return reduce(operator.add, results)

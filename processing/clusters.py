@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from processing.chunk_store import library_versions
 from processing.errors import ClusterUnavailable
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 Kind = Literal["local", "iterative", "address", "coffea-casa", "gateway", "htcondor", "slurm"]
 
 COFFEA_CASA_SCHEDULER = "tls://localhost:8786"
-CONNECT_TIMEOUT_S = 20
 JOBQUEUE_CLASSES = {"htcondor": "HTCondorCluster", "slurm": "SLURMCluster"}
 
 
@@ -33,6 +31,7 @@ class ClusterSettings:
         address: of the scheduler or gateway.
         worker_timeout: seconds without any worker after which a run is given up; raise it where workers queue for long.
         worker_memory: of each batch job, in Dask's notation.
+        connect_timeout: seconds to wait for the scheduler to answer.
     """
 
     kind: Kind = "local"
@@ -40,6 +39,7 @@ class ClusterSettings:
     address: str | None = None
     worker_timeout: float = 25.0
     worker_memory: str = "4GiB"
+    connect_timeout: float = 20.0
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -53,7 +53,7 @@ def connect(settings: ClusterSettings) -> Iterator[Any]:
     """A Dask client of the cluster; what was started for it is stopped at the end.
 
     Raises:
-        ClusterUnavailable: no answer, a package is missing, or the workers run other versions than this process.
+        ClusterUnavailable: nobody answers, or a package for this kind of cluster is missing.
     """
     from distributed import Client
 
@@ -66,12 +66,11 @@ def connect(settings: ClusterSettings) -> Iterator[Any]:
         else:
             target = stack.enter_context(_batch_cluster(settings))
         try:
-            client = stack.enter_context(Client(target, timeout=CONNECT_TIMEOUT_S))
+            client = stack.enter_context(Client(target, timeout=settings.connect_timeout))
         except (OSError, TimeoutError) as error:
             raise ClusterUnavailable(
                 f"no Dask scheduler answers at {target} ({error}); is it running, and reachable from here?"
             ) from error
-        _require_same_versions(client)
         yield client
 
 
@@ -82,7 +81,8 @@ def _local_cluster(settings: ClusterSettings) -> Any:
         n_workers=settings.workers,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
     )
 
@@ -106,18 +106,3 @@ def _optional(module: str, package: str) -> Any:
             f"this cluster kind needs the package {package}: install it with `pip install {package}`, "
             "or use cluster kind 'address' with a running scheduler"
         ) from error
-
-
-def _require_same_versions(client: Any) -> None:
-    """Workers with other libraries would make numbers that are kept under the wrong key."""
-    here = library_versions()
-    try:
-        there = client.run(library_versions)
-    except Exception as error:
-        raise ClusterUnavailable(
-            f"the workers cannot import skimflow ({error}); install it in their environment"
-        ) from error
-    for worker, versions in there.items():
-        other = [f"{name} {versions.get(name)} (here {v})" for name, v in here.items() if versions.get(name) != v]
-        if other:
-            raise ClusterUnavailable(f"the worker {worker} has {', '.join(other)}; use one environment for both")

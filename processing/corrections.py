@@ -14,13 +14,16 @@ WJETS_SCALE = 0.025
 def ttbar_corrections() -> CorrectionSet:
     """The two corrections of the ttbar analysis, ready to evaluate.
 
-    ``btag(direction, pt)`` is 1 ± 0.075 · pT / 50 GeV for the jet that the variation is about; ``wjets_scale(direction)``
-    is 1.025 or 0.975. ``direction`` is "up" or "down"; another one raises IndexError.
+    ``btag(direction, pt)`` is 1 ± 0.075 · pT / 50 GeV for the jet that the variation is about;
+    ``wjets_scale(direction)`` is 1.025 or 0.975. ``direction`` is "up" or "down"; another raises IndexError.
     """
     from correctionlib import schemav2 as schema
 
     def by_direction(name: str, inputs: list[Any], up: Any, down: Any) -> Any:
-        content = [{"key": "up", "value": up}, {"key": "down", "value": down}]
+        content = [
+            schema.CategoryItem(key="up", value=up),
+            schema.CategoryItem(key="down", value=down),
+        ]
         return schema.Correction(
             name=name,
             version=1,

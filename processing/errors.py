@@ -20,23 +20,23 @@ class FilesetError(ProcessingError):
     """A fileset cannot be read or does not say what is needed; the message names the file and the key."""
 
 
-class UnknownProcessor(ProcessingError):
+class UnknownProcessor(ProcessingError):  # noqa: N818
     """The text ``module:Class`` does not lead to a coffea processor."""
 
 
-class MissingColumns(ProcessingError):
+class MissingColumns(ProcessingError):  # noqa: N818
     """The file lacks columns that the processor reads."""
 
 
-class ClusterUnavailable(ProcessingError):
+class ClusterUnavailable(ProcessingError):  # noqa: N818 - the noun says what is wrong
     """The workers that the settings ask for cannot be had."""
 
 
-class WorkersLost(ClusterUnavailable):
+class WorkersLost(ClusterUnavailable):  # noqa: N818
     """The cluster has had no worker for longer than the settings allow."""
 
 
-class IncompleteProcessing(ProcessingError):
+class IncompleteProcessing(ProcessingError):  # noqa: N818
     """Some planned chunks gave no result; those that did are kept, so that a rerun does only the rest.
 
     Attributes:

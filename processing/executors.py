@@ -107,6 +107,7 @@ class AccountingIterativeExecutor(IterativeExecutor):  # type: ignore[misc]
     """One chunk after the other in this process."""
 
     outcome: Outcome = field(default_factory=Outcome)
+    retries: int = 0  # of coffea, which would repeat bugs too; the guard repeats what may pass
 
     def __call__(
         self, items: Iterable[WorkItem], function: Callable[[Any], Output], accumulator: Any
@@ -146,7 +147,7 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
         from distributed import Future
 
         processor = self.client.submit(_identity, self.heavy_input, pure=True)
-        futures = self.client.map(guard, [(item, processor) for item in items], pure=False, retries=0)
+        futures = self.client.map(guard, [(item, processor) for item in items], key="chunk", pure=False)
         waiting: dict[str, WorkItem] = dict(zip((future.key for future in futures), items, strict=True))
         ended: Queue[Future] = Queue()
         for future in futures:
@@ -164,6 +165,7 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
                 self.outcome.record(item, future.result())
             else:
                 killed[item] = _failed_task(future)
+            future.release()  # a result that was taken in need not be made again when its worker dies
         return killed
 
 

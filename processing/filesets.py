@@ -101,9 +101,9 @@ def load_fileset(path: str | Path, files_per_sample: int | None = None, base: Pa
     """Read a fileset in the AGC's JSON layout.
 
     Args:
-        path: file with ``{process: {variation: {"nevts_total": N, "files": [{"path", "nevts"}, …]}}}``; a
-            variation may give ``cross_section`` (pb) for a process that the AGC does not have, a file may give
-            ``tree``, ``entries`` and ``digest``.
+        path: file with ``{process: {variation: {"nevts_total": N, "files": [{"path", "nevts"}, …]}}}``;
+            a variation may give ``cross_section`` (pb) for a process that the AGC does not have, a file may
+            give ``tree``, ``entries`` and ``digest``.
         files_per_sample: keep the first N files of each sample, as the AGC does; None keeps all.
         base: folder that relative paths start from; None: the folder of the JSON file.
 
@@ -121,7 +121,7 @@ def load_fileset(path: str | Path, files_per_sample: int | None = None, base: Pa
     folder = base if base is not None else path.parent
     return Fileset(
         tuple(
-            _sample(process, variation, content, f"{path}: {process}/{variation}", files_per_sample, folder)
+            _sample((process, variation), content, f"{path}: {process}/{variation}", files_per_sample, folder)
             for process, variations in layout.items()
             if process not in SKIPPED_PROCESSES
             for variation, content in _mapping(variations, f"{path}: {process}").items()
@@ -129,9 +129,8 @@ def load_fileset(path: str | Path, files_per_sample: int | None = None, base: Pa
     )
 
 
-def _sample(
-    process: str, variation: str, content: Any, where: str, files_per_sample: int | None, folder: Path
-) -> Sample:
+def _sample(name: tuple[str, str], content: Any, where: str, limit: int | None, folder: Path) -> Sample:
+    process, variation = name
     fields = _mapping(content, where)
     cross_section = fields.get("cross_section", CROSS_SECTIONS_PB.get(process))
     if not isinstance(cross_section, int | float):
@@ -140,7 +139,7 @@ def _sample(
     files = fields.get("files")
     if not isinstance(files, list) or not files:
         raise FilesetError(f"{where}: 'files' must be a list with at least one file")
-    chosen = files[:files_per_sample]
+    chosen = files[:limit]
     return Sample(
         process,
         variation,

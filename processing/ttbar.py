@@ -1,8 +1,8 @@
 """The AGC's ttbar analysis (task version 2, without machine learning) as a coffea processor.
 
-Objects and regions come from ``queries.objects``, which the delivery query is made from too. Selections and observables
-are computed once per kinematic variation of the jets (nominal, energy scale, energy resolution); the weight variations
-reuse the nominal ones.
+Objects and regions come from ``queries.objects``, which the delivery query is made from too. Selections and
+observables are computed once per kinematic variation of the jets (nominal, energy scale, energy resolution); the
+weight variations reuse the nominal ones.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _columns() -> tuple[str, ...]:
 
 
 class FlatObjects:
-    """One collection of a chunk as flat columns, read when first asked for, and the number of objects per event."""
+    """One collection of a chunk: the number of objects per event, and flat columns read when first asked for."""
 
     def __init__(self, collection: ak.Array) -> None:
         self._collection = collection
@@ -116,9 +116,9 @@ class Jets:
 class TtbarProcessor(ProcessorABC):  # type: ignore[misc]
     """Histograms of H_T (4j1b) and m_bjj (4j2b) with the AGC's systematic variations.
 
-    ``events.metadata`` must name the ``process`` and the ``variation``. Samples of variation "nominal" get every object and
-    weight variation; the others are filled once, under their own name. ``columns`` lists the branches that are read or that
-    NanoAODSchema needs to see.
+    ``events.metadata`` must name the ``process`` and the ``variation``. Samples of variation "nominal" get every
+    object and weight variation; the others are filled once, under their own name. ``columns`` lists the branches
+    that are read or that NanoAODSchema needs to see.
     """
 
     columns = _columns()
@@ -162,16 +162,14 @@ class TtbarProcessor(ProcessorABC):  # type: ignore[misc]
         """Nothing: normalisation needs the whole result and is done by ``processing.run``."""
 
     def _weight_variations(self, process: str) -> dict[str, Callable[[Floats], Floats]]:
-        """Name of each weight variation → weights from the pT of the first four selected jets, shape (events, 4)."""
+        """Name of each weight variation → weights from the pT of the leading four jets, shape (events, 4)."""
         if self._corrections is None:
             self._corrections = ttbar_corrections()
         btag, scale = self._corrections["btag"], self._corrections["wjets_scale"]
         weights: dict[str, Callable[[Floats], Floats]] = {}
         for i in range(N_BTAG):
             for direction in ("up", "down"):
-                weights[f"btag_var_{i}_{direction}"] = lambda pts, i=i, d=direction: btag.evaluate(
-                    d, pts[:, i]
-                )
+                weights[f"btag_var_{i}_{direction}"] = lambda pts, i=i, d=direction: btag.evaluate(d, pts[:, i])
         if process == "wjets":
             for direction in ("up", "down"):
                 value = scale.evaluate(direction)
@@ -188,12 +186,12 @@ def _require_columns(events: ak.Array) -> None:
     ]
     if missing:
         raise MissingColumns(
-            f"the tree lacks {', '.join(missing)}, which the ttbar selection reads; give files with these columns"
+            f"the tree lacks {', '.join(missing)}, which the selection reads; give files with these columns"
         )
 
 
 def _candidate_jets(events: ak.Array) -> tuple[Jets, Cutflow]:
-    """Jets that pass every requirement but that on pT, in events with exactly one lepton and enough jets at all."""
+    """Jets that pass every requirement but that on pT, in events with one lepton and enough jets at all."""
     electrons, muons = FlatObjects(events.Electron), FlatObjects(events.Muon)
     n_leptons = electrons.per_event(ELECTRONS.mask(electrons)) + muons.per_event(MUONS.mask(muons))
     one_lepton = n_leptons == N_LEPTONS
@@ -241,7 +239,7 @@ def scalar_sum_pt(jets: Jets) -> Floats:
 
 
 def trijet_mass(jets: Jets) -> Floats:
-    """m_bjj: mass in GeV of the three jets with at least one b tag whose combined pT is largest, per event."""
+    """m_bjj: mass in GeV of the three jets, at least one b-tagged, with the largest combined pT, per event."""
     px, py = jets.pt * np.cos(jets.phi), jets.pt * np.sin(jets.phi)
     pz = jets.pt * np.sinh(jets.eta)
     energy = np.sqrt(px**2 + py**2 + pz**2 + jets.mass**2)

@@ -62,9 +62,7 @@ def write(folder: Path, document: object) -> Path:
 
 
 def test_relative_paths_start_from_the_file_or_the_given_folder(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, {"ttbar": {"nominal": {"files": [{"path": "a/b.root", "nevts": 5, "tree": "servicex"}]}}}
-    )
+    path = write(tmp_path, {"ttbar": {"nominal": {"files": [{"path": "a/b.root", "nevts": 5, "tree": "servicex"}]}}})
     assert load_fileset(path)["ttbar__nominal"].files[0].path == str(tmp_path / "a/b.root")
     moved = load_fileset(path, base=Path("elsewhere"))["ttbar__nominal"].files[0]
     assert (moved.path, moved.tree) == (str(Path("elsewhere/a/b.root")), "servicex")
