@@ -204,6 +204,7 @@ def _result(
         covariance=tuple(tuple(row) for row in full.tolist()),
         fixed=tuple(fixed.tolist()),
         at_bound=tuple(likelihood.labels[index] for index in minimum.at_bound),
+        nominal=tuple(likelihood.init.tolist()),
         prefit=tuple(None if np.isnan(width) else width for width in likelihood.prefit.tolist()),
         poi=likelihood.poi,
         twice_nll=twice_nll,

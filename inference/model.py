@@ -116,9 +116,10 @@ class Model(Part):
 
     measurement: Name
     poi: Name
+    experiment: str = ""
+    label: str = ""
     luminosity: Annotated[float, Field(gt=0)] | None = None
     energy: Annotated[float, Field(gt=0)] | None = None
-    label: str = ""
     regions: Annotated[tuple[Region, ...], Field(min_length=1)]
     samples: Annotated[tuple[Sample, ...], Field(min_length=1)]
     data: Data

@@ -143,7 +143,7 @@ def _impact(refits: "_Refits", index: int) -> Impact:
         parameter=result.labels[index],
         bestfit=centre,
         uncertainty=sigma,
-        pull=(centre - refits.likelihood.init[index]) / width if constrained and width else None,
+        pull=(centre - result.nominal[index]) / width if constrained and width else None,
         constraint=sigma / width if constrained and width else None,
         postfit_up=shift("post-fit up", sigma),
         postfit_down=shift("post-fit down", -sigma),

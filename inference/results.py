@@ -55,7 +55,8 @@ class FitResult:
     """Maximum-likelihood fit of a workspace.
 
     Vectors have one element per parameter, in the order of ``labels``; matrices are tuples of rows. Fixed
-    parameters have uncertainty and covariance 0. ``uncertainty`` says where the uncertainties come from:
+    parameters have uncertainty and covariance 0. ``nominal`` is where a parameter stands before the fit and ``prefit``
+    the width of its constraint (None for a free parameter). ``uncertainty`` says where the uncertainties come from:
     ``"hessian"`` is the square root of the diagonal of the inverse exact Hessian of −log L at the minimum.
     ``edm`` is ½ gᵀ H⁻¹ g with the exact gradient and Hessian, in units of −log L. ``goodness_of_fit`` is the
     p-value of the saturated model (None without degrees of freedom).
@@ -67,6 +68,7 @@ class FitResult:
     covariance: tuple[tuple[float, ...], ...]
     fixed: tuple[bool, ...]
     at_bound: tuple[str, ...]
+    nominal: tuple[float, ...]
     prefit: tuple[float | None, ...]
     poi: str | None
     twice_nll: float

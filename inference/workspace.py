@@ -98,7 +98,7 @@ def pseudodata(histograms: Histograms, region: Region, data: Data) -> Floats:
     terms = (
         term.factor * _rebinned(histograms, region, f"{region.histogram}_{term.histogram}")[0] for term in data.terms
     )
-    return np.sum(list(terms), axis=0)
+    return np.asarray(sum(terms))
 
 
 def _template(
