@@ -173,9 +173,7 @@ class UnwritableType(QueryFault):
 class LengthMismatch(DeliveryError):
     """Lists that are combined item by item differ in length in some event of the file, or First meets an empty one."""
 
-    def __init__(
-        self, file: str, reason: str, text: str = "", span: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, file: str, reason: str, text: str = "", span: tuple[int, int] | None = None) -> None:
         super().__init__(file, reason, text, span)
         self.file, self.reason, self.text, self.span = file, reason, text, span
 
@@ -227,7 +225,9 @@ def nearest(name: str, known: Iterable[str], limit: int = 5) -> tuple[str, ...]:
 
 def describe_near(name: str, near: Sequence[str]) -> str:
     """A sentence on what stands near a missing name, such as ``no jet tagger`` for b-tag discriminants."""
-    what = "the file has no jet tagger of this name" if "btag" in name.lower() else "not in the tree"
+    what = "not in the tree"
+    if "btag" in name.lower():
+        what = f"the file has no jet tagger {name.removeprefix('Jet_')}"
     return f"{what}; near: {', '.join(near)}" if near else f"{what}, and nothing near it"
 
 

@@ -1,7 +1,7 @@
 """One query on one file: from a func_adl query and a ROOT file to the selected columns.
 
-`evaluate` gives an array in memory, `transform` goes from file to file. Both names are resolved on first use, since they
-bring uproot and awkward along.
+`evaluate` gives an array in memory, `transform` goes from file to file. Both names are resolved on first use, since
+they bring uproot and awkward along.
 """
 
 from typing import TYPE_CHECKING, Any

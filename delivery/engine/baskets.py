@@ -19,7 +19,7 @@ _BLOCK_HEADER = 9
 _LZ4_CHECKSUM = 8
 
 
-class BasketDamaged(Exception):  # noqa: N818 - internal: the source names file, branch and place
+class BasketDamaged(Exception):
     """A basket's bytes contradict themselves."""
 
 

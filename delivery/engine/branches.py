@@ -33,7 +33,7 @@ class References(dict[int, Any]):
         self._chunk, self._cursor, self._context, self._array = chunk, cursor, context, array
 
     def __contains__(self, tag: object) -> bool:
-        return super().__contains__(tag) or isinstance(tag, int) and self._place(tag) is not None
+        return super().__contains__(tag) or (isinstance(tag, int) and self._place(tag) is not None)
 
     def __missing__(self, tag: int) -> Any:
         place = self._place(tag)
@@ -82,9 +82,7 @@ class BranchIndex(Model_TObjArray):  # type: ignore[misc]
         cursor = self.origin_cursor.copy()
         cursor._refs = self.origin_cursor._refs
         cursor.move_to(place)
-        return read_object_any(
-            self.chunk, cursor, dict(self.context), self.file_object, self._file, self._parent
-        )
+        return read_object_any(self.chunk, cursor, dict(self.context), self.file_object, self._file, self._parent)
 
     @property
     def encoded_classname(self) -> str:

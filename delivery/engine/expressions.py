@@ -25,7 +25,7 @@ Argument: TypeAlias = "Expression | Literal"
 Span: TypeAlias = tuple[int, int]
 
 
-class UnequalLists(Exception):  # noqa: N818 - internal: reported as `LengthMismatch` with file and place
+class UnequalLists(Exception):
     """Lists that are combined differ in length, or a list that must have items is empty."""
 
     def __init__(self, reason: str, span: Span | None = None) -> None:
@@ -65,7 +65,7 @@ def _elementwise(name: str, *arguments: Any) -> Column:
     ufunc = getattr(np, name)
     shape = next((a for a in arguments if isinstance(a, Lists)), None)
     if shape is None:
-        return ufunc(*arguments)  # type: ignore[no-any-return]
+        return np.asarray(ufunc(*arguments))
     flat = [_flat_like(shape, argument) for argument in arguments]
     return Lists(shape.offsets, ufunc(*flat))
 
@@ -103,11 +103,13 @@ def _count_true(_: str, mask: Lists) -> Column:
 
 
 def _any(_: str, mask: Lists) -> Column:
-    return count_true(mask.offsets, mask.content.astype(np.bool_)) > 0
+    found: Column = count_true(mask.offsets, mask.content.astype(np.bool_)) > 0
+    return found
 
 
 def _all(_: str, mask: Lists) -> Column:
-    return count_true(mask.offsets, ~mask.content.astype(np.bool_)) == 0
+    held: Column = count_true(mask.offsets, ~mask.content.astype(np.bool_)) == 0
+    return held
 
 
 def _sum(_: str, lists: Lists) -> Column:
@@ -144,7 +146,7 @@ class Expressions:
 
     _known: dict[Hashable, Expression] = field(default_factory=dict)
 
-    def column(self, name: str, dtype: np.dtype[Any], jagged: bool, counter: Hashable = None) -> Expression:
+    def column(self, name: str, dtype: np.dtype[Any], jagged: bool, counter: str | None = None) -> Expression:
         """A column of the rows at hand; columns with the same `counter` have lists of equal lengths."""
         key = ("column", name)
         if key not in self._known:

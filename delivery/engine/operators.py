@@ -101,6 +101,10 @@ class Operators:
         self._check_range(name, node, arguments)
         return self._made("elementwise", node, *arguments, parameter=name)
 
+    def truth(self, value: Expression, node: Node) -> Expression:
+        """One bool per number: whether it is not 0."""
+        return self._made("elementwise", node, value, True, parameter="logical_and")
+
     def reduce(self, operation: str, node: Node, *arguments: Expression) -> Expression:
         """An operation on lists."""
         return self._made(operation, node, *arguments)

@@ -39,7 +39,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Selections on one kind of rows; then ``exploded`` lists (new column name → lists) whose items are the next rows."""
+    """Selections on one kind of rows; then ``exploded``: lists by new column name, whose items are the next rows."""
 
     selections: tuple[Selection, ...]
     exploded: dict[str, Expression]

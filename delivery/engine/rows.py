@@ -32,7 +32,8 @@ class Rows:
     def column(self, name: str) -> Column:
         """A column of the rows still there."""
         if name not in self._columns:
-            assert self._source is not None
+            if self._source is None:
+                raise KeyError(name)
             self._columns[name] = self._source.read(name, self._start, self._stop, self._kept)
         return self._columns[name]
 
@@ -87,19 +88,12 @@ def run_range(plan: Plan, source: Source, start: int, stop: int) -> Piece:
 
 
 def _select(rows: Rows, stage: Stage, payload: set[str], passed: list[int]) -> None:
-    steps = [
-        (group, last)
-        for selection in stage.selections
-        for group, last in _groups(selection)
-    ]
+    steps = [(group, last) for selection in stage.selections for group, last in _groups(selection)]
     for position, (group, last) in enumerate(steps):
         later = payload.union(*(c.columns for following, _ in steps[position + 1 :] for c in following))
         if rows.count and group:
             evaluate = Evaluation(rows.column)
-            mask = evaluate(group[0])
-            for conjunct in group[1:]:
-                mask = np.logical_and(mask, evaluate(conjunct))
-            rows.select(np.asarray(mask), later)
+            rows.select(np.logical_and.reduce([flat(evaluate(conjunct)) for conjunct in group]), later)
         if last:
             passed.append(rows.count)
 

@@ -47,9 +47,9 @@ def evaluate(text: str, files: str | Path | Sequence[str | Path], tree: str | No
 def transform(request: TransformRequest) -> TransformResult:
     """Run a query on one file and write the result; equal requests on equal files write equal bytes.
 
-    Raises QuerySyntaxError of `queries` for text that is no query, and of `delivery.errors`: UnreadableFile, MissingTree,
-    UnknownColumn, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, LengthMismatch, UnwritableType. No output
-    file is left behind by an error.
+    Raises QuerySyntaxError of `queries` for text that is no query, and of `delivery.errors`: UnreadableFile,
+    MissingTree, UnknownColumn, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, LengthMismatch,
+    UnwritableType. No output file is left behind by an error.
     """
     began = time.perf_counter()
     if request.codegen != "uproot":

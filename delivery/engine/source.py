@@ -18,7 +18,7 @@ from uproot.interpretation.numerical import AsDtype
 
 from delivery.engine.baskets import BasketDamaged, Layout, decode_basket, from_bytes
 from delivery.engine.branches import LazyTree
-from delivery.engine.compiler import ColumnType
+from delivery.engine.header import ColumnType
 from delivery.engine.values import Column, Lists, Mask, concatenate, keep_rows, native, row_range
 from delivery.errors import DeliveryError, InputUnreachable, MissingTree, UnreadableFile
 
@@ -32,8 +32,11 @@ class Source(Protocol):
     file: str
     tree: str
     entries: int
-    bytes_read: int
     identity: bytes
+
+    @property
+    def bytes_read(self) -> int:
+        """Compressed bytes read so far."""
 
     def names(self) -> list[str]:
         """All branches."""
@@ -44,7 +47,7 @@ class Source(Protocol):
     def size(self, name: str) -> tuple[int, int]:
         """Compressed and uncompressed bytes of a branch."""
 
-    def boundaries(self, names: Sequence[str]) -> list[int]:
+    def boundaries(self, names: Sequence[str], /) -> list[int]:
         """Entries, from 0 to the last, where all of these branches begin a basket."""
 
     def read(self, name: str, start: int, stop: int, keep: Mask | None) -> Column:
@@ -207,7 +210,7 @@ class TreeSource:
                 break
             begin, end = max(low, start), min(high, stop)
             wanted = None if keep is None else keep[begin - start : end - start]
-            if begin >= end or wanted is not None and not wanted.any():
+            if begin >= end or (wanted is not None and not wanted.any()):
                 continue
             part = row_range(self._basket(name, branch, number, high - low, high > stop), begin - low, end - low)
             if wanted is not None and not wanted.all():
@@ -265,9 +268,13 @@ class NtupleSource:
         if not isinstance(self._ntuple, HasFields):
             raise UnreadableFile(file, f"{self.tree} is no RNTuple that can be read")
         self.entries = int(self._ntuple.num_entries)
-        self.bytes_read = 0
         self._names = list(self._ntuple.keys(recursive=False))
         self._lock = threading.Lock()
+
+    @property
+    def bytes_read(self) -> int:
+        """Not known: uproot does not tell what it reads of an RNTuple."""
+        return 0
 
     def close(self) -> None:
         """Let go of the file."""
@@ -286,7 +293,7 @@ class NtupleSource:
         """Bytes of a field; an RNTuple's are not told apart by field here, so all count alike."""
         return len(name), 8 * self.entries
 
-    def boundaries(self, names: Sequence[str]) -> list[int]:
+    def boundaries(self, _: Sequence[str]) -> list[int]:
         """First entries of the clusters."""
         firsts = {int(c.num_first_entry) for c in self._ntuple.cluster_summaries}
         return sorted({0, self.entries} | firsts)

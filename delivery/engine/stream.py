@@ -12,7 +12,7 @@ from delivery.engine.expressions import Expression, UnequalLists
 from delivery.engine.plan import Plan, Record, Shape, leaves
 from delivery.engine.rows import Piece, run_range
 from delivery.engine.source import Source
-from delivery.engine.values import Column, Lists
+from delivery.engine.values import Column, Lists, as_lists
 from delivery.errors import LengthMismatch
 
 MIN_RANGE = 1000  # entries; shorter ranges cost more to begin than to read
@@ -91,17 +91,14 @@ def _layout(shape: Shape, values: Mapping[Expression, Column], rows: int) -> Any
     if not shape.zipped:
         inner = [_layout(field, values, rows) for field in shape.fields.values()]
         return _record(shape, inner, rows)
-    lists = values[next(leaves(shape))]
-    assert isinstance(lists, Lists)
+    lists = as_lists(values[next(leaves(shape))])
     return _listed(lists, _items(shape, values, len(lists.content)))
 
 
 def _items(shape: Shape, values: Mapping[Expression, Column], count: int) -> Any:
     """Contents of a list of records, as records of contents."""
     if isinstance(shape, Expression):
-        value = values[shape]
-        assert isinstance(value, Lists)
-        return ak.contents.NumpyArray(np.ascontiguousarray(value.content))
+        return ak.contents.NumpyArray(np.ascontiguousarray(as_lists(values[shape]).content))
     return _record(shape, [_items(field, values, count) for field in shape.fields.values()], count)
 
 

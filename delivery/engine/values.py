@@ -1,7 +1,8 @@
 """Columns in memory: flat contents and, for lists, the offsets that cut them into rows.
 
-A column is a NumPy array with one number per row, or a `Lists`: one list of numbers per row. Nothing here holds records;
-a record is a set of columns with names, and names are settled before anything is read (`delivery.engine.compiler`).
+A column is a NumPy array with one number per row, or a `Lists`: one list of numbers per row. Nothing here holds
+records; a record is a set of columns with names, and these are settled before anything is read (see
+`delivery.engine.terms`).
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,13 @@ class Lists:
 
 
 Column: TypeAlias = Array | Lists
+
+
+def as_lists(column: Column) -> Lists:
+    """The column, known to be one of lists; TypeError if it is not."""
+    if isinstance(column, Lists):
+        return column
+    raise TypeError("a column of lists was expected")
 
 
 def offsets_of(counts: Offsets) -> Offsets:
@@ -87,7 +95,7 @@ def concatenate(parts: list[Column]) -> Column:
         return first
     if not isinstance(first, Lists):
         return np.concatenate(parts)  # type: ignore[arg-type]
-    lists = [part for part in parts if isinstance(part, Lists)]
+    lists = [as_lists(part) for part in parts]
     counts = np.concatenate([part.counts for part in lists])
     return Lists(offsets_of(counts), np.concatenate([part.content for part in lists]))
 

@@ -4,7 +4,7 @@ The groups depend on the rows alone, so neither the ranges in which a file was r
 the output's bytes; nor does the time: a ROOT file's dates and identifiers come from the request.
 """
 
-import datetime
+import datetime as dt
 import threading
 import uuid
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ TREE = "servicex"
 GROUP_ROWS = 50_000
 GROUP_BYTES = 32 * 1024 * 1024
 
-_EPOCH = datetime.datetime(2000, 1, 1)  # noqa: DTZ001 - ROOT's dates have no time zone
+_EPOCH = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - ROOT's dates have no time zone
 _DATES = threading.Lock()
 
 
