@@ -53,7 +53,8 @@ def excerpt(text: str, start: int, end: int, width: int = 96) -> str:
     right = min(stop, left + width)
     before, after = "…" * (left > begin), "…" * (right < stop)
     carets = "^" * max(1, min(end, right) - start)
-    return f"    {before}{text[left:right]}{after}\n    {' ' * (start - left + len(before))}{carets}"
+    shown = text[left:right].replace("\t", " ").replace("\r", " ")
+    return f"    {before}{shown}{after}\n    {' ' * (start - left + len(before))}{carets}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ with `ast` and converted node by node through a white-list: nothing of it is eve
 """
 
 import ast
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -104,10 +105,12 @@ def from_python(  # noqa: PLR0911, PLR0912 - one branch for each kind of express
         malformed(f"nested deeper than {MAX_DEPTH} levels", span)
     inner = partial(from_python, span=span, unify=unify, depth=depth + 1)
     match tree:
-        case ast.Name(id=name):
+        case ast.Name(id=name) if name.isascii():
             return Name(name, span)
+        case ast.Constant(value=float() as value) if math.isnan(value):
+            malformed("a query cannot hold nan, which is no number", span)
         case ast.Constant(value=bool() | int() | float() | str() | None as value):
-            return Constant(value, span)
+            return Constant(_plain_value(value), span)
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return List(tuple([inner(item) for item in items]), span)
         case ast.Dict(keys=keys, values=values) if None not in keys:
@@ -164,15 +167,18 @@ def _comparisons(tree: ast.Compare, inner: Callable[[ast.expr], Node], span: Spa
 
 
 def _plain(arguments: ast.arguments) -> bool:
-    """Whether a lambda takes positional arguments without defaults only, each once."""
-    special = (
-        arguments.posonlyargs,
-        arguments.kwonlyargs,
-        arguments.defaults,
-        arguments.vararg,
-        arguments.kwarg,
-    )
-    return not any(special)
+    """Whether a lambda takes positional arguments without defaults only, each once and with an ASCII name."""
+    special = (arguments.posonlyargs, arguments.kwonlyargs, arguments.defaults, arguments.vararg, arguments.kwarg)
+    names = [argument.arg for argument in arguments.args]
+    return not any(special) and len(set(names)) == len(names) and all(name.isascii() for name in names)
+
+
+def _plain_value(value: float | str | None) -> float | str | None:
+    """A captured value as the plain type that it derives from (numpy's float64 is a float, an IntEnum an int)."""
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return None
 
 
 def _signature(expected: tuple[int, ...]) -> str:

@@ -94,7 +94,7 @@ class _Parser:
         if self.text[start] in "'\"":
             malformed("this string has no end (a newline inside it must be written \\n)", Span(start, end))
         malformed(
-            f"{self.text[start:end]!r} begins nothing: expected '(', a name, a number or a string",
+            f"{self.text[start:end][:40]!r} begins nothing: expected '(', a name, a number or a string",
             Span(start, end),
         )
 
@@ -150,7 +150,7 @@ class _Parser:
 def _no_kind(kind: str | None, span: Span) -> NoReturn:
     if kind is None:
         malformed("expected a node type after '(', such as 'call', 'attr', 'Select' or '+'", span)
-    malformed(f"unknown node type {kind!r}{nearest(kind, _KINDS)}", span)
+    malformed(f"unknown node type {kind[:40]!r}{nearest(kind[:40], _KINDS)}", span)
 
 
 def _name(word: str, span: Span) -> Node:

@@ -1,5 +1,6 @@
 """Writer of qastle text."""
 
+import math
 from collections.abc import Iterable
 
 from queries.syntax import (
@@ -65,4 +66,6 @@ def _texts(kind: str, children: Iterable[str]) -> str:
 
 
 def _literal(value: float | str | None) -> str:
-    return "1e999" if value == float("inf") else repr(value)  # 'inf' would read as a name
+    if value in (math.inf, -math.inf):  # 'inf' would read as a name
+        return "1e999" if value == math.inf else "-1e999"
+    return repr(value)

@@ -1,8 +1,11 @@
 """Random queries, and their spelling in every way that the language allows."""
 
+import ast
 import keyword
+import re
 from collections.abc import Callable
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import strategies as st
@@ -142,6 +145,54 @@ def random_tree() -> Callable[[Draw], Node]:
 @pytest.fixture(scope="session")
 def spell() -> Callable[[Draw, Node], str]:
     return spelt
+
+
+class Sequence(list):
+    """A list with the LINQ operators that the analyses' queries use, in plain Python."""
+
+    def Where(self, predicate):
+        return Sequence(item for item in self if predicate(item))
+
+    def Select(self, function):
+        return Sequence(function(item) for item in self)
+
+    def Count(self):
+        return len(self)
+
+
+def zipped(columns: dict) -> Sequence:
+    return Sequence(
+        SimpleNamespace(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)
+    )
+
+
+def events_of(arrays) -> Sequence:
+    """The events of an awkward array, jagged columns as Sequences."""
+    lists = {field: arrays[field].to_list() for field in arrays.fields}
+    rows = zip(*lists.values(), strict=True)
+    return Sequence(
+        SimpleNamespace(**{k: Sequence(v) if isinstance(v, list) else v for k, v in zip(lists, row, strict=True)})
+        for row in rows
+    )
+
+
+def interpret(query, events: Sequence) -> Sequence:
+    """What func_adl means: the query's expression run by Python itself, event by event and object by object."""
+    text = re.sub(r"(\{[^{}]*\})\.Zip\(\)", r"zipped(\1)", ast.unparse(query.query_ast))
+    operators = {
+        "EventDataset": lambda *_: events,
+        "Where": Sequence.Where,
+        "Select": Sequence.Select,
+        "SelectMany": lambda source, function: Sequence(item for event in source for item in function(event)),
+        "zipped": zipped,
+    }
+    return eval(text, operators)
+
+
+@pytest.fixture(scope="session")
+def run_in_python() -> Callable:
+    """run_in_python(query, awkward array of the events) -> list of what the query gives for each."""
+    return lambda query, arrays: interpret(query, events_of(arrays))
 
 
 assert not any(keyword.iskeyword(name) for name in FREE_NAMES)

@@ -30,7 +30,7 @@ from queries.syntax import (
     with_children,
 )
 
-many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @many

@@ -12,6 +12,8 @@ import queries.ttbar
 from queries.canonical import digest
 from queries.errors import QueryError, QueryFunctionError, QueryNotFoundError, QuerySyntaxError
 from queries.named import load
+from queries.parser import parse
+from queries.syntax import Constant, walk
 
 FUNC_ADL = ("queries.ttbar:selected", "queries.ttbar:agc_published", "queries.ttbar:agc_published_ml")
 RAW = ("queries.ttbar:agc_published_raw", "queries.ttbar:agc_published_raw_ml")
@@ -99,6 +101,17 @@ USER_FILE = """
         from servicex import query
         return query.FuncADL_Uproot().Where(lambda e: e.x > 3)
 
+    def captured():
+        import enum
+        import numpy as np
+        cut, level = np.float64(2.5), enum.IntEnum("Level", {"TIGHT": 4}).TIGHT
+        low, high = -1.5, float("inf")
+        return dataset("t").Where(lambda e: e.x > cut and e.y == level and e.z > low and e.z < high)
+
+    def captured_nan():
+        cut = float("nan")
+        return dataset("t").Where(lambda e: e.x > cut)
+
     def number():
         return 3
 
@@ -135,6 +148,12 @@ def test_a_users_own_functions(folder):
     assert (raw.codegen, raw.tree, len(json.loads(raw.text)[0])) == ("uproot-raw", "mini", 8)
     assert raw.digest == load("mine:client_raw", folder).digest
     assert load("mine:histograms", folder).tree is None
+
+
+def test_captured_numbers_are_written_as_numbers(folder):
+    node = parse(load("mine:captured", folder).text)
+    numbers = [n.value for n in walk(node) if isinstance(n, Constant) and not isinstance(n.value, str)]
+    assert numbers == [2.5, 4, 1.5, float("inf")]
 
 
 def test_a_file_by_its_path(folder):
@@ -187,6 +206,7 @@ def test_a_package_in_the_folder(folder):
         ("mine:fails", QueryFunctionError, "ZeroDivisionError: on purpose"),
         ("mine:text", QuerySyntaxError, "Select needs a lambda of 1 variable"),
         ("mine:keyword", QueryFunctionError, "k=1"),
+        ("mine:captured_nan", QueryFunctionError, "nan"),
         ("mine:client_python", QueryFunctionError, "code generator 'python'"),
         ("mine:client_without_tree", QueryFunctionError, "FromTree"),
         ("mine:unknown_key", QueryFunctionError, "nearest: filter_name"),

@@ -31,7 +31,7 @@ STRICTER = re.compile(
     r"the query is empty|is a keyword of Python|this dict has \d+ keys|has two variables|needs a lambda of \d variable"
 )
 
-many = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def reference(text: str) -> str:
@@ -109,6 +109,25 @@ def test_malformed_text_is_refused_as_the_reference_does(data, random_tree, spel
     except QuerySyntaxError as error:
         found, reason = None, error.reason
     assert found == expected or STRICTER.search(reason)
+
+
+SCRAPS = [*"()[]{}'\"\\ \n\t\0.,:-+*<=0159eEabλé\ud800", "lambda e: ", "list ", "e.x"]
+NOISE = st.lists(st.sampled_from(SCRAPS), max_size=12).map("".join)
+
+
+@many
+@given(noise=NOISE, frame=st.sampled_from(["{}", "(list {})", "'{}'", "(call Where a 'lambda e: {}')", "(attr e {})"]))
+def test_whatever_the_text_the_answer_is_a_tree_or_a_syntax_error(noise, frame):
+    text = frame.replace("{}", noise)
+    try:
+        tree = parse(text)
+    except QuerySyntaxError as error:
+        tree, message = None, str(error)
+    if tree is None:
+        assert message.startswith("line ")
+    else:
+        assert parse(unparse(tree)) == tree
+        assert len(digest(tree)) == 64
 
 
 @many
@@ -215,6 +234,9 @@ def test_literals_of_different_types_differ():
         ("(call Where a 'lambda e: a @ e')", 1, 15, "BinOp"),
         ("(call Where a 'lambda e: 1 < (1 < e < 2) < 3')", 1, 15, "chained comparison"),
         ("(call Where a 'lambda e: (')", 1, 15, "Python lambda"),
+        ("(call Where a 'lambda é: 1')", 1, 15, "Lambda"),
+        ("(call Where a 'lambda e: é')", 1, 15, "Name"),
+        ("(call Aggregate a 0 'lambda e, e: e')", 1, 21, "Lambda"),
         ("(call Where a 'e')", 1, 15, "a lambda of 1 variable"),
     ],
 )
