@@ -9,6 +9,7 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -34,7 +35,8 @@ from delivery.servicex_config import NAMES, Backend, find_config
 from delivery.servicex_results import Result, match
 
 Progress = Callable[[str, int, int, int], None]
-"""Called with sample, files completed, files failed, files in all, whenever the service was asked."""
+"""Called with sample, files completed, files failed and files in all, whenever the service was asked; from a thread of
+the endpoint's own."""
 
 ENDED = frozenset({"Complete", "Fatal", "Canceled", "Bad Dataset"})
 
@@ -122,8 +124,9 @@ class ServiceXEndpoint:
                 results = match((request.file for request in requests), downloaded, rows)
                 seconds = (perf_counter() - start) / len(requests)
                 return [
-                    _outcome(request, results[request.file], problem or self._ending(query), scratch, seconds)
+                    _outcome(request, result, problem or self._ending(query, result), scratch, seconds)
                     for request in requests
+                    for result in [results[request.file]]
                 ]
             finally:
                 client.query_cache.close()
@@ -166,8 +169,10 @@ class ServiceXEndpoint:
         status, size, heard = None, 0, monotonic()
         while not task.done():
             await asyncio.wait({task}, timeout=min(self._poll_seconds, 1.0))
-            now = sum(path.stat().st_size for path in query.download_path.iterdir()) if query.download_path else 0
-            if query.current_status is not status or now != size:
+            now = _bytes_in(query.download_path)
+            if query.request_id is None:  # being submitted, within the client's own time limit
+                heard = monotonic()
+            elif query.current_status is not status or now != size:
                 status, size, heard = query.current_status, now, monotonic()
                 if self._progress and status:
                     self._progress(query.title, status.files_completed, status.files_failed, status.files)
@@ -194,12 +199,14 @@ class ServiceXEndpoint:
             return EndpointUnreachable(self.url, str(error) or type(error).__name__)
         return RequestFailed(self.url, str(error) or type(error).__name__)
 
-    def _ending(self, query: Any) -> DeliveryError:
+    def _ending(self, query: Any, result: Result) -> DeliveryError:
         """Why a file may have no result although the client saw the request to its end."""
         status = query.current_status
+        what = "could not transform this file" if result.status == "failure" else "gave no result for this file"
         log = f"; its log: {status.log_url}" if status.log_url else ""
         counts = f"{status.files_completed} of {status.files} files complete, {status.files_failed} failed"
-        return MissingResult(self.url, f"request {status.request_id} ended as {status.status.value}, {counts}{log}")
+        ending = f"request {status.request_id} ended as {status.status.value}, {counts}"
+        return MissingResult(self.url, f"it {what}; {ending}{log}")
 
 
 def _choose(
@@ -237,6 +244,15 @@ def _check_answers(url: str) -> None:
 def _quieten_callbacks() -> None:
     """The client raises in callbacks, where nothing can catch it; what went wrong is read from the status instead."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+
+def _bytes_in(folder: Path | None) -> int:
+    """Bytes downloaded so far; files may come and go meanwhile."""
+    total = 0
+    for path in folder.iterdir() if folder else ():
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 async def _result_rows(query: Any) -> Sequence[Mapping[str, Any]]:

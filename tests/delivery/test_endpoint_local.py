@@ -6,6 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def request(file: Path | str, index: int = 0, query: str = SELECTED, output_form
     return FileRequest("sample", str(file), "Events", query, "uproot", output_format, index)
 
 
+@cache
 def passing(file: Path) -> int:
     """The answer from outside: plain uproot."""
     return int((uproot.open(file)["Events/MET_pt"].array(library="np") > 30).sum())

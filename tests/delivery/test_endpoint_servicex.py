@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def request(
 
 
 def quick(server: Any, **settings: Any) -> ServiceXEndpoint:
-    return ServiceXEndpoint(url=server.url, poll_seconds=0.2, stall_seconds=3.0, **settings)
+    return ServiceXEndpoint(url=server.url, poll_seconds=0.2, stall_seconds=6.0, **settings)
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +81,7 @@ def outcomes(
     servicex_server.ending = {}
 
 
+@cache
 def passing(file: Path) -> int:
     """The answer from outside: plain uproot."""
     return int((uproot.open(file)["Events/MET_pt"].array(library="np") > 30).sum())
@@ -110,6 +112,7 @@ def test_a_failed_file_is_named_and_harms_no_other(outcomes: Any, servicex_serve
     assert isinstance(other, FileDelivered)
     assert isinstance(bad, FileFailed)
     assert (bad.error, bad.attempts) == ("MissingResult", 2)
+    assert bad.reason.startswith(f"{servicex_server.url}: it could not transform this file; request ")
     assert f"; its log: {servicex_server.url}/logs/" in bad.reason
     asked = [submitted["file-list"] for submitted in servicex_server.submitted if submitted["title"] == "one bad"]
     assert [len(names) for names in asked] == [3, 1]  # only the failed file was asked for again
@@ -126,7 +129,9 @@ def test_complete_with_too_few_results_is_not_complete(outcomes: Any) -> None:
     missing, there = outcomes["short", 0], outcomes["short", 1]
     assert isinstance(missing, FileFailed)
     assert missing.error == "MissingResult"
-    assert "ended as Complete" in missing.reason
+    assert "it gave no result for this file" in missing.reason
+    assert "ended as Complete, 1 of 2 files complete" not in missing.reason  # asked for again, alone: 0 of 1
+    assert "ended as Complete, 0 of 1 files complete" in missing.reason
     assert isinstance(there, FileDelivered)
 
 
@@ -189,6 +194,20 @@ def test_an_edited_input_is_not_answered_from_memory(
         assert isinstance(outcome, FileDelivered)
         events.append(outcome.events_out)
     assert events == [passing(files["ttbar"]), passing(files["dy"])]
+
+
+def test_leaving_early_ends_the_work(servicex_server: Any, files: dict[str, Path], tmp_path: Path) -> None:
+    """One sample is done, the other waits for a service that has gone dumb: closing does not wait for it."""
+    servicex_server.ending["never"] = "mute"
+    patient = ServiceXEndpoint(url=servicex_server.url, poll_seconds=0.2, stall_seconds=1e6)
+    try:
+        outcomes = patient.deliver([request("done", files["dy"]), request("never", files["dy"])], tmp_path / "s")
+        first = next(outcomes)
+        assert first.request.sample == "done"
+        outcomes.close()  # type: ignore[attr-defined]
+    finally:
+        del servicex_server.ending["never"]
+    assert [path.name for path in (tmp_path / "s").iterdir()] == [Path(first.path).name]  # type: ignore[union-attr]
 
 
 def test_nobody_there(tmp_path: Path) -> None:
