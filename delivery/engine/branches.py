@@ -16,6 +16,7 @@ from typing import Any
 import uproot
 from uproot.const import kByteCountMask, kClassMask, kMapOffset, kNewClassTag
 from uproot.deserialization import read_object_any
+from uproot.model import DispatchByVersion
 from uproot.models.TObjArray import Model_TObjArray
 
 _UINT32 = struct.Struct(">I")
@@ -53,6 +54,20 @@ class References(dict[int, Any]):
         return place if 0 <= place <= len(self._bytes) - 8 else None
 
 
+def private_classes() -> dict[str, Any]:
+    """uproot's classes for one file alone.
+
+    uproot keeps the class of each version that it meets, and makes one from a file's own description where it knows none.
+    A damaged file would so change how every later file of the process is read.
+    """
+    classes: dict[str, Any] = {}
+    for name, kind in uproot.classes.items():
+        if issubclass(kind, DispatchByVersion):
+            kind = type(kind.__name__, (kind,), {"known_versions": dict(kind.known_versions)})
+        classes[name] = kind
+    return {**classes, "TObjArray": BranchIndex}
+
+
 class BranchIndex(Model_TObjArray):  # type: ignore[misc]
     """A tree's `fBranches` read as names and places; `parse` gives the uproot branch at a place.
 
@@ -61,11 +76,11 @@ class BranchIndex(Model_TObjArray):  # type: ignore[misc]
 
     def read_members(self, chunk: Any, cursor: Any, context: dict[str, Any], file: Any) -> None:
         """Walk the array by its records' lengths (uproot calls this)."""
-        if not isinstance(self._parent, uproot.behaviors.TTree.TTree) or self._num_bytes is None:
+        self.places: dict[str, int] = {}
+        if not isinstance(self._parent, uproot.behaviors.TTree.TTree):
             super().read_members(chunk, cursor, context, file)
             return
         self._data: list[Any] = []
-        self.places: dict[str, int] = {}
         if "fBranches" not in self._parent._members:
             self.file_object, self.chunk, self.context = file, chunk, dict(context)
             self.origin_cursor = cursor.copy()
@@ -115,16 +130,13 @@ def _walk(data: memoryview, place: int, size: int) -> Iterator[tuple[str, int]]:
 
 
 class LazyTree:
-    """A TTree's entries, branch names, and branches parsed on demand."""
+    """A TTree's entries, branch names, and branches parsed on demand.
+
+    ``key`` is of a file opened with `private_classes`.
+    """
 
     def __init__(self, key: Any) -> None:
-        file = key.file
-        classes = {**uproot.classes, "TObjArray": BranchIndex}
-        file._custom_classes, kept = classes, file._custom_classes
-        try:
-            self.tree = key.get()
-        finally:
-            file._custom_classes = kept
+        self.tree = key.get()
         self.num_entries = int(self.tree.num_entries)
         self._index = self.tree.member("fBranches")
         self._parsed: dict[str, Any] = {}

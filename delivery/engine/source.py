@@ -17,7 +17,7 @@ from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.numerical import AsDtype
 
 from delivery.engine.baskets import BasketDamaged, Layout, decode_basket, from_bytes
-from delivery.engine.branches import LazyTree
+from delivery.engine.branches import LazyTree, private_classes
 from delivery.engine.header import ColumnType
 from delivery.engine.values import Column, Lists, Mask, concatenate, keep_rows, native, row_range
 from delivery.errors import DeliveryError, InputUnreachable, MissingTree, UnreadableFile
@@ -65,7 +65,9 @@ def open_source(file: str, tree: str | None) -> Source:
     with reading(file):
         if "://" not in file:
             _check_local(file)
-        opened = uproot.open(file, object_cache=None, array_cache=None)
+        opened = uproot.open(
+            file, object_cache=None, array_cache=None, custom_classes=private_classes()
+        )
         key = _tree_key(opened, file, tree)
         if key.fClassName == "ROOT::RNTuple":
             return NtupleSource(file, opened, key)

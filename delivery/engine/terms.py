@@ -104,7 +104,7 @@ class Terms:
             return Unknown()
         kind = self._header.column_type(name)
         if isinstance(kind, str):
-            raise self.fault(UnsupportedNode, f"branch {name!r} is of type {kind}, which is not supported", node)
+            raise self.fault(UnsupportedNode, f"branch {name!r} of {self._header.file} has the unsupported type {kind}", node)
         return self.expressions.column(name, kind.dtype, kind.jagged, kind.counter)
 
     def _name(self, node: Name, scope: Scope) -> Value:

@@ -71,14 +71,19 @@ class ParquetWriter:
     def __init__(self, path: Path, empty: Any) -> None:
         import pyarrow.parquet as pq
 
-        self._writer = pq.ParquetWriter(path, ak.to_arrow_table(empty).schema, compression="snappy")
+        self._nothing = ak.to_arrow_table(empty)
+        self._writer = pq.ParquetWriter(path, self._nothing.schema, compression="snappy")
+        self._written = False
 
     def write(self, group: Any) -> None:
         """Append rows as one row group."""
-        self._writer.write_table(ak.to_arrow_table(group), row_group_size=max(len(group), 1))
+        self._writer.write_table(ak.to_arrow_table(group), row_group_size=len(group))
+        self._written = True
 
     def close(self) -> None:
-        """End the file."""
+        """End the file; without rows it gets one empty row group, for readers that expect one."""
+        if not self._written:
+            self._writer.write_table(self._nothing)
         self._writer.close()
 
 
@@ -92,7 +97,8 @@ class RootWriter:
             raise UnwritableType("a column without a name cannot be written to ROOT; select a dict of columns")
         identifier = uuid.UUID(bytes=identity[:16], version=4)
         with _fixed_dates():
-            self._file = uproot.recreate(path, uuid_function=lambda: identifier)
+            self._stream = path.open("wb+")  # a file without a path: uproot would write its name into it
+            self._file = uproot.recreate(self._stream, uuid_function=lambda: identifier)
             types = {field: empty[field].type.content for field in empty.fields}
             self._tree = self._file.mktree(TREE, types)
 
@@ -105,6 +111,7 @@ class RootWriter:
         """End the file."""
         with _fixed_dates():
             self._file.close()
+        self._stream.close()
 
 
 @contextmanager

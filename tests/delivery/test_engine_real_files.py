@@ -95,9 +95,10 @@ def test_a_tree_that_is_not_there_is_named_beside_those_that_are(shared_data, tm
 
 
 def test_only_the_named_branches_are_parsed_and_each_as_uproot_parses_it(shared_data):
-    from delivery.engine.branches import LazyTree
+    from delivery.engine.branches import LazyTree, private_classes
 
-    with uproot.open(shared_data / CMS, object_cache=None) as file, uproot.open(shared_data / CMS) as whole:
+    opened = uproot.open(shared_data / CMS, object_cache=None, custom_classes=private_classes())
+    with opened as file, uproot.open(shared_data / CMS) as whole:
         tree, reference = LazyTree(file.key("Events")), whole["Events"]
         assert tree.keys() == reference.keys(recursive=False)
         assert tree.num_entries == reference.num_entries
