@@ -70,9 +70,12 @@ class ObjectBackend:
 
     def items(self, folder: str) -> Iterator[Item]:
         """The objects under the folder, a page at a time."""
-        with self._reading():
-            for page in obstore.list(self.objects, f"{folder}/"):
-                yield from map(_item, page)
+        try:
+            with self._reading():
+                for page in obstore.list(self.objects, f"{folder}/"):
+                    yield from map(_item, page)
+        except FileNotFoundError as error:  # there is no such bucket
+            raise self._unavailable(error) from error
 
     def write(self, name: str, content: bytes | Path) -> None:
         """Upload; an object is seen whole or not at all. Large ones go in parts."""

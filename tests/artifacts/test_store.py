@@ -45,13 +45,14 @@ def test_another_request_is_a_miss(store: Store) -> None:
     assert store.get(Request("deliver", 2, REQUEST.parts)) is None
 
 
-def test_a_file_is_kept(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [CONTENT, b""])
+def test_a_file_is_kept(store: Store, tmp_path: Path, content: bytes) -> None:
     output = tmp_path / "scratch.root"
-    output.write_bytes(CONTENT)
-    entry = store.put(REQUEST, {"skim": output}, {})
-    assert entry.blobs["skim"].digest == hashlib.sha256(CONTENT).hexdigest()
-    assert store.local_path(entry.blobs["skim"]).read_bytes() == CONTENT
-    assert store.read(entry.blobs["skim"]) == CONTENT
+    output.write_bytes(content)
+    entry = store.put(REQUEST, {"skim": output, "again": output}, {})
+    assert entry.blobs["skim"].digest == hashlib.sha256(content).hexdigest()
+    assert store.local_path(entry.blobs["skim"]).read_bytes() == content
+    assert store.read(entry.blobs["again"]) == content
 
 
 def test_a_large_file_is_kept_whole(store: Store, tmp_path: Path) -> None:
@@ -254,15 +255,13 @@ def test_a_folder_takes_a_file_over_without_copying(folder_store: Store, tmp_pat
 
 
 def test_a_folder_copies_what_has_other_names(folder_store: Store, tmp_path: Path) -> None:
-    original = tmp_path / "input.root"
-    original.write_bytes(CONTENT)
-    (tmp_path / "hard").hardlink_to(original)
-    (tmp_path / "soft").symlink_to(original)
-    folder_store.put(REQUEST, {"hard": tmp_path / "hard", "soft": tmp_path / "soft"}, {})
-    original.write_bytes(b"the user goes on writing to the file")
-    entry = folder_store.get(REQUEST)
-    assert entry is not None
-    assert folder_store.read(entry.blobs["hard"]) == CONTENT
+    for kind in ("hardlink_to", "symlink_to"):
+        original, other = tmp_path / f"{kind}.root", tmp_path / kind
+        original.write_bytes(CONTENT + kind.encode())
+        getattr(other, kind)(original)
+        entry = folder_store.put(Request(kind, 1, {}), {"skim": other}, {})
+        original.write_bytes(b"the user goes on writing to the file")
+        assert folder_store.read(entry.blobs["skim"]) == CONTENT + kind.encode()
 
 
 def test_a_folder_has_the_documented_layout(tmp_path: Path) -> None:

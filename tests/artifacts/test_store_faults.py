@@ -249,6 +249,8 @@ def test_a_bucket_that_does_not_exist(s3_url: str) -> None:
     assert store.get(REQUEST) is None
     with pytest.raises(StoreUnavailable, match="the bucket exists"):
         store.put(REQUEST, {"a": b"x"}, {})
+    with pytest.raises(StoreUnavailable, match="the bucket exists"):
+        list(store.entries())
 
 
 def test_a_service_that_is_not_there(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
