@@ -54,7 +54,8 @@ def hessian(function: Function, point: Floats, axes: Floats) -> Floats:
 
 
 def covariance(function: Function, minimum: Floats, scales: Floats, free: Indices) -> Floats | None:
-    """Inverse of the exact Hessian at a minimum, in the ``free`` parameters; None where H is not positive definite.
+    """Inverse of the exact Hessian at a minimum, in the ``free`` parameters; None where H is not finite
+    and positive definite.
 
     Two rounds. The Hessian along the parameters gives axes in which the function is round, A = H^(-1/2); there it
     is evaluated again and H⁻¹ = A (Aᵀ H A)⁻¹ Aᵀ. Strong correlations (condition 1e4 in the AGC's fit) would blow up
@@ -63,14 +64,17 @@ def covariance(function: Function, minimum: Floats, scales: Floats, free: Indice
     """
     along_parameters = np.zeros((len(minimum), len(free)))
     along_parameters[free, np.arange(len(free))] = scales[free]
-    curvatures, directions = np.linalg.eigh(hessian(function, minimum, along_parameters))
+    rough = hessian(function, minimum, along_parameters)
+    if not np.isfinite(rough).all():
+        return None
+    curvatures, directions = np.linalg.eigh(rough)
     if curvatures.min() <= 0:
         return None
     axes = along_parameters @ (directions / np.sqrt(curvatures))
     coarse = _second_differences(function, minimum, axes, ROUND_STEP)
     fine = _second_differences(function, minimum, axes, 0.5 * ROUND_STEP)
     round_hessian = (4.0 * fine - coarse) / 3.0
-    if np.linalg.eigvalsh(round_hessian).min() <= 0:
+    if not np.isfinite(round_hessian).all() or np.linalg.eigvalsh(round_hessian).min() <= 0:
         return None
     result = axes[free] @ np.linalg.inv(round_hessian) @ axes[free].T
     return np.asarray(0.5 * (result + result.T))

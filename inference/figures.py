@@ -58,10 +58,8 @@ def pulls(result: FitResult, model: Model | None = None, *, bin_gammas: bool = F
     experiment_label(axes, model)
     if result.poi is not None:
         value, sigma = result.value(result.poi)
-        axes.text(
-            0.98, 0.97, f"{result.poi}\n{value:.3f} $\\pm$ {sigma:.3f}",
-            transform=axes.transAxes, ha="right", va="top", fontsize="small",
-        )  # fmt: skip
+        text = f"{result.poi} = {value:.3f} $\\pm$ {sigma:.3f}"
+        axes.annotate(text, (0, 0), (0, -38), xycoords="axes fraction", textcoords="offset points", va="top")
     return _figure(axes)
 
 
@@ -100,7 +98,7 @@ def ranking(ranked: Ranking, model: Model | None = None, *, largest: int = 20) -
     impacts = ranked.impacts[:largest]
     labels = [impact.parameter for impact in impacts]
     rows = np.arange(len(impacts))[::-1].astype(float)
-    axes = one_panel(6.5, 0.3 + 0.45 * len(impacts), left=label_margin(labels), bottom=1.5, right=0.3, top=1.3)
+    axes = one_panel(6.5, 0.3 + 0.45 * len(impacts), left=label_margin(labels), bottom=1.3, right=0.3, top=1.3)
     bars = axes.twiny()
     _impact_bars(bars, ranked, rows)
     axes.errorbar(

@@ -164,7 +164,10 @@ def _flags(minuit: Any) -> MinimiserFlags:
 
 def _newton(likelihood: Likelihood, start: Floats, fixed: Flags) -> tuple[Floats | None, MinimiserFlags | None, str]:
     """The last step: no flags but its own convergence."""
-    minimum = newton.minimise(likelihood, start, np.flatnonzero(~fixed), iterations=200)
+    try:
+        minimum = newton.minimise(likelihood, start, np.flatnonzero(~fixed), iterations=200)
+    except FitFailed as error:
+        return None, None, str(error)
     reason = (
         ""
         if minimum.converged
@@ -175,7 +178,10 @@ def _newton(likelihood: Likelihood, start: Floats, fixed: Flags) -> tuple[Floats
 
 def _finish(likelihood: Likelihood, point: Floats, free: Indices) -> tuple[newton.Minimum | None, Floats | None, str]:
     """The exact minimum near ``point``, its covariance (free parameters), and why there is none."""
-    minimum = newton.minimise(likelihood, point, free)
+    try:
+        minimum = newton.minimise(likelihood, point, free)
+    except FitFailed as error:
+        return None, None, str(error)
     if not minimum.converged:
         return None, None, f"no minimum near: distance {minimum.edm:.2g} after {minimum.iterations} Newton iterations"
     covariance = likelihood.covariance(minimum.point, free)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.derivatives import Floats, Indices
+from inference.errors import FitFailed
 from inference.likelihood import Likelihood
 
 # Expected distance to the minimum, in units of the likelihood: far below what any number shown can feel.
@@ -40,6 +41,9 @@ def minimise(
     The Hessian is evaluated at the start, or taken from a nearby fit, then kept up to date with the gradients (BFGS);
     it is evaluated anew when a step does not go down. Active set: a parameter on a bound that the gradient pushes
     outwards takes no part in the step.
+
+    Raises:
+        FitFailed: the likelihood is not finite on the way.
     """
     lower, upper = likelihood.lower[free], likelihood.upper[free]
     point = start.copy()
@@ -93,10 +97,15 @@ def _line_search(
 
 def _solve(matrix: Floats, slope: Floats) -> Floats:
     """H⁻¹ g, with the absolute values of the curvatures where H is not positive definite: always downhill."""
+    if not (np.isfinite(matrix).all() and np.isfinite(slope).all()):
+        raise FitFailed("the likelihood is not finite around a point on the way: look for bins that become negative")
     try:
         factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         curvatures, directions = np.linalg.eigh(matrix)
-        curvatures = np.maximum(np.abs(curvatures), 1e-8 * np.abs(curvatures).max())
+        largest = np.abs(curvatures).max()
+        if largest == 0:
+            return np.zeros_like(slope)
+        curvatures = np.maximum(np.abs(curvatures), 1e-8 * largest)
         return np.asarray(directions @ ((directions.T @ slope) / curvatures))
     return np.asarray(np.linalg.solve(factor.T, np.linalg.solve(factor, slope)))

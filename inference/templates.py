@@ -103,7 +103,7 @@ def common_weight(contents: Floats) -> float | None:
     """Event weight w such that every content is a whole multiple of w, or None where there is none.
 
     Euclid's algorithm on floating-point numbers, smallest contents first: sums of equal float64 weights are whole
-    multiples to about 1e-14 relative. The estimate is refined with all contents at the end.
+    multiples to about 1e-14 relative.
     """
     values = np.sort(contents[contents > 0])
     if not values.size:
@@ -113,7 +113,8 @@ def common_weight(contents: Floats) -> float | None:
         larger, smaller = float(value), divisor
         while smaller > 1e-9 * value:
             larger, smaller = smaller, abs(larger - smaller * round(larger / smaller))
-        divisor = larger
+        # The remainders' rounding grows along the chain; the value itself has none.
+        divisor = float(value) / round(float(value) / larger)
     counts = np.round(values / divisor)
     weight = float(values.sum() / counts.sum())
     return weight if np.abs(values / weight - counts).max() < 1e-3 and counts.max() < 1e9 else None
@@ -140,8 +141,11 @@ def _from_uhi(name: str, entry: Any, origin: str) -> hist.Hist[Any]:
         ) from error
     if histogram.ndim != 1:
         raise InvalidHistograms(f"{name} in {origin} has {histogram.ndim} axes, templates have one")
-    if histogram.variances() is None:
-        raise InvalidHistograms(f"{name} in {origin} has no variances: fill it with Weight storage")
+    if histogram.storage_type is not hist.storage.Weight:
+        kind = histogram.storage_type.__name__
+        raise InvalidHistograms(
+            f"{name} in {origin} has {kind} storage: fill it with Weight storage, for its variances"
+        )
     return histogram
 
 
@@ -190,5 +194,6 @@ def _sample_of(name: str) -> str:
 
 
 def _note(histogram: hist.Hist[Any]) -> dict[str, Any]:
-    note = getattr(histogram, "metadata", None)
+    # boost-histogram warns when a metadata that was never set is read as an attribute.
+    note = vars(histogram).get("metadata")
     return note if isinstance(note, dict) else {}

@@ -1,0 +1,210 @@
+"""Fits: the AGC's reference histograms against published and listed results, cabinetry, and closed forms."""
+
+import functools
+import json
+import logging
+import pickle
+
+import numpy as np
+import pytest
+
+from inference import newton
+from inference.errors import FitFailed, InferenceError, InvalidWorkspace, UnknownParameter
+from inference.fit import FitSettings, fit
+from inference.likelihood import Likelihood
+from inference.results import FitResult
+from inference.templates import load_histograms
+from inference.workspace import build, workspace_bytes
+
+# jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
+pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
+
+# ttbar_norm and HESSE uncertainty of default pyhf + Minuit fits of these histograms (None: that fit fails).
+LISTED = {
+    "1": (0.9603, 0.104),
+    "2": (0.951, 0.0996),
+    "5": (0.9535, 0.0893),
+    "10": (0.9570, 0.0893),
+    "20": (0.963, 0.0785),
+    "50": (0.958, 0.077),
+    "100": (0.959, 0.075),
+    "200": (0.948, 0.0705),
+    "all": (0.9468, 0.0789),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted(shared_data):
+    """Workspace and fit of the reference histograms of a size, each made once."""
+
+    @functools.cache
+    def of(size):
+        path = shared_data / "agc" / "reference" / f"histos_{size}_file_per_process.json"
+        workspace = build(load_histograms(path))
+        return workspace, fit(workspace)
+
+    return of
+
+
+@pytest.fixture
+def workspace(fitted):
+    return fitted("1")[0]
+
+
+@pytest.fixture
+def result(fitted):
+    return fitted("1")[1]
+
+
+def counting(observed, background=50.0, sigma=None):
+    """One bin: signal 10 times mu on a background, with a normalisation uncertainty when ``sigma`` is given."""
+    modifiers = (
+        [] if sigma is None else [{"name": "norm", "type": "normsys", "data": {"hi": 1 + sigma, "lo": 1 - sigma}}]
+    )
+    samples = [
+        {"name": "signal", "data": [10.0], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
+        {"name": "background", "data": [background], "modifiers": modifiers},
+    ]
+    parameters = [{"name": "mu", "inits": [1.0], "bounds": [[0.0, 10.0]]}]
+    return {
+        "channels": [{"name": "one", "samples": samples}],
+        "observations": [{"name": "one", "data": [float(observed)]}],
+        "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": parameters}}],
+        "version": "1.0.0",
+    }
+
+
+@pytest.mark.parametrize("size", LISTED)
+def test_reference_histograms_fit_to_the_listed_values(fitted, size):
+    _, found = fitted(size)
+    value, sigma = found.value("ttbar_norm")
+    listed, listed_sigma = LISTED[size]
+    assert value == pytest.approx(listed, abs=0.01)
+    # HESSE stops early for 200 files: 0.0705, where the exact Hessian and the profile scan below say 0.0778.
+    assert sigma == pytest.approx(listed_sigma, rel=0.11 if size == "200" else 0.1)
+    assert found.edm < 1e-8
+    assert found.attempts[-1].accepted
+    assert found.uncertainty == "hessian"
+    for variation in ("ME variation", "PS variation"):
+        assert found.value(variation)[0] == pytest.approx(0.45, abs=0.1)
+
+
+def test_published_value_for_five_files(fitted):
+    """0.964 ± 0.094 (AGC notebook, v2): same uncertainty, centre off by 0.01; docs/inference.md says why."""
+    value, sigma = fitted("5")[1].value("ttbar_norm")
+    assert value == pytest.approx(0.964, abs=0.012)
+    assert sigma == pytest.approx(0.094, rel=0.05)
+
+
+def test_the_default_fit_of_all_files_fails_and_the_ladder_does_not(fitted):
+    _, found = fitted("all")
+    assert not found.attempts[0].accepted
+    assert "not valid" in found.attempts[0].reason
+    assert found.attempts[0].flags is not None
+    assert not found.attempts[0].flags.valid
+    assert found.step != found.attempts[0].step
+
+
+@pytest.mark.parametrize("size", ["1", "200"])
+def test_uncertainty_is_where_the_profile_rises_by_one(fitted, size):
+    """An independent route to the uncertainty: refits with ttbar_norm held at ±1 sigma."""
+    workspace, found = fitted(size)
+    likelihood = Likelihood(workspace)
+    value, sigma = found.value("ttbar_norm")
+    index, free = found.index("ttbar_norm"), np.flatnonzero(~np.asarray(found.fixed))
+    rises = []
+    for side in (-1, 1):
+        start = np.asarray(found.bestfit)
+        start[index] = value + side * 0.2 * sigma
+        held = newton.minimise(likelihood, start, free[free != index])
+        assert held.converged
+        rises.append((2 * held.nll - found.twice_nll) / 0.04)
+    assert np.mean(rises) == pytest.approx(1.0, rel=0.02)
+
+
+def test_cabinetry_agrees(workspace, result):
+    import cabinetry
+
+    logging.getLogger("cabinetry").setLevel(logging.ERROR)
+    model, data = cabinetry.model_utils.model_and_data(workspace)
+    theirs = cabinetry.fit.fit(model, data)
+    assert tuple(theirs.labels) == result.labels
+    pull = np.abs(theirs.bestfit - np.asarray(result.bestfit)) / np.asarray(result.uncertainties)
+    # Minuit ends 1e-4 above the minimum in 2 log L, hence within some 0.01 sigma of it.
+    assert pull.max() < 0.02
+    assert result.twice_nll <= theirs.best_twice_nll + 1e-9
+    np.testing.assert_allclose(result.uncertainties, theirs.uncertainty, rtol=0.1)
+
+
+def test_result_survives_json(result):
+    assert FitResult.from_json(result.to_json()) == result
+    assert FitResult.from_json(result.to_json()).to_json() == result.to_json()
+    with pytest.raises(InferenceError, match="no fit result"):
+        FitResult.from_json("{}")
+    with pytest.raises(InferenceError, match="another format"):
+        FitResult.from_json('{"format": 0}')
+
+
+def test_equal_input_gives_equal_bytes(workspace, result, tmp_path):
+    path = tmp_path / "workspace.json"
+    path.write_bytes(workspace_bytes(workspace))
+    assert fit(path).to_json() == result.to_json()
+
+
+def test_correlation_is_a_correlation(result):
+    matrix = result.correlation
+    np.testing.assert_allclose(matrix, matrix.T)
+    np.testing.assert_array_equal(np.diag(matrix), 1)
+    assert np.abs(matrix).max() <= 1
+    assert np.linalg.eigvalsh(np.asarray(result.covariance)).min() > 0
+
+
+def test_counting_experiment_in_closed_form():
+    found = fit(counting(80))
+    assert found.value("mu") == pytest.approx((3.0, np.sqrt(80) / 10), rel=1e-5)
+    assert found.goodness_of_fit is None
+    assert found.degrees_of_freedom == 0
+
+
+def test_constrained_counting_experiment_in_closed_form():
+    """mu takes up what the background's normalisation leaves: sigma² = (n + (50·0.1)²)/10² at the nominal point."""
+    found = fit(counting(60, sigma=0.1))
+    assert found.value("mu")[0] == pytest.approx(1.0, abs=1e-5)
+    assert found.value("norm") == pytest.approx((0.0, 1.0), abs=1e-3)
+    assert found.value("mu")[1] == pytest.approx(np.sqrt(60 + 25) / 10, rel=1e-2)
+
+
+def test_a_minimum_on_a_bound_is_told():
+    found = fit(counting(30))
+    assert found.at_bound == ("mu",)
+    assert found.value("mu")[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_parameter_can_be_fixed(workspace, result):
+    found = fit(workspace, FitSettings(fixed={"Luminosity": 1.0}))
+    assert found.value("Luminosity") == (1.0, 0.0)
+    assert found.fixed[found.index("Luminosity")]
+    assert found.twice_nll > result.twice_nll
+    assert found.value("ttbar_norm")[1] < result.value("ttbar_norm")[1]
+
+
+def test_goodness_of_fit_of_a_bad_model(workspace):
+    document = json.loads(json.dumps(workspace))
+    document["observations"][0]["data"][5] *= 1.5
+    assert fit(document).goodness_of_fit < 1e-6
+
+
+def test_an_unknown_parameter_names_its_nearest(workspace):
+    with pytest.raises(UnknownParameter, match="nearest: Luminosity"):
+        fit(workspace, FitSettings(fixed={"Lumi": 1.0}))
+    with pytest.raises(InvalidWorkspace, match="no model in the workspace"):
+        fit(workspace, FitSettings(measurement="other"))
+
+
+def test_a_fit_without_minimum_says_what_each_step_said():
+    """A signal of no events leaves mu undetermined."""
+    document = counting(50)
+    document["channels"][0]["samples"][0]["data"] = [0.0]
+    with pytest.raises(FitFailed, match=r"minuit, strategy 2(.|\n)*newton: ") as caught:
+        fit(document)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
