@@ -178,6 +178,7 @@ def test_python_sugar_is_written_out():
 
 def test_negative_numbers_are_unary_as_in_the_reference():
     assert parse("-5") == Unary("-", Constant(5))
+    assert parse(" -5").operand.span == (2, 3)
     assert parse("(- 3 -5)") == Binary("-", Constant(3), Unary("-", Constant(5)))
 
 
