@@ -124,7 +124,10 @@ def list_entries(store: Store, stage: str | None, as_json: bool) -> None:
 @click.argument("key")
 @_command
 def show(store: Store, key: str, as_json: bool) -> None:
-    """Show one entry: KEY is the beginning of its key, long enough to be the only one."""
+    """Show one entry.
+
+    KEY is the beginning of its key, long enough to be the only one.
+    """
     from artifacts.maintenance import find, survey
 
     entry = find(store, key)
@@ -152,7 +155,10 @@ def show(store: Store, key: str, as_json: bool) -> None:
 @cache.command("verify")
 @_command
 def verify_store(store: Store, as_json: bool) -> None:
-    """Compare every blob with its digest; exit code 1 if an entry cannot be served."""
+    """Compare every blob with its digest.
+
+    Exit code 1 if an entry cannot be served.
+    """
     from artifacts.maintenance import verify
 
     found = verify(store)
@@ -183,7 +189,10 @@ def verify_store(store: Store, as_json: bool) -> None:
 @_yes
 @_command
 def remove_entries(store: Store, keys: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Remove entries: each KEY is the beginning of a key, long enough to be the only one."""
+    """Remove entries.
+
+    Each KEY is the beginning of a key, long enough to be the only one.
+    """
     from artifacts.maintenance import find, remove
 
     entries = {entry.key: entry for entry in (find(store, key) for key in keys)}
@@ -200,9 +209,10 @@ def remove_entries(store: Store, keys: tuple[str, ...], yes: bool, as_json: bool
 @_yes
 @_command
 def collect(store: Store, max_size: float | None, max_age: float | None, yes: bool, as_json: bool) -> None:
-    """Remove what was used least recently, and what dead runs left behind.
+    """Remove the least recently used, and left-overs.
 
-    Without --max-size and --max-age only left-overs go: entries that cannot be served, blobs that no entry names.
+    Without --max-size and --max-age only left-overs go: entries that cannot be served, blobs that no
+    entry names, files that a killed run did not finish.
     """
     from artifacts.maintenance import collect_garbage, survey, to_remove
 
