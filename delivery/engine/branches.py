@@ -57,15 +57,15 @@ class References(dict[int, Any]):
 def private_classes() -> dict[str, Any]:
     """uproot's classes for one file alone.
 
-    uproot keeps the class of each version that it meets, and makes one from a file's own description where it knows none.
-    A damaged file would so change how every later file of the process is read.
+    uproot keeps the class of each version that it meets, and makes one from a file's own description where it knows
+    none. A damaged file would so change how every later file of the process is read.
     """
-    classes: dict[str, Any] = {}
-    for name, kind in uproot.classes.items():
-        if issubclass(kind, DispatchByVersion):
-            kind = type(kind.__name__, (kind,), {"known_versions": dict(kind.known_versions)})
-        classes[name] = kind
-    return {**classes, "TObjArray": BranchIndex}
+    own = {
+        name: type(kind.__name__, (kind,), {"known_versions": dict(kind.known_versions)})
+        for name, kind in uproot.classes.items()
+        if issubclass(kind, DispatchByVersion)
+    }
+    return {**uproot.classes, **own, "TObjArray": BranchIndex}
 
 
 class BranchIndex(Model_TObjArray):  # type: ignore[misc]

@@ -65,9 +65,7 @@ def open_source(file: str, tree: str | None) -> Source:
     with reading(file):
         if "://" not in file:
             _check_local(file)
-        opened = uproot.open(
-            file, object_cache=None, array_cache=None, custom_classes=private_classes()
-        )
+        opened = uproot.open(file, object_cache=None, array_cache=None, custom_classes=private_classes())
         key = _tree_key(opened, file, tree)
         if key.fClassName == "ROOT::RNTuple":
             return NtupleSource(file, opened, key)
@@ -310,7 +308,7 @@ class NtupleSource:
 
     def _arrays(self, name: str, start: int, stop: int) -> Column | str:
         with self._lock:
-            layout = self._ntuple.arrays([name], entry_start=start, entry_stop=stop)[name].layout
+            layout = self._ntuple[name].array(entry_start=start, entry_stop=stop).layout
         if layout.is_numpy and layout.data.ndim == 1:
             return np.asarray(layout.data)
         if layout.is_list and layout.content.is_numpy:

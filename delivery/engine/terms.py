@@ -104,7 +104,9 @@ class Terms:
             return Unknown()
         kind = self._header.column_type(name)
         if isinstance(kind, str):
-            raise self.fault(UnsupportedNode, f"branch {name!r} of {self._header.file} has the unsupported type {kind}", node)
+            raise self.fault(
+                UnsupportedNode, f"branch {name!r} of {self._header.file} has the unsupported type {kind}", node
+            )
         return self.expressions.column(name, kind.dtype, kind.jagged, kind.counter)
 
     def _name(self, node: Name, scope: Scope) -> Value:

@@ -4,13 +4,11 @@ The groups depend on the rows alone, so neither the ranges in which a file was r
 the output's bytes; nor does the time: a ROOT file's dates and identifiers come from the request.
 """
 
-import datetime as dt
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 import awkward as ak
@@ -21,7 +19,7 @@ TREE = "servicex"
 GROUP_ROWS = 50_000
 GROUP_BYTES = 32 * 1024 * 1024
 
-_EPOCH = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - ROOT's dates have no time zone
+_DATE = (5 << 26) | (1 << 22) | (1 << 17)  # 2000-01-01 00:00:00 as ROOT packs it
 _DATES = threading.Lock()
 
 
@@ -116,13 +114,12 @@ class RootWriter:
 
 @contextmanager
 def _fixed_dates() -> Iterator[None]:
-    """uproot stamps the time of writing into every key and has no option for it: give it a clock that stands still."""
-    from uproot.writing import _cascade
+    """uproot stamps the time of writing into every key and has no option for it: here every time is the same."""
+    import uproot._util
 
-    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: _EPOCH))
     with _DATES:
-        kept, _cascade.datetime = _cascade.datetime, clock
+        kept, uproot._util.datetime_to_code = uproot._util.datetime_to_code, lambda _: _DATE
         try:
             yield
         finally:
-            _cascade.datetime = kept
+            uproot._util.datetime_to_code = kept

@@ -62,8 +62,17 @@ def test_a_flipped_byte_in_a_compressed_basket(damaged):
     assert "basket 2 of branch Jet_pt is damaged" in str(failure(damaged))
 
 
+def outcome(path):
+    """Counts of the AGC query, or that it failed as it should; any other exception is the test's failure."""
+    try:
+        done = transform(TransformRequest(AGC, str(path), path.with_name("out.root")))
+    except DeliveryError as error:
+        return "an error that names the file" if str(path) in str(error) else str(error)
+    return done.events_in, done.events_out, done.cutflow
+
+
 @pytest.mark.parametrize("seed", range(60))
-def test_a_flipped_byte_in_the_header_gives_an_error_or_the_right_answer(damaged, seed, monkeypatch):
+def test_a_flipped_byte_in_the_header_gives_an_error_or_the_right_answer(damaged, seed):
     good = transform(TransformRequest(AGC, str(damaged), damaged.with_name("good.root")))
     with uproot.open(damaged) as file:
         key = file.key("Events")
@@ -73,12 +82,7 @@ def test_a_flipped_byte_in_the_header_gives_an_error_or_the_right_answer(damaged
     content = bytearray(damaged.read_bytes())
     content[rng.integers(start, stop)] ^= 1 << rng.integers(8)
     damaged.write_bytes(content)
-    try:
-        done = transform(TransformRequest(AGC, str(damaged), damaged.with_name("out.root")))
-    except DeliveryError as error:
-        assert str(damaged) in str(error)
-    else:
-        assert (done.events_in, done.events_out, done.cutflow) == (good.events_in, good.events_out, good.cutflow)
+    assert outcome(damaged) in ((good.events_in, good.events_out, good.cutflow), "an error that names the file")
 
 
 def test_a_codegen_that_the_engine_does_not_run(damaged, tmp_path):

@@ -1,4 +1,4 @@
-"""How a file is cut, packed or read never shows in the result; what is written is what ServiceX's transformers write."""
+"""How a file is cut, packed or read never shows in the result; the output is what ServiceX's transformers write."""
 
 import hashlib
 import math
@@ -18,7 +18,7 @@ from delivery.engine import TransformRequest, evaluate, transform
 from delivery.errors import UnwritableType
 
 sys.path.insert(0, str(Path(__file__).parent))
-from engine_inputs import qastle_text, write_tree  # noqa: E402
+from engine_inputs import qastle_text, write_tree
 
 QUERY = qastle_text(
     "DS.Where(lambda e: e.x > 0 and e.Jet_pt.Where(lambda p: p > 20).Count() >= 1)"
@@ -102,9 +102,7 @@ def many(tmp_path_factory):
         "n": np.arange(20_000, dtype=np.uint64),
         "Jet": ak.zip(jets),
     }
-    return write_tree(
-        tmp_path_factory.mktemp("laws") / "in.root", columns, [3000, 1000, 4500, 700], uproot.ZLIB(1)
-    )
+    return write_tree(tmp_path_factory.mktemp("laws") / "in.root", columns, [3000, 1000, 4500, 700], uproot.ZLIB(1))
 
 
 @pytest.mark.parametrize("kind", ["parquet", "root-file"])
@@ -123,9 +121,7 @@ def test_a_basket_without_survivors_is_not_read(many, tmp_path):
     text = "DS.Where(lambda e: e.n < {}).Select(lambda e: {{'n': e.n, 'pt': e.Jet_pt, 'id': e.Jet_id}})"
     sizes = []
     for limit in (20_000, 10):
-        request = TransformRequest(
-            qastle_text(text.format(limit)), str(many), tmp_path / "o", chunk_bytes=100_000
-        )
+        request = TransformRequest(qastle_text(text.format(limit)), str(many), tmp_path / "o", chunk_bytes=100_000)
         sizes.append(transform(request).bytes_read)
     with uproot.open(many) as file:
         tree = file["Events"]

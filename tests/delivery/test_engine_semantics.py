@@ -1,6 +1,7 @@
 """What each supported operator means (the peer's measured semantics) and how misuse is told.
 
-Expected values are worked out by hand from the documented behaviour of func_adl_uproot; the peer itself is not run here.
+Expected values are worked out by hand from the documented behaviour of func_adl_uproot; the peer itself does
+not run here.
 """
 
 import pickle
@@ -23,7 +24,7 @@ from delivery.errors import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
-from engine_inputs import qastle_text, write_tree  # noqa: E402
+from engine_inputs import qastle_text, write_tree
 
 
 def lists(values, dtype):
@@ -154,7 +155,7 @@ def test_first_needs_items(file):
 def test_lists_of_other_branches_combine_only_if_their_lengths_agree(file):
     assert run(file, "DS.Select(lambda e: e.Jet_pt + e.same)").tolist() == [[51, 22, 13], [], [44], [35, 66]]
     for query in ("e.Jet_pt + e.Mu_pt", "{'a': e.Jet_pt, 'b': e.Mu_pt}.Zip().Count()"):
-        with pytest.raises(LengthMismatch, match="(3 and 1|1 and 3) items"):
+        with pytest.raises(LengthMismatch, match=r"(3 and 1|1 and 3) items"):
             run(file, f"DS.Select(lambda e: {query})")
 
 
