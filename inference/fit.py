@@ -14,6 +14,7 @@ Whatever step succeeds, Newton's method then finishes the minimum, and the uncer
 there: they do not depend on the step that led to it.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,7 +191,7 @@ def _finish(likelihood: Likelihood, point: Floats, free: Indices) -> tuple[newto
     slope = likelihood.gradient(minimum.point, free)
     slope[np.isin(free, minimum.at_bound)] = 0.0
     edm = float(0.5 * slope @ covariance @ slope)
-    return newton.Minimum(minimum.point, minimum.nll, edm, minimum.iterations, minimum.at_bound), covariance, ""
+    return dataclasses.replace(minimum, edm=edm), covariance, ""
 
 
 def _result(

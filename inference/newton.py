@@ -24,17 +24,19 @@ class Minimum:
     point: Floats
     nll: float
     edm: float
+    converged: bool
     iterations: int
     at_bound: tuple[int, ...]
 
-    @property
-    def converged(self) -> bool:
-        """Whether the expected distance to the minimum reached its goal."""
-        return self.edm < EDM_GOAL
-
 
 def minimise(
-    likelihood: Likelihood, start: Floats, free: Indices, hessian: Floats | None = None, iterations: int = 100
+    likelihood: Likelihood,
+    start: Floats,
+    free: Indices,
+    hessian: Floats | None = None,
+    *,
+    goal: float = EDM_GOAL,
+    iterations: int = 100,
 ) -> Minimum:
     """Go downhill from ``start`` in the ``free`` parameters, within the bounds.
 
@@ -57,7 +59,7 @@ def minimise(
         step = np.zeros(len(free))
         step[~held] = -_solve(matrix[np.ix_(~held, ~held)], slope[~held])
         edm = float(-0.5 * slope @ step)
-        if edm < EDM_GOAL:
+        if edm < goal:
             break
         used += 1
         moved, after = _line_search(likelihood, point, value, free, step)
@@ -69,7 +71,7 @@ def minimise(
         turned = likelihood.gradient(moved, free)
         matrix, fresh = _updated(matrix, (moved - point)[free], turned - slope), False
         point, value, slope = moved, after, turned
-    return Minimum(point, value, edm, used, tuple(int(index) for index in free[held]))
+    return Minimum(point, value, edm, edm < goal, used, tuple(int(index) for index in free[held]))
 
 
 def _updated(matrix: Floats, step: Floats, turn: Floats) -> Floats:

@@ -25,6 +25,9 @@ from inference.likelihood import Likelihood
 from inference.results import FitResult
 from inference.workspace import load_workspace
 
+# Expected distance to the minimum of a refit: the shift is then good to 1e-4 of the uncertainty.
+REFIT_GOAL = 1e-8
+
 
 @dataclass(frozen=True, slots=True)
 class Impact:
@@ -176,7 +179,9 @@ class _Refits:
         start = self.bestfit + self.covariance[:, index] / self.covariance[index, index] * (value - self.bestfit[index])
         start[index] = value
         others = self.free != index
-        minimum = newton.minimise(self.likelihood, start, self.free[others], self.hessian[np.ix_(others, others)])
+        minimum = newton.minimise(
+            self.likelihood, start, self.free[others], self.hessian[np.ix_(others, others)], goal=REFIT_GOAL
+        )
         if minimum.converged:
             return float(minimum.point[self.target] - self.bestfit[self.target])
         held = {

@@ -1,6 +1,5 @@
 """Fits: the AGC's reference histograms against published and listed results, cabinetry, and closed forms."""
 
-import functools
 import json
 import logging
 import pickle
@@ -13,8 +12,7 @@ from inference.errors import FitFailed, InferenceError, InvalidWorkspace, Unknow
 from inference.fit import FitSettings, fit
 from inference.likelihood import Likelihood
 from inference.results import FitResult
-from inference.templates import load_histograms
-from inference.workspace import build, workspace_bytes
+from inference.workspace import workspace_bytes
 
 # jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
@@ -31,19 +29,6 @@ LISTED = {
     "200": (0.948, 0.0705),
     "all": (0.9468, 0.0789),
 }
-
-
-@pytest.fixture(scope="module")
-def fitted(shared_data):
-    """Workspace and fit of the reference histograms of a size, each made once."""
-
-    @functools.cache
-    def of(size):
-        path = shared_data / "agc" / "reference" / f"histos_{size}_file_per_process.json"
-        workspace = build(load_histograms(path))
-        return workspace, fit(workspace)
-
-    return of
 
 
 @pytest.fixture
