@@ -58,9 +58,9 @@ class JetSettings:
     resolution: float = 1.3
     emission: float = 0.17
     loss: float = 0.035
-    b_efficiency: float = 0.80
-    c_efficiency: float = 0.34
-    mistag: float = 0.09
+    b_efficiency: float = 0.85
+    c_efficiency: float = 0.40
+    mistag: float = 0.10
 
 
 def seeds(partons: Partons) -> Jets:

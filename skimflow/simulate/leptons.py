@@ -79,7 +79,7 @@ def prompt(rng: np.random.Generator, partons: Partons, jets: Jets, settings: Lep
     # What is not tight spreads over the looser working points.
     looser = np.floor(4 * (v - efficiency) / (1 - efficiency))
     quality = np.where((v < efficiency) & isolated, 4, np.maximum(looser, 0)).astype(np.int32)
-    sip3d = np.float32(0.9) * exponential(rng, shape) * (1 + from_tau)
+    sip3d = np.where(flavour == MUON, np.float32(0.75), np.float32(1.2)) * exponential(rng, shape) * (1 + from_tau)
     charge = -np.sign(pdg).astype(np.int32)
     return Leptons(pt, eta, phi, charge, flavour, sip3d.astype(np.float32), isolation, quality)
 

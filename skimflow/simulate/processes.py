@@ -182,7 +182,7 @@ def _jets(rng: np.random.Generator, recoil_pt: F32, recoil_phi: F32, radiation: 
     particles = [_parton(recoiling, identity(21, n))]
     number = counts(rng, radiation.extra * radiation.isr, n, EXTRA_JETS)
     for k in range(EXTRA_JETS):
-        pt = power_law(rng, (n,), 12.0, 1.6, 400.0) * (number > k)
+        pt = power_law(rng, (n,), 13.0, 1.25, 250.0) * (number > k)
         eta = np.float32(2.1) * normal(rng, n)
         phi = TWO_PI * uniform(rng, n)
         pdg = _flavours(rng, n, 0.03, 0.05, 0.0) * (number > k).astype(np.int32)
@@ -193,9 +193,9 @@ def _jets(rng: np.random.Generator, recoil_pt: F32, recoil_phi: F32, radiation: 
 def _soft_bottom(rng: np.random.Generator, sign: I32) -> Particle:
     """The b quark left over from a gluon that split, soft and often forward."""
     n = sign.shape[0]
-    eta = np.clip(np.float32(1.8) * normal(rng, n), -5, 5)
+    eta = np.clip(np.float32(1.5) * normal(rng, n), -5, 5)
     phi = TWO_PI * uniform(rng, n)
-    momentum = from_cylinder(power_law(rng, (n,), 8.0, 1.3, 300.0), eta, phi, 4.8)
+    momentum = from_cylinder(power_law(rng, (n,), 14.0, 1.5, 300.0), eta, phi, 4.8)
     return Particle(momentum, constant(4.8, n), -5 * sign, 0, OUTGOING, ONLY_FLAGS)
 
 
@@ -283,10 +283,11 @@ W_JETS = (3, 6)  # smallest and largest number of partons beside the W
 def w_jets(rng: np.random.Generator, n: int, radiation: Radiation) -> Partons:
     """A W boson that decays to leptons and recoils against three to six partons with falling spectra."""
     fewest, most = W_JETS
-    number = fewest + np.searchsorted([0.52, 0.83, 0.95], rng.random(n), side="right")
+    number = fewest + np.searchsorted([0.40, 0.75, 0.92], rng.random(n), side="right")
     splits = rng.random(n) < 0.05  # the first two partons are b b̄ from a gluon
     present = number[None, :] > np.arange(most)[:, None]
-    pt = power_law(rng, (most, n), 16.0 * radiation.isr, 1.35, 700.0) * present
+    hardness = power_law(rng, (n,), 1.0, 2.6, 8.0)
+    pt = hardness * power_law(rng, (most, n), 13.0 * radiation.isr, 2.0, 500.0) * present
     eta = np.clip(np.float32(1.7) * normal(rng, (most, n)), -5, 5)
     phi = TWO_PI * uniform(rng, (most, n))
     # b and b̄ from one gluon stay near each other.

@@ -8,8 +8,8 @@ from zlib import crc32
 class Radiation:
     """Strength of what goes beyond leading order; 1 is the nominal tune except ``extra``, a mean number of jets."""
 
-    isr: float = 1.15
-    extra: float = 1.0
+    isr: float = 1.0
+    extra: float = 1.4
     fsr: float = 1.0
 
 
@@ -44,14 +44,15 @@ class Sample:
         return seed, crc32(self.name.encode()), file_index
 
 
+RARE = PartonFilter(partons=4, parton_pt=18.0)
 SAMPLES = (
     Sample("ttbar", "nominal"),
-    Sample("ttbar", "scaledown", Radiation(isr=1.2, fsr=1.15)),
-    Sample("ttbar", "scaleup", Radiation(isr=1.1, fsr=0.85)),
-    Sample("ttbar", "ME_var", Radiation(isr=1.3, extra=1.2)),
-    Sample("ttbar", "PS_var", Radiation(isr=1.0, fsr=1.3)),
-    Sample("single_top_s_chan", "nominal"),
-    Sample("single_top_t_chan", "nominal"),
+    Sample("ttbar", "scaledown", Radiation(isr=1.0, fsr=1.15)),
+    Sample("ttbar", "scaleup", Radiation(isr=1.0, fsr=0.85)),
+    Sample("ttbar", "ME_var", Radiation(isr=1.3, extra=1.8)),
+    Sample("ttbar", "PS_var", Radiation(isr=0.7, extra=1.1, fsr=1.3)),
+    Sample("single_top_s_chan", "nominal", parton_filter=RARE),
+    Sample("single_top_t_chan", "nominal", parton_filter=RARE),
     Sample("single_top_tW", "nominal"),
-    Sample("wjets", "nominal"),
+    Sample("wjets", "nominal", parton_filter=RARE),
 )
