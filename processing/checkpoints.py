@@ -1,7 +1,7 @@
 """Coffea's checkpointer interface over the artifact store.
 
-Unlike coffea's own, the key holds the file's content, the analysis code and the libraries, so that no stale result comes
-back; what is kept is JSON, never a pickle; and an error while keeping is an error of the chunk, not silence.
+Unlike coffea's own, the key holds the file's content, the analysis code and the libraries, so that no stale result
+comes back; what is kept is JSON, never a pickle; and an error while keeping is an error of the chunk, not silence.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ open_store = cache(Store.open)
 class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
     """Keeps each chunk's result in the store at ``url``, under the chunk's request in ``recipe``.
 
-    The metadata of the work items must carry ``sample``, ``process``, ``variation`` and ``digest`` (``work_item`` does so).
+    The metadata of the work items must carry ``process``, ``variation`` and ``digest``, as ``work_item`` makes them.
     """
 
     url: str
     recipe: Recipe
 
-    def load(self, metadata: Mapping[str, Any], processor_instance: Any) -> dict[str, Any] | None:
+    def load(self, metadata: Mapping[str, Any], processor_instance: Any) -> dict[str, Any] | None:  # noqa: ARG002
         """The kept output of a chunk in coffea's form, or None.
 
         Raises:
@@ -56,7 +56,7 @@ class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
         if other:
             raise ClusterUnavailable(f"the worker has {', '.join(other)}; give workers the client's environment")
 
-    def save(self, output: Mapping[str, Any], metadata: Mapping[str, Any], processor_instance: Any) -> None:
+    def save(self, output: Mapping[str, Any], metadata: Mapping[str, Any], processor_instance: Any) -> None:  # noqa: ARG002
         """Keep the output of a chunk."""
         measured = output["metrics"]
         metrics = {

@@ -24,9 +24,10 @@ class ClusterSettings:
     """Which workers to use.
 
     Attributes:
-        kind: "local" starts ``workers`` processes here; "iterative" works in this process; "address" joins the scheduler
-            at ``address``; "coffea-casa" joins that of the user's session; "gateway" asks a Dask Gateway (at ``address``,
-            if given) for ``workers``; "htcondor" and "slurm" submit ``workers`` jobs through dask-jobqueue.
+        kind: "local" starts ``workers`` processes here; "iterative" works in this process; "address" joins the
+            scheduler at ``address``; "coffea-casa" joins that of the user's session; "gateway" asks a Dask Gateway
+            (at ``address``, if given) for ``workers``; "htcondor" and "slurm" submit ``workers`` jobs through
+            dask-jobqueue.
         workers: number of one-thread workers, for the kinds that start them.
         address: of the scheduler or gateway.
         worker_timeout: seconds without any worker after which a run is given up; raise it where workers queue for long.
@@ -57,16 +58,18 @@ def connect(settings: ClusterSettings) -> Iterator[Any]:
     """
     from distributed import Client
 
+    make_client: Any = Client
+
     with ExitStack() as stack:
         if settings.kind == "local":
-            yield stack.enter_context(Client(stack.enter_context(_local_cluster(settings))))
+            yield stack.enter_context(make_client(stack.enter_context(local_cluster(settings.workers))))
             return
         if settings.kind in {"address", "coffea-casa"}:
             target: Any = settings.address or COFFEA_CASA_SCHEDULER
         else:
             target = stack.enter_context(_batch_cluster(settings))
         try:
-            client = stack.enter_context(Client(target, timeout=settings.connect_timeout))
+            client = stack.enter_context(make_client(target, timeout=settings.connect_timeout))
         except (OSError, TimeoutError) as error:
             raise ClusterUnavailable(
                 f"no Dask scheduler answers at {target} ({error}); is it running, and reachable from here?"
@@ -74,17 +77,33 @@ def connect(settings: ClusterSettings) -> Iterator[Any]:
         yield client
 
 
-def _local_cluster(settings: ClusterSettings) -> Any:
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Any]:
+    """A Dask cluster of processes on this machine that stays at its size.
+
+    A process that dies while it starts is not started again by Dask's nanny, and after some such deaths a plain
+    LocalCluster is left without workers; adaptive scaling between equal bounds puts them back.
+    """
+    import dask
     from distributed import LocalCluster
 
-    return LocalCluster(
-        n_workers=settings.workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-    )
+    make_cluster: Any = LocalCluster
+    try:
+        cluster = make_cluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+    except RuntimeError as error:
+        raise ClusterUnavailable(
+            f"the local cluster did not start ({error}); cluster kind 'iterative' works without one"
+        ) from error
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), cluster:
+        cluster.adapt(minimum=workers, maximum=workers, interval="1s")
+        yield cluster
 
 
 def _batch_cluster(settings: ClusterSettings) -> Any:

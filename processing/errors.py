@@ -20,23 +20,23 @@ class FilesetError(ProcessingError):
     """A fileset cannot be read or does not say what is needed; the message names the file and the key."""
 
 
-class UnknownProcessor(ProcessingError):  # noqa: N818
+class UnknownProcessor(ProcessingError):
     """The text ``module:Class`` does not lead to a coffea processor."""
 
 
-class MissingColumns(ProcessingError):  # noqa: N818
+class MissingColumns(ProcessingError):
     """The file lacks columns that the processor reads."""
 
 
-class ClusterUnavailable(ProcessingError):  # noqa: N818 - the noun says what is wrong
+class ClusterUnavailable(ProcessingError):
     """The workers that the settings ask for cannot be had."""
 
 
-class WorkersLost(ClusterUnavailable):  # noqa: N818
+class WorkersLost(ClusterUnavailable):
     """The cluster has had no worker for longer than the settings allow."""
 
 
-class IncompleteProcessing(ProcessingError):  # noqa: N818
+class IncompleteProcessing(ProcessingError):
     """Some planned chunks gave no result; those that did are kept, so that a rerun does only the rest.
 
     Attributes:

@@ -110,9 +110,12 @@ class AccountingIterativeExecutor(IterativeExecutor):  # type: ignore[misc]
     retries: int = 0  # of coffea, which would repeat bugs too; the guard repeats what may pass
 
     def __call__(
-        self, items: Iterable[WorkItem], function: Callable[[Any], Output], accumulator: Any
+        self,
+        items: Iterable[WorkItem],
+        function: Callable[[Any], Output],
+        accumulator: Any,  # noqa: ARG002
     ) -> tuple[Output, int]:
-        """Work on every item; the accumulator is coffea's and stays unused."""
+        """Work on every item; nothing is added to coffea's accumulator, whose form is one sum."""
         guard = Guard(function)
         for item in items:
             self.outcome.record(item, guard(item))
@@ -130,9 +133,12 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
     worker_timeout: float = 25.0
 
     def __call__(
-        self, items: Sequence[WorkItem], function: Callable[[Any], Output], accumulator: Any
+        self,
+        items: Sequence[WorkItem],
+        function: Callable[[Any], Output],
+        accumulator: Any,  # noqa: ARG002
     ) -> tuple[Output, int]:
-        """Work on every item; the accumulator is coffea's and stays unused."""
+        """Work on every item; nothing is added to coffea's accumulator, whose form is one sum."""
         guard = Guard(function)
         killed = self._gather(guard, items)
         if len(killed) > 1:
@@ -146,10 +152,12 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
         """Record every item that came to an end; give back those whose workers died."""
         from distributed import Future
 
-        processor = self.client.submit(_identity, self.heavy_input, pure=True)
-        futures = self.client.map(guard, [(item, processor) for item in items], key="chunk", pure=False)
-        waiting: dict[str, WorkItem] = dict(zip((future.key for future in futures), items, strict=True))
-        ended: Queue[Future] = Queue()
+        # The processor goes with each item: as a task of its own, which all depend on, a dying worker would take it
+        # along and fail every chunk.
+        pairs = [(item, self.heavy_input) for item in items]
+        futures = self.client.map(guard, pairs, key="chunk", pure=False)
+        waiting = {str(future.key): item for future, item in zip(futures, items, strict=True)}
+        ended: Queue[Future[Any]] = Queue()
         for future in futures:
             future.add_done_callback(ended.put)
         watch = WorkerWatch(self.client, self.worker_timeout)
@@ -160,12 +168,13 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
             except Empty:
                 watch.check(len(waiting))
                 continue
-            item = waiting.pop(future.key)
+            item = waiting.pop(str(future.key))
             if future.status == "finished":
                 self.outcome.record(item, future.result())
             else:
                 killed[item] = _failed_task(future)
-            future.release()  # a result that was taken in need not be made again when its worker dies
+            # A result that was taken in need not be made again when its worker dies.
+            future.release()  # type: ignore[no-untyped-call]
         return killed
 
 
@@ -205,7 +214,3 @@ def _failed_task(future: Any) -> Failed:
         reason = "the worker died each time it worked on this chunk (out of memory or a crash in compiled code)"
         return Failed("KilledWorker", reason)
     return Failed(type(error).__name__, _sentence(error))
-
-
-def _identity(value: Any) -> Any:
-    return value

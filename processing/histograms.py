@@ -44,11 +44,13 @@ def normalise(sample: Sample, result: ChunkResult, nevts: int) -> dict[str, Hist
     if nevts <= 0:
         raise ProcessingError(f"{sample.name} stands for {nevts} generated events, so that it has no weight")
     weight = sample.cross_section * LUMINOSITY_PB / nevts
-    return {
-        flat_name(region, sample.process, variation): histogram[variation, :] * weight
-        for region, histogram in sorted(result.histograms.items())
-        for variation in histogram.axes["variation"]
-    }
+    flat: dict[str, Histogram] = {}
+    for region, histogram in sorted(result.histograms.items()):
+        for variation in histogram.axes["variation"]:
+            name = flat_name(region, sample.process, variation)
+            one: Any = histogram[variation, :]
+            flat[name] = one * weight
+    return flat
 
 
 def to_uhi_json(histograms: Mapping[str, Histogram]) -> bytes:

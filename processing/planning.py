@@ -74,7 +74,7 @@ def plan(fileset: Fileset, store: Store, chunk_events: int) -> list[PlannedFile]
     """
     pairs = [(sample, file) for sample in fileset.samples for file in sample.files]
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda pair: _plan_file(*pair, store, chunk_events), pairs))
+        return list(pool.map(lambda pair: _plan_file(pair[0], pair[1], store, chunk_events), pairs))
 
 
 def _plan_file(sample: Sample, file: InputFile, store: Store, chunk_events: int) -> PlannedFile:

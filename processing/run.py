@@ -33,7 +33,8 @@ class Processed:
     """Result of processing a fileset.
 
     Attributes:
-        histograms: flat AGC name → one-dimensional histogram with Weight storage, normalised to cross-section × luminosity.
+        histograms: flat AGC name → one-dimensional histogram with Weight storage, normalised to cross-section ×
+            luminosity.
         cutflow: sample → region → step → events, not weighted.
         nevts: sample → generated events of the files in the result, which the normalisation used.
         accounting: what was planned and what came of it.

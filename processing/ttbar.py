@@ -34,7 +34,7 @@ from queries.objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 BINS, LOW, HIGH = 25, 50.0, 550.0  # GeV
+DIRECTIONS = ("up", "down")
 KINEMATIC = ("nominal", "pt_scale_up", "pt_res_up")
 N_BTAG = 4
 FOUR_VECTOR = ("pt", "eta", "phi", "mass")
@@ -137,44 +138,47 @@ class TtbarProcessor(ProcessorABC):  # type: ignore[misc]
         """
         _require_columns(events)
         process, variation = events.metadata["process"], events.metadata["variation"]
-        jets, cutflow = _candidate_jets(events)
-        weights = self._weight_variations(process) if variation == "nominal" else {}
-        kinematic = KINEMATIC if variation == "nominal" else ("nominal",)
-        names = [*kinematic, *weights] if variation == "nominal" else [variation]
+        names = variation_names(process, variation)
         histograms = {region.name: _empty(names) for region in REGIONS}
-        for name in kinematic:
-            selected = _vary(jets, events, name)
-            n_jets, n_b = selected.per_event(), selected.per_event(B_TAG.mask(selected))
-            enough = n_jets >= MIN_JETS
+        jets, cutflow = _candidate_jets(events)
+        for kinematic in KINEMATIC if variation == "nominal" else KINEMATIC[:1]:
+            selected = _vary(jets, events, kinematic)
+            n_b = selected.per_event(B_TAG.mask(selected))
+            enough = selected.per_event() >= MIN_JETS
             for region in REGIONS:
                 chosen = selected.in_events(enough & region.mask(n_b))
                 observable = OBSERVABLES[region.name](chosen)
-                filled = histograms[region.name]
-                filled.fill(variation=name if variation == "nominal" else variation, observable=observable)
-                if name == "nominal":
-                    _count(cutflow, region, int(enough.sum()), chosen.n_events)
-                    pts = _leading(chosen)
-                    for weight_name, weight in weights.items():
-                        filled.fill(variation=weight_name, observable=observable, weight=weight(pts))
+                histogram = histograms[region.name]
+                histogram.fill(variation=variation if len(names) == 1 else kinematic, observable=observable)
+                if kinematic != "nominal":
+                    continue
+                _count(cutflow, region, int(enough.sum()), chosen.n_events)
+                if variation == "nominal":
+                    for name, weight in self._weights(process, _leading(chosen)):
+                        histogram.fill(variation=name, observable=observable, weight=weight)
         return ChunkResult(len(events), cutflow, histograms)
 
     def postprocess(self, accumulator: Any) -> None:
         """Nothing: normalisation needs the whole result and is done by ``processing.run``."""
 
-    def _weight_variations(self, process: str) -> dict[str, Callable[[Floats], Floats]]:
-        """Name of each weight variation → weights from the pT of the leading four jets, shape (events, 4)."""
+    def _weights(self, process: str, pts: Floats) -> Iterator[tuple[str, Floats]]:
+        """Name of each weight variation and its weights, from the pT of the leading jets, shape (events, 4)."""
         if self._corrections is None:
             self._corrections = ttbar_corrections()
-        btag, scale = self._corrections["btag"], self._corrections["wjets_scale"]
-        weights: dict[str, Callable[[Floats], Floats]] = {}
-        for i in range(N_BTAG):
-            for direction in ("up", "down"):
-                weights[f"btag_var_{i}_{direction}"] = lambda pts, i=i, d=direction: btag.evaluate(d, pts[:, i])
-        if process == "wjets":
-            for direction in ("up", "down"):
-                value = scale.evaluate(direction)
-                weights[f"scale_var_{direction}"] = lambda pts, value=value: np.full(len(pts), value)
-        return weights
+        for direction in DIRECTIONS:
+            for i in range(N_BTAG):
+                yield f"btag_var_{i}_{direction}", self._corrections["btag"].evaluate(direction, pts[:, i])
+            if process == "wjets":
+                scale = self._corrections["wjets_scale"].evaluate(direction)
+                yield f"scale_var_{direction}", np.full(len(pts), scale)
+
+
+def variation_names(process: str, variation: str) -> list[str]:
+    """Names under which a sample is filled: all systematic variations if it is nominal, else its own."""
+    if variation != "nominal":
+        return [variation]
+    weighted = [f"btag_var_{i}" for i in range(N_BTAG)] + ["scale_var"] * (process == "wjets")
+    return [*KINEMATIC, *(f"{name}_{direction}" for name in weighted for direction in DIRECTIONS)]
 
 
 def _require_columns(events: ak.Array) -> None:
@@ -214,8 +218,8 @@ def _vary(jets: Jets, events: ak.Array, name: str) -> Jets:
     if name == "pt_scale_up":
         pt = pt * JET_ENERGY_SCALE
     elif name == "pt_res_up":
-        ids = (np.asarray(events[field])[jets.event] for field in EVENT_IDS)
-        pt = pt * (1 + JET_RESOLUTION * jet_normals(*ids, jets.columns["index"]))
+        run, luminosity_block, event = (np.asarray(events[field])[jets.row] for field in EVENT_IDS)
+        pt = pt * (1 + JET_RESOLUTION * jet_normals(run, luminosity_block, event, jets.index))
     varied = Jets(jets.event, jets.n_events, {**jets.columns, "pt": pt})
     return varied.where(JET_PT_CUTS.mask(varied))
 
@@ -235,7 +239,7 @@ def _leading(jets: Jets) -> Floats:
 
 def scalar_sum_pt(jets: Jets) -> Floats:
     """H_T: sum of the jets' transverse momenta per event, in GeV."""
-    return np.bincount(jets.event, weights=jets.pt, minlength=jets.n_events)
+    return np.asarray(np.bincount(jets.event, weights=jets.pt, minlength=jets.n_events), dtype=np.float64)
 
 
 def trijet_mass(jets: Jets) -> Floats:
@@ -263,7 +267,7 @@ def trijet_mass(jets: Jets) -> Floats:
 OBSERVABLES: dict[str, Callable[[Jets], Floats]] = {"4j1b": scalar_sum_pt, "4j2b": trijet_mass}
 
 
-def _empty(variations: list[str]) -> hist.Hist:
+def _empty(variations: list[str]) -> hist.Hist[Any]:
     return hist.Hist(
         hist.axis.StrCategory(variations, name="variation", label="Systematic variation"),
         hist.axis.Regular(BINS, LOW, HIGH, name="observable", label="observable [GeV]"),

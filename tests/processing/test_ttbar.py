@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def test_a_skim_gives_the_histograms_of_the_raw_file_bit_for_bit(
 def test_chunks_add_up_to_the_whole(agc: Path, run: Run) -> None:
     whole = run(agc / "events.root")
     edges = [0, 1, 7_000, 7_000, 19_999, 30_000]
-    parts = [run(agc / "events.root", entry_start=a, entry_stop=b) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [run(agc / "events.root", entry_start=a, entry_stop=b) for a, b in pairwise(edges)]
     total = parts[0] + parts[1] + parts[2] + parts[3] + parts[4]
     assert (total.events, total.cutflow) == (whole.events, whole.cutflow)
     for region, histogram in whole.histograms.items():
