@@ -25,7 +25,7 @@ class Comparison:
 
 
 def compare_delivery(
-    path: Path, *, store: str | None = None, files_per_sample: int | None = None, reporter: Reporter | None = None
+    path: Path | str, *, store: str | None = None, files_per_sample: int | None = None, reporter: Reporter | None = None
 ) -> Comparison:
     """Process a pipeline's files directly and as delivered, and compare every histogram.
 
@@ -33,8 +33,8 @@ def compare_delivery(
         SkimflowError and the stage packages' errors, as `skimflow.run`.
     """
     options = Options(store=store, files_per_sample=files_per_sample)
-    delivered = _histograms(path, options, reporter or Quiet())
-    direct = _histograms(path, replace(options, endpoint="raw"), reporter or Quiet())
+    delivered = _histograms(Path(path), options, reporter or Quiet())
+    direct = _histograms(Path(path), replace(options, endpoint="raw"), reporter or Quiet())
     names = sorted({*delivered, *direct})
     differing = {
         name: difference for name in names if (difference := _difference(direct.get(name), delivered.get(name)))
@@ -43,7 +43,7 @@ def compare_delivery(
 
 
 def _histograms(path: Path, options: Options, reporter: Reporter) -> dict[str, Any]:
-    context, entry = run_to_histograms(path, options, reporter)
+    context, entry = run_to_histograms(Path(path), options, reporter)
     return dict(json.loads(context.store.read(entry.blobs[HISTOGRAMS])))
 
 

@@ -124,6 +124,6 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
 
 
-def existing_file(help_text: str = "") -> click.ParamType:  # noqa: ARG001
+def existing_file() -> click.Path:
     """A path that must be a file."""
     return click.Path(exists=True, dir_okay=False, path_type=Path)

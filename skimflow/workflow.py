@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -138,13 +139,13 @@ def _adjusted(pipeline: Pipeline, options: Options) -> Pipeline:
     return pipeline.model_copy(update=changes)
 
 
-def plan(path: Path, options: Options | None = None) -> Plan:
+def plan(path: Path | str, options: Options | None = None) -> Plan:
     """What `run` would find in the store, and why something is missing; computes nothing.
 
     Raises:
         SkimflowError, QueryError, DeliveryError, ProcessingError: the pipeline, its query or its files are wrong.
     """
-    context = open_context(path, options or Options(), Quiet())
+    context = open_context(Path(path), options or Options(), Quiet())
     waiting = _plan_stages(context)
     return Plan(tuple(context.units), waiting)
 
@@ -167,7 +168,7 @@ def _plan_stages(context: Context) -> tuple[str, ...]:
     return ()
 
 
-def run(path: Path, options: Options | None = None, reporter: Reporter | None = None) -> RunResult:
+def run(path: Path | str, options: Options | None = None, reporter: Reporter | None = None) -> RunResult:
     """Run a pipeline file. Every result goes into the store the moment it is there, so that a run can be broken off.
 
     Raises:
@@ -176,10 +177,10 @@ def run(path: Path, options: Options | None = None, reporter: Reporter | None = 
     reporter = reporter or Quiet()
     for _ in range(MAX_REPAIRS):
         try:
-            return _run_once(path, options or Options(), reporter)
+            return _run_once(Path(path), options or Options(), reporter)
         except BlobDamaged as damage:  # it is removed, so that its unit is a miss now: go on from there
             reporter.say(f"{damage}: doing so")
-    return _run_once(path, options or Options(), reporter)
+    return _run_once(Path(path), options or Options(), reporter)
 
 
 def _run_once(path: Path, options: Options, reporter: Reporter) -> RunResult:
@@ -223,7 +224,7 @@ def _infer(context: Context, options: Options, histograms: Entry, start: float) 
     workspace = run_build(context, build, histograms)
     if options.until == "build":
         return _finish(context, {}, start)
-    results = run_results(context, workspace, lambda units: _must_be_kept(options, "fit", units))
+    results = run_results(context, workspace, partial(_must_be_kept, options, "fit"))
     result = _finish(context, results, start)
     if options.until == "fit":
         return result

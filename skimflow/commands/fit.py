@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,9 +33,10 @@ def fit(
     if as_json:
         print_json(json.loads(result.to_json()))
         return
-    from inference.tables import fit_table
+    from inference.tables import parameter_table
 
-    click.echo(fit_table(result).text())
+    click.echo(parameter_table(result).to_text())
+    click.echo(f"minimum found by {result.step}; uncertainties from the exact Hessian")
 
 
 def _assignment(text: str) -> tuple[str, float]:
@@ -47,8 +49,8 @@ def _assignment(text: str) -> tuple[str, float]:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as ttbar_norm=1", param_hint="--fix") from error
 
 
-def _standard_input() -> object:
+def _standard_input() -> dict[str, Any]:
     try:
-        return json.load(click.get_text_stream("stdin"))
-    except ValueError as error:
+        return dict(json.load(click.get_text_stream("stdin")))
+    except (TypeError, ValueError) as error:
         raise click.BadParameter(f"standard input is no JSON: {error}", param_hint="WORKSPACE") from error

@@ -12,6 +12,7 @@ import click
 from skimflow.cli import existing_file, json_option, print_json
 from skimflow.pipeline import STAGES, Stage, packaged_pipeline
 from skimflow.progress import reporter
+from skimflow.stages.results import headline
 from skimflow.workflow import Options, Plan, RunResult
 from skimflow.workflow import plan as make_plan
 from skimflow.workflow import run as run_pipeline
@@ -152,7 +153,7 @@ def _show(result: RunResult, as_json: bool) -> None:
     console.print(table)
     fit = result.results.get("fit")
     if fit:
-        console.print(f"{result.name}: {fit['headline']}")
+        console.print(f"{result.name}: {headline(fit)}")
     for note in result.notes:
         console.print(f"note: {note}", markup=False)
     if result.report is not None:

@@ -129,7 +129,12 @@ def _cutflow_table(region: str, cutflow: dict[str, dict[str, dict[str, int]]]) -
 def provenance_table(record: dict[str, Any]) -> Table:
     """Key, inputs and outputs of every result: from the numbers down to the input files."""
     rows = tuple(
-        (unit, found["key"][:16], _inputs(found["parts"]), ", ".join(f"{n} {d[:16]}" for n, d in found["blobs"].items()))
+        (
+            unit,
+            found["key"][:16],
+            _inputs(found["parts"]),
+            ", ".join(f"{n} {d[:16]}" for n, d in found["blobs"].items()),
+        )
         for unit, found in record.items()
     )
     head = ("result", "key", "made of", "holds")
@@ -138,7 +143,9 @@ def provenance_table(record: dict[str, Any]) -> Table:
 
 def _inputs(parts: dict[str, Any]) -> str:
     """The digests that went into a key, named."""
-    said = [f"{name} {parts[name][:16]}" for name in ("query", "code", "histograms", "workspace", "fit") if parts.get(name)]
+    said = [
+        f"{name} {parts[name][:16]}" for name in ("query", "code", "histograms", "workspace", "fit") if parts.get(name)
+    ]
     if "input" in parts:
         said.append(f"file {parts['input']['digest'][:16]}")
     if "samples" in parts:

@@ -41,7 +41,7 @@ def plan_delivery(context: Context, fileset: Fileset) -> list[DeliveryUnit]:
     """Work out the unit of every file and look it up. Opens no ROOT file."""
     settings = context.pipeline.delivery
     query = load(context.pipeline.query, base=context.base)
-    engine = code_digest("delivery.engine.transforming") if settings.endpoint == "local" else ""
+    engine = code_digest("delivery.engine.skim") if settings.endpoint == "local" else ""
     units = []
     for sample in fileset.samples:
         for file in sample.files:
@@ -135,7 +135,7 @@ def _keep(context: Context, planned: DeliveryUnit, outcome: FileDelivered) -> No
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
     }
-    context.keep(planned.unit, {FILE: outcome.path}, meta, {FILE: "application/x-root"})
+    context.keep(planned.unit, {FILE: Path(outcome.path)}, meta, {FILE: "application/x-root"})
 
 
 def _accept(context: Context, failures: Sequence[FileFailed], total: int) -> None:

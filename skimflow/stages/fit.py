@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry
@@ -15,6 +15,9 @@ from skimflow.stages.context import Context
 from skimflow.stages.process import HISTOGRAMS
 from skimflow.units import Unit, versions
 
+if TYPE_CHECKING:
+    from inference.model import Model
+
 VERSION = 1
 WORKSPACE = "workspace.json"
 RESULT = "result.json"
@@ -22,15 +25,12 @@ RESULT = "result.json"
 
 def plan_build(context: Context, histograms: Entry) -> Unit:
     """The unit of the workspace: the histograms and the model file decide it."""
-    from inference.model import load_model
-
-    model = load_model(_model_source(context))
     request = Request(
         "build",
         VERSION,
         {
             "histograms": histograms.blobs[HISTOGRAMS].digest,
-            "model": json.loads(model.model_dump_json()),
+            "model": json.loads(model_of(context).model_dump_json()),
             "code": code_digest("inference.workspace"),
             "versions": versions("build"),
         },
@@ -40,14 +40,13 @@ def plan_build(context: Context, histograms: Entry) -> Unit:
 
 def run_build(context: Context, unit: Unit, histograms: Entry) -> Entry:
     """The entry with the workspace, from the store or made now."""
-    from inference.model import load_model
 
     def build() -> dict[str, bytes | Path]:
         from inference.templates import load_histograms
-        from inference.workspace import build, to_bytes
+        from inference.workspace import build, workspace_bytes
 
         templates = load_histograms(json.loads(context.store.read(histograms.blobs[HISTOGRAMS])))
-        return {WORKSPACE: to_bytes(build(templates, load_model(_model_source(context))))}
+        return {WORKSPACE: workspace_bytes(build(templates, model_of(context)))}
 
     return _made(context, unit, "build", build)
 
@@ -85,8 +84,10 @@ def _made(context: Context, unit: Unit, stage: str, make: Callable[[], dict[str,
     return context.keep(unit, outputs, {}, dict.fromkeys(outputs, "application/json"))
 
 
-def _model_source(context: Context) -> Path | str:
-    """A model file beside the pipeline, else the name of a model of the package."""
+def model_of(context: Context) -> Model:
+    """The statistical model: a file beside the pipeline, else the name of a model of the package."""
+    from inference.model import load_model
+
     model = context.pipeline.inference.model
     beside = context.path(model)
-    return beside if beside.is_file() else str(model)
+    return load_model(beside if beside.is_file() else str(model))

@@ -25,14 +25,10 @@ def _simulated(context: Context, simulate: bool) -> Path | None:
     wanted = context.pipeline.samples.simulate
     assert wanted is not None  # noqa: S101
     folder = context.path(context.pipeline.samples.folder)
-    settings = {
-        "events_per_file": wanted.events_per_file,
-        "files_per_sample": wanted.files_per_sample,
-        "seed": wanted.seed,
-    }
-    if not up_to_date(folder, **settings):
+    count, files, seed = wanted.events_per_file, wanted.files_per_sample, wanted.seed
+    if not up_to_date(folder, events_per_file=count, files_per_sample=files, seed=seed):
         if not simulate:
             return None
         context.reporter.say(f"simulating events into {folder}")
-        make_events(folder, reporter=context.reporter, **settings)
+        make_events(folder, events_per_file=count, files_per_sample=files, seed=seed, reporter=context.reporter)
     return folder / "fileset.json"

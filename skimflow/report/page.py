@@ -1,0 +1,196 @@
+"""Write the report: the page, its figures and tables, and their machine-readable twins."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from artifacts.store import Entry, Store
+from skimflow.report import sections as parts
+from skimflow.report.sections import FigureGroup, ReportFigure, Section, Table, Tile
+from skimflow.stages.context import Context
+from skimflow.stages.figures import FORMATS, INDEX, run_figures
+from skimflow.stages.process import SUMMARY
+from skimflow.stages.results import headline
+from skimflow.units import LIBRARIES, Record, record_document
+from skimflow.workflow import RunResult
+
+PAGE = "index.html"
+
+
+def write_report(context: Context, result: RunResult, histograms: Entry, workspace: Entry) -> RunResult:
+    """Write the report folder and return the result with its path.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder = context.path(context.pipeline.report)
+    drawn = run_figures(context, workspace, result.results)
+    facts = json.loads(context.store.read(histograms.blobs[SUMMARY]))
+    record = record_document(context.units, context.entries)
+    sections = [
+        _fit_section(result, _groups(context.store, drawn[0], "fit")),
+        _regions_section(result, _groups(context.store, drawn[0], "regions")),
+        _events_section(context, facts),
+        Section("systematics", "Systematic uncertainties", figures=_shape_groups(context.store, drawn[1])),
+        _run_section(context, facts, record),
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in drawn:
+        _export(context.store, entry, folder / "figures", skip={INDEX})
+    _export(context.store, histograms, folder, skip={SUMMARY})
+    _export(context.store, workspace, folder)
+    for section in sections:
+        for table in section.tables:
+            _write(folder / "tables" / f"{table.name}.csv", table.csv().encode())
+    finished = replace(result, report=folder)
+    _write(folder / "results.json", json.dumps(finished.to_json(), indent=1).encode())
+    _write(folder / Record.FILE, json.dumps({"units": record}, indent=1, sort_keys=True).encode())
+    _write(folder / PAGE, _render(result, facts, sections).encode())
+    return finished
+
+
+def _render(result: RunResult, facts: dict[str, Any], sections: Sequence[Section]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("skimflow", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        name=result.name,
+        subtitle=f"{sum(facts['nevts'].values()):,} generated events, {len(facts['nevts'])} samples",
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        version=importlib.metadata.version("skimflow"),
+        notes=result.notes,
+        tiles=_tiles(result, facts),
+        sections=sections,
+    )
+
+
+def _tiles(result: RunResult, facts: dict[str, Any]) -> list[Tile]:
+    fit = result.results["fit"]
+    kept = sum(one.hits for one in result.stages.values())
+    ran = sum(one.ran for one in result.stages.values())
+    name, _, value = headline(fit).partition(" = ")
+    tiles = [Tile(value or name, name if value else "", f"uncertainty from the exact {fit['uncertainty'].title()}")]
+    if fit["goodness_of_fit"] is not None:
+        tiles.append(Tile(f"{fit['goodness_of_fit']:.2f}", "goodness of fit, p-value", "against the saturated model"))
+    tiles.append(Tile(f"{facts['metrics']['events']:,}", "events processed", f"in {facts['metrics']['files']} files"))
+    tiles.append(Tile(f"{kept} kept, {ran} ran", "results in this run", f"{result.seconds:.1f} s"))
+    return tiles
+
+
+def _fit_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:
+    fit = result.results["fit"]
+    tries = "; ".join(f"{one['step']}: {'accepted' if one['accepted'] else one['reason']}" for one in fit["attempts"])
+    text = (
+        f"Maximum-likelihood fit of {len(fit['labels'])} parameters; minus two log-likelihood {fit['twice_nll']:.3f}, "
+        f"estimated distance to the minimum {fit['edm']:.1e}. Minimiser: {tries}."
+    )
+    rows = tuple(
+        (label, f"{value:.4f}", f"{sigma:.4f}", "" if width is None else f"{width:.4f}")
+        for label, value, sigma, width in zip(
+            fit["labels"], fit["bestfit"], fit["uncertainties"], fit["prefit"], strict=True
+        )
+    )
+    head = ("parameter", "best fit", "uncertainty", "pre-fit width")
+    tables = [Table("parameters", "All parameters", head, rows, folded=True)]
+    if "ranking" in result.results:
+        tables.append(_ranking_table(result.results["ranking"]))
+    return Section("fit", "Fit", text, (FigureGroup("", figures, wide=True),), tuple(tables))
+
+
+def _ranking_table(ranking: dict[str, Any]) -> Table:
+    shifts = ("postfit_up", "postfit_down", "prefit_up", "prefit_down")
+    rows = tuple(
+        (one["parameter"], *("failed" if one[shift] is None else f"{one[shift]:+.4f}" for shift in shifts))
+        for one in ranking["impacts"]
+    )
+    head = ("parameter", "post-fit +1σ", "post-fit −1σ", "pre-fit +1σ", "pre-fit −1σ")
+    return Table("ranking", f"Impacts on {ranking['poi']}", head, rows, folded=True)
+
+
+def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:
+    tables = []
+    for stage, values in result.results.get("yields", {}).items():
+        for region in values["regions"]:
+            rows = [
+                (one["sample"], f"{one['total']:,.1f}", f"{one['total_uncertainty']:,.1f}")
+                for one in (*region["samples"], region["prediction"])
+            ]
+            rows.append(("data", f"{sum(region['data']):,.1f}", ""))
+            title = f"{region['region']}, {values['stage']}"
+            name = f"yields_{region['region'].replace(' ', '-')}_{stage}"
+            tables.append(Table(name, title, ("sample", "events", "uncertainty"), tuple(rows)))
+    return Section("regions", "Regions", "", (FigureGroup("", figures),), tuple(tables))
+
+
+def _events_section(context: Context, facts: dict[str, Any]) -> Section:
+    units = [unit for unit in context.units if unit.stage == "deliver"]
+    delivered = [(unit.name, dict(context.entries[unit.request.key].meta)) for unit in units]
+    tables = [*parts.cutflow_tables(facts["cutflow"])]
+    if delivered:
+        tables.append(parts.delivery_table(delivered))
+    text = "Events that pass each step and all before it, not weighted. What delivery rejected is not counted here."
+    return Section("events", "Events", text, tables=tuple(tables))
+
+
+def _run_section(context: Context, facts: dict[str, Any], record: dict[str, Any]) -> Section:
+    names = sorted({name for libraries in LIBRARIES.values() for name in libraries} | {"skimflow", "dask"})
+    versions = {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in names}
+    tables = (
+        parts.stages_table(context.summaries.values()),
+        parts.metrics_table(facts["metrics"]),
+        parts.provenance_table(record),
+        parts.versions_table(versions),
+    )
+    return Section("run", "This run and its provenance", tables=tables)
+
+
+def _index(store: Store, entry: Entry) -> list[tuple[str, str, str]]:
+    return [(name, group, caption) for name, group, caption in json.loads(store.read(entry.blobs[INDEX]))]
+
+
+def _groups(store: Store, entry: Entry, wanted: str) -> tuple[ReportFigure, ...]:
+    return tuple(
+        _figure(store, entry, name, caption, "svg") for name, group, caption in _index(store, entry) if group == wanted
+    )
+
+
+def _shape_groups(store: Store, entry: Entry) -> tuple[FigureGroup, ...]:
+    groups: dict[str, list[ReportFigure]] = {}
+    for name, group, caption in _index(store, entry):
+        groups.setdefault(group, []).append(_figure(store, entry, name, caption, "png"))
+    return tuple(FigureGroup(title, tuple(figures), folded=True) for title, figures in groups.items())
+
+
+def _figure(store: Store, entry: Entry, name: str, caption: str, kind: str) -> ReportFigure:
+    blob = entry.blobs[f"{name}.{kind}"]
+    content = base64.b64encode(store.read(blob)).decode()
+    return ReportFigure(name, caption, f"data:{blob.media_type};base64,{content}", FORMATS)
+
+
+def _export(store: Store, entry: Entry, folder: Path, skip: Iterable[str] = ()) -> None:
+    """Copy an entry's outputs into the report."""
+    for name, blob in entry.blobs.items():
+        if name not in skip:
+            _write(folder / name, store.read(blob))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)

@@ -1,0 +1,140 @@
+"""The figures of the report: drawn in parallel, kept like every other result.
+
+Two units: what the fit gave, and the systematic shapes, which depend on the workspace alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from artifacts.keys import Request
+from artifacts.store import Entry
+from skimflow.code import code_digest
+from skimflow.stages.context import Context
+from skimflow.stages.fit import WORKSPACE, model_of
+from skimflow.stages.results import Results, fit_result
+from skimflow.units import Unit, versions
+
+VERSION = 1
+INDEX = "index.json"
+FORMATS = ("svg", "pdf", "png")
+BATCHES_PER_CORE = 4
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure to draw: the function of `inference.figures` and its arguments."""
+
+    name: str
+    group: str
+    caption: str
+    function: str
+    arguments: tuple[Any, ...]
+
+
+def run_figures(context: Context, workspace: Entry, results: Results) -> list[Entry]:
+    """Entries with the figures of the fit and of the systematic shapes, from the store or drawn now."""
+    digest = workspace.blobs[WORKSPACE].digest
+    common = {
+        "workspace": digest,
+        "model": json.loads(model_of(context).model_dump_json()),
+        "code": code_digest("inference.figures", "skimflow.stages.figures"),
+        "versions": versions("figures"),
+    }
+    fit = Request("figures", VERSION, {**common, "fit": _digest(results)})
+    shapes = Request("figures", VERSION, {**common, "figures": "shapes"})
+    units = [context.look_up("figures", "fit", fit), context.look_up("figures", "shapes", shapes)]
+    summary = context.summary("figures").count(units)
+    start = time.perf_counter()
+    entries = [
+        unit.entry or _draw(context, unit, drawings(context, workspace, results))
+        for unit, drawings in zip(units, (_fit_drawings, _shape_drawings), strict=True)
+    ]
+    summary.seconds = time.perf_counter() - start
+    return entries
+
+
+def _digest(results: Results) -> str:
+    return Request("results", VERSION, results).key
+
+
+def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Iterator[Drawing]:
+    from inference.ranking import Ranking
+    from inference.yields import yields
+
+    model, fit = model_of(context), fit_result(results)
+    document = _workspace(context, workspace)
+    yield Drawing("pulls", "fit", "Pulls and constraints of the nuisance parameters", "pulls", (fit, model))
+    if "ranking" in results:
+        ranked = Ranking.from_json(json.dumps(results["ranking"]))
+        yield Drawing("ranking", "fit", f"Impacts on {ranked.poi}", "ranking", (ranked, model))
+    yield Drawing("correlation", "fit", "Correlations between the parameters", "correlation", (fit, model))
+    before, after = yields(document, model=model), yields(document, fit, model=model)
+    for region in before.regions:
+        for stage, values in (("prefit", before), ("postfit", after)):
+            name = f"{_slug(region.region)}_{stage}"
+            yield Drawing(
+                name, "regions", f"{region.region}, {values.stage}", "data_mc", (values, region.region, model)
+            )
+
+
+def _shape_drawings(context: Context, workspace: Entry, _: Results) -> Iterator[Drawing]:
+    from inference.systematics import shape_variations
+
+    model = model_of(context)
+    for one in shape_variations(_workspace(context, workspace)):
+        name = f"{_slug(one.region)}_{_slug(one.sample)}_{_slug(one.systematic)}"
+        yield Drawing(name, one.systematic, f"{one.systematic}: {one.sample} in {one.region}", "shape", (one, model))
+
+
+def _workspace(context: Context, workspace: Entry) -> dict[str, Any]:
+    return dict(json.loads(context.store.read(workspace.blobs[WORKSPACE])))
+
+
+def _slug(text: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "-." else "-" for sign in text)
+
+
+def _draw(context: Context, unit: Unit, drawings: Iterator[Drawing]) -> Entry:
+    """Draw in as many processes as there are cores: a figure in three formats takes half a second."""
+    todo = list(drawings)
+    cores = os.cpu_count() or 1
+    size = max(1, len(todo) // (cores * BATCHES_PER_CORE))
+    batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+    outputs: dict[str, bytes | Path] = {INDEX: _index(todo)}
+    with (
+        context.reporter.bar("figures", len(todo), "figures") as bar,
+        ProcessPoolExecutor(min(cores, len(batches) or 1), mp_context=get_context("spawn")) as pool,
+    ):
+        for drawn in pool.map(draw_batch, batches):
+            outputs.update(drawn)
+            bar.update((len(outputs) - 1) / len(FORMATS))
+    return context.keep(unit, outputs, {}, {name: _media_type(name) for name in outputs})
+
+
+def _index(drawings: Sequence[Drawing]) -> bytes:
+    return json.dumps([[one.name, one.group, one.caption] for one in drawings]).encode()
+
+
+def draw_batch(drawings: Sequence[Drawing]) -> dict[str, bytes]:
+    """Draw some figures (in a process of the pool): file name to bytes."""
+    from inference import figures
+    from inference.canvas import save
+
+    files: dict[str, bytes] = {}
+    for one in drawings:
+        files |= save(getattr(figures, one.function)(*one.arguments), one.name)
+    return files
+
+
+def _media_type(name: str) -> str:
+    types = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png", "json": "application/json"}
+    return types[name.rpartition(".")[2]]

@@ -1,0 +1,90 @@
+"""The fit stage: a workspace to results, each kind kept on its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from artifacts.store import Entry
+from skimflow.stages.context import Context
+from skimflow.stages.fit import WORKSPACE, model_of, plan_result, run_result
+from skimflow.units import Unit
+
+if TYPE_CHECKING:
+    from inference.fit import FitSettings
+    from inference.results import FitResult
+
+Results = dict[str, Any]
+
+
+def run_results(context: Context, workspace: Entry, check: Callable[[list[Unit]], None]) -> Results:
+    """Every kind of result that the pipeline wants, as plain values by kind.
+
+    `check` sees the units before anything runs. The fit comes first and is always there: the others need it.
+    """
+    kinds = ["fit", *(kind for kind in context.pipeline.inference.results if kind != "fit")]
+    units = {kind: plan_result(context, kind, workspace) for kind in kinds}
+    check(list(units.values()))
+    job = _Job(context, workspace)
+    results: Results = {}
+    for kind in kinds:
+        results[kind] = run_result(context, units[kind], partial(job.compute, kind, results))
+    return results
+
+
+def headline(fit: dict[str, Any]) -> str:
+    """The parameter of interest in words, such as `ttbar_norm = 0.960 ± 0.104`."""
+    poi = fit["poi"]
+    if poi is None:
+        return f"{len(fit['labels'])} parameters, no parameter of interest"
+    index = fit["labels"].index(poi)
+    return f"{poi} = {fit['bestfit'][index]:.3f} ± {fit['uncertainties'][index]:.3f}"
+
+
+class _Job:
+    """Computes results; the workspace and the fit are read once, and only if something is computed."""
+
+    def __init__(self, context: Context, workspace: Entry) -> None:
+        self._context, self._entry = context, workspace
+
+    @cached_property
+    def _workspace(self) -> dict[str, Any]:
+        return dict(json.loads(self._context.store.read(self._entry.blobs[WORKSPACE])))
+
+    @property
+    def _settings(self) -> FitSettings:
+        from inference.fit import FitSettings
+
+        return FitSettings(tolerance=self._context.pipeline.inference.tolerance)
+
+    def compute(self, kind: str, results: Results) -> Any:
+        """One kind of result as plain values."""
+        return {"fit": self._fit, "ranking": self._ranking, "yields": self._yields}[kind](results)
+
+    def _fit(self, _: Results) -> Any:
+        from inference.fit import fit
+
+        return json.loads(fit(self._workspace, self._settings).to_json())
+
+    def _ranking(self, results: Results) -> Any:
+        from inference.ranking import ranking
+
+        return json.loads(ranking(self._workspace, fit_result(results), settings=self._settings).to_json())
+
+    def _yields(self, results: Results) -> Any:
+        from inference.yields import yields
+
+        model = model_of(self._context)
+        return {
+            "prefit": json.loads(yields(self._workspace, model=model).to_json()),
+            "postfit": json.loads(yields(self._workspace, fit_result(results), model=model).to_json()),
+        }
+
+
+def fit_result(results: Results) -> FitResult:
+    """The fit among the results, typed again."""
+    from inference.results import FitResult
+
+    return FitResult.from_json(json.dumps(results["fit"]))
