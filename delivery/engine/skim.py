@@ -13,7 +13,7 @@ from delivery.engine.rows import ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import assemble, empty, pieces
 from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, ParquetWriter, Rebuffered, RootWriter, Writer
-from delivery.errors import UnsupportedNode, UnwritableType
+from delivery.errors import UnsupportedNode
 from delivery.requests import DEFAULT_CHUNK_BYTES, CutflowRow, TransformRequest, TransformResult
 from queries.canonical import canonical, digest
 from queries.parser import parse
@@ -99,10 +99,7 @@ def _writer(plan: Plan, request: TransformRequest, node: Node, source: Source) -
     if request.format == "parquet":
         return ParquetWriter(request.output, nothing)
     identity = hashlib.sha256(digest(node).encode() + source.identity).digest()
-    try:
-        return RootWriter(request.output, nothing, identity)
-    except TypeError as error:
-        raise UnwritableType(f"the result cannot be written to ROOT: {error}") from error
+    return RootWriter(request.output, nothing, identity)
 
 
 def _group_rows(plan: Plan, source: Source) -> int:

@@ -216,7 +216,12 @@ class TreeSource:
             if wanted is not None and not wanted.all():
                 part = keep_rows(part, wanted)
             parts.append(part)
-        return native(concatenate(parts)) if parts else self._empty(name)
+        column = native(concatenate(parts)) if parts else self._empty(name)
+        expected = stop - start if keep is None else int(np.count_nonzero(keep))
+        if len(column) != expected:
+            reason = f"branch {name} has {len(column)} of the {expected} entries wanted from {start} to {stop}"
+            raise UnreadableFile(self.file, reason)
+        return column
 
     def _empty(self, name: str) -> Column:
         layout = self._layouts[name]

@@ -94,11 +94,16 @@ class RootWriter:
         if not empty.fields:
             raise UnwritableType("a column without a name cannot be written to ROOT; select a dict of columns")
         identifier = uuid.UUID(bytes=identity[:16], version=4)
-        with _fixed_dates():
-            self._stream = path.open("wb+")  # a file without a path: uproot would write its name into it
-            self._file = uproot.recreate(self._stream, uuid_function=lambda: identifier)
-            types = {field: empty[field].type.content for field in empty.fields}
-            self._tree = self._file.mktree(TREE, types)
+        types = {field: empty[field].type.content for field in empty.fields}
+        self._stream = path.open("wb+")  # a file without a path: uproot would write its name into it
+        try:
+            with _fixed_dates():
+                self._file = uproot.recreate(self._stream, uuid_function=lambda: identifier)
+                self._tree = self._file.mktree(TREE, types)
+        except (TypeError, ValueError) as error:
+            self._stream.close()
+            reason = str(error).splitlines()[0]
+            raise UnwritableType(f"the result cannot be written to ROOT: {reason}") from error
 
     def write(self, group: Any) -> None:
         """Append rows as one basket per branch."""
