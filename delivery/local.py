@@ -1,5 +1,6 @@
 """The engine on Dask workers: one task is one query on one file."""
 
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,19 +65,23 @@ class LocalEndpoint:
         with self._connect(len(requests)) as client, _marker(scratch) as marker:
             suspects = []
             for outcome in self._run(client, requests, scratch, marker):
-                if isinstance(outcome, FileFailed) and outcome.error == "KilledWorker":
-                    suspects.append(outcome.request)
+                if _has_killed(outcome):
+                    suspects.append(outcome)
                 else:
                     yield outcome
-            for request in sorted(suspects, key=lambda request: (request.sample, request.index)):
-                yield self._run_alone(client, request, scratch, marker)
+            for suspect in sorted(suspects, key=lambda one: (one.request.sample, one.request.index)):
+                yield self._run_alone(client, suspect, scratch, marker)
 
-    def _run_alone(self, client: "Client", request: FileRequest, scratch: Path, marker: Path) -> Outcome:
-        for attempt in range(2, TRIES + 1):
+    def _run_alone(self, client: "Client", suspect: Outcome, scratch: Path, marker: Path) -> Outcome:
+        """Whether it was this file that killed workers that it shared with others."""
+        request, tried = suspect.request, suspect.attempts
+        while True:
             (outcome,) = self._run(client, [request], scratch, marker)
-            if not (isinstance(outcome, FileFailed) and outcome.error == "KilledWorker"):
-                return replace(outcome, attempts=outcome.attempts + attempt - 1)
-        return FileFailed(request, *sentence(WorkerKilled(request.file, TRIES)), attempts=TRIES)
+            tried += outcome.attempts
+            if not _has_killed(outcome):
+                return replace(outcome, attempts=tried)
+            if tried >= TRIES:
+                return FileFailed(request, *sentence(WorkerKilled(request.file, tried)), attempts=tried)
 
     def _run(self, client: "Client", requests: Sequence[FileRequest], scratch: Path, marker: Path) -> Iterator[Outcome]:
         futures = {
@@ -127,7 +132,7 @@ def transform_file(request: FileRequest, output: Path, marker: Path) -> tuple[Ou
     machine: then the file's content is returned instead.
     """
     shared = marker.exists()
-    with TemporaryDirectory(prefix=".delivery-", dir=output.parent if shared else None) as folder:
+    with TemporaryDirectory(prefix=f"{marker.name}-", dir=output.parent if shared else None) as folder:
         part = Path(folder) / output.name
         outcome = _transform(request, part)
         if isinstance(outcome, FileFailed):
@@ -171,13 +176,15 @@ def _transform(request: FileRequest, output: Path) -> Outcome:
 
 @contextmanager
 def _marker(scratch: Path) -> Iterator[Path]:
-    """A file that a worker sees only if it sees this very folder."""
+    """A file that a worker sees only if it sees this very folder; at the end, what killed workers left goes with it."""
     marker = scratch / f".marker-{uuid.uuid4().hex}"
     marker.touch()
     try:
         yield marker
     finally:
         marker.unlink(missing_ok=True)
+        for left in scratch.glob(f"{marker.name}-*"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _as_completed(client: "Client", futures: "list[Future[Any]]", patience: float) -> "Iterator[Future[Any]]":
@@ -218,10 +225,15 @@ def _address(client: "Client") -> str:
     return str(client.scheduler.address) if client.scheduler is not None else "(closed)"
 
 
+def _has_killed(outcome: Outcome) -> bool:
+    return isinstance(outcome, FileFailed) and outcome.error == "KilledWorker"
+
+
 def _outcome(request: FileRequest, future: "Future[Any]", scratch: Path) -> Outcome:
     error = future.exception()
     if error is not None:
-        return FileFailed(request, *sentence(error), attempts=1)
+        # KilledWorker is raised when one more worker died than the scheduler allows
+        return FileFailed(request, *sentence(error), attempts=getattr(error, "allowed_failures", 0) + 1)
     outcome, content = cast("tuple[Outcome, bytes | None]", future.result())
     if content is None or isinstance(outcome, FileFailed):
         return outcome

@@ -166,6 +166,15 @@ class ServiceXEndpoint:
     async def _watch(self, query: Any) -> DeliveryError | None:
         """Run the client's query to its end, or to the end of patience; say what went wrong, if anything."""
         task = asyncio.ensure_future(query.as_files_async(display_progress=False))
+        try:
+            if await self._is_done(task, query):
+                return self._translate(task.exception())
+            return self._silence(query.current_status)
+        finally:
+            await _end(task)
+
+    async def _is_done(self, task: asyncio.Future[Any], query: Any) -> bool:
+        """Wait for the query's end; False when the service has said nothing for too long."""
         status, size, heard = None, 0, monotonic()
         while not task.done():
             await asyncio.wait({task}, timeout=min(self._poll_seconds, 1.0))
@@ -177,9 +186,8 @@ class ServiceXEndpoint:
                 if self._progress and status:
                     self._progress(query.title, status.files_completed, status.files_failed, status.files)
             elif not task.done() and monotonic() - heard > self._stall_seconds:
-                task.cancel()
-                return self._silence(status)
-        return self._translate(task.exception())
+                return False
+        return True
 
     def _silence(self, status: Any) -> DeliveryError:
         if status is None or status.status.value not in ENDED:
@@ -244,6 +252,17 @@ def _check_answers(url: str) -> None:
 def _quieten_callbacks() -> None:
     """The client raises in callbacks, where nothing can catch it; what went wrong is read from the status instead."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Cancel the client's query for good: it takes the first cancellation as a word to stop downloading only."""
+    from anyio import CancelScope
+
+    with CancelScope(shield=True):
+        for _ in range(2):
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=1)
 
 
 def _bytes_in(folder: Path | None) -> int:
