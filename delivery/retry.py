@@ -1,8 +1,11 @@
 """When and how often to try again: a few times, ever later, and only what may pass by itself."""
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from typing import TYPE_CHECKING
 
 from delivery.errors import DeliveryError, UnreadableFile
+
+if TYPE_CHECKING:
+    from tenacity import Retrying
 
 TRIES = 3
 """How often a file is tried in all."""
@@ -45,13 +48,15 @@ def _is_broken_connection(error: BaseException) -> bool:
 _BROKEN = {"aiohttp.client_exceptions.ClientConnectionError", "aiohttp.client_exceptions.ClientPayloadError"}
 
 
-def attempts(file: str, tries: int = TRIES) -> Retrying:
-    """Attempts at reading ``file``, to loop over: at most ``tries``, 0.5 s apart and doubling, at most 10 s.
+def attempts(file: str) -> "Retrying":
+    """Attempts at reading ``file``, to loop over: at most `TRIES`, 0.5 s apart and doubling, at most 10 s.
 
     The last error is raised as it is.
     """
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
     return Retrying(
-        stop=stop_after_attempt(tries),
+        stop=stop_after_attempt(TRIES),
         wait=wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5),
         retry=retry_if_exception(lambda error: is_transient(error, file)),
         reraise=True,
