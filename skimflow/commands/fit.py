@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,6 @@ def _assignment(text: str) -> tuple[str, float]:
 
 def _standard_input() -> dict[str, Any]:
     try:
-        return dict(json.load(click.get_text_stream("stdin")))
+        return dict(json.load(sys.stdin))
     except (TypeError, ValueError) as error:
         raise click.BadParameter(f"standard input is no JSON: {error}", param_hint="WORKSPACE") from error

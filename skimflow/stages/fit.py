@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +50,11 @@ def run_build(context: Context, unit: Unit, histograms: Entry) -> Entry:
         templates = load_histograms(json.loads(context.store.read(histograms.blobs[HISTOGRAMS])))
         return {WORKSPACE: workspace_bytes(build(templates, model_of(context)))}
 
-    return _made(context, unit, "build", build)
+    entry = _made(context, unit, "build", build)
+    if entry.meta["warnings"]:
+        count, first = len(entry.meta["warnings"]), entry.meta["warnings"][0]
+        context.summary("build").note = f"{count} warnings about the templates, the first: {first}"
+    return entry
 
 
 def plan_result(context: Context, kind: str, workspace: Entry) -> Unit:
@@ -78,10 +84,30 @@ def _made(context: Context, unit: Unit, stage: str, make: Callable[[], dict[str,
     if unit.entry is not None:
         return unit.entry
     start = time.perf_counter()
-    with context.reporter.bar(stage, 1, unit.name):
+    with context.reporter.bar(stage, 1, unit.name), _warnings_of("cabinetry") as said:
         outputs = make()
     summary.seconds += time.perf_counter() - start
-    return context.keep(unit, outputs, {}, dict.fromkeys(outputs, "application/json"))
+    return context.keep(unit, outputs, {"warnings": said}, dict.fromkeys(outputs, "application/json"))
+
+
+@contextmanager
+def _warnings_of(library: str) -> Iterator[list[str]]:
+    """What a library logs as a warning, each sentence once: kept with the result instead of scrolling by."""
+    said: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING and record.getMessage() not in said:
+                said.append(record.getMessage())
+
+    logger, handler = logging.getLogger(library), Collector()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def model_of(context: Context) -> Model:
