@@ -21,6 +21,7 @@ from delivery.engine.branches import LazyTree, private_classes
 from delivery.engine.header import ColumnType
 from delivery.engine.values import Column, Lists, Mask, concatenate, keep_rows, native, row_range
 from delivery.errors import DeliveryError, InputUnreachable, MissingTree, UnreadableFile
+from delivery.retry import is_transient
 
 _MAGIC = b"root"
 _BIG_FILE_VERSION = 1_000_000
@@ -66,10 +67,13 @@ def open_source(file: str, tree: str | None) -> Source:
         if "://" not in file:
             _check_local(file)
         opened = uproot.open(file, object_cache=None, array_cache=None, custom_classes=private_classes())
-        key = _tree_key(opened, file, tree)
-        if key.fClassName == "ROOT::RNTuple":
-            return NtupleSource(file, opened, key)
-        return TreeSource(file, opened, key)
+        try:
+            key = _tree_key(opened, file, tree)
+            kind = NtupleSource if key.fClassName == "ROOT::RNTuple" else TreeSource
+            return kind(file, opened, key)
+        except BaseException:
+            opened.close()
+            raise
 
 
 @contextmanager
@@ -79,15 +83,17 @@ def reading(file: str) -> Iterator[None]:
         yield
     except DeliveryError:
         raise
+    except FileNotFoundError as error:
+        raise UnreadableFile(file, "there is no such file") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise UnreadableFile(file, error.strerror or _one_line(error)) from error
     except MemoryError as error:
         raise UnreadableFile(file, "a damaged length asks for more memory than there is") from error
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise UnreadableFile(file, error.strerror or str(error)) from error
-    except (OSError, TimeoutError) as error:
-        kind = InputUnreachable if "://" in file else UnreadableFile
-        raise kind(file, _one_line(error)) from error
     except Exception as error:  # damaged bytes make uproot fail in any way
-        raise UnreadableFile(file, f"its structure is damaged ({_one_line(error)})") from error
+        if is_transient(error, file):
+            raise InputUnreachable(file, _one_line(error)) from error
+        what = "it cannot be read" if isinstance(error, OSError) else "its structure is damaged"
+        raise UnreadableFile(file, f"{what} ({_one_line(error)})") from error
 
 
 def _one_line(error: BaseException) -> str:

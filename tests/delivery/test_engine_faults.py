@@ -48,7 +48,7 @@ def test_other_kinds_of_file(tmp_path):
     text = tmp_path / "in.root"
     text.write_text("This is no ROOT file. " * 10)
     assert "no ROOT file (it begins with b'This')" in str(failure(text))
-    assert "No such file" in str(failure(tmp_path / "absent.root"))
+    assert "there is no such file" in str(failure(tmp_path / "absent.root"))
     assert "directory" in str(failure(tmp_path)).lower()
 
 

@@ -116,3 +116,13 @@ def test_a_name_in_the_package_is_resolved_on_first_use_only():
 
     code = "import sys, delivery.engine; assert 'uproot' not in sys.modules; delivery.engine.evaluate"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_vectors_of_atlas_physlite_are_read_as_uproot_reads_them(shared_data):
+    path, name = shared_data / "root/PHYSLITE_example.root", "AnalysisJetsAuxDyn.pt"
+    columns = f"(dict (list 'pt' 'n') (list (subscript e '{name}') (Count (subscript e '{name}'))))"
+    result = evaluate(f"(Select (call EventDataset) (lambda (list e) {columns}))", path, tree="CollectionTree")
+    with uproot.open(path) as file:
+        expected = file["CollectionTree"][name].array()
+    assert result.pt.tolist() == expected.tolist()
+    assert result.n.tolist() == ak.num(expected).tolist()
