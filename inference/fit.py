@@ -18,7 +18,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class FitSettings:
     """What may be chosen of a fit: measurement by name, Minuit's first strategy and tolerance, fixed parameters."""
 
     measurement: str | None = None
-    strategy: int = 1
+    strategy: Literal[0, 1, 2] = 1
     tolerance: float = 0.1
     fixed: Mapping[str, float] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ def fit_likelihood(likelihood: Likelihood, settings: FitSettings | None = None) 
     free = np.flatnonzero(~fixed)
     attempts: list[Attempt] = []
     best = start
-    for name, step in _ladder(settings):
+    for name, step in ladder(settings):
         point, flags, reason = step(likelihood, best if step is _newton else start, fixed)
         value = None if point is None else 2.0 * likelihood.nll(point)
         if point is not None and likelihood.nll(point) < likelihood.nll(best):
@@ -89,7 +89,8 @@ def fit_likelihood(likelihood: Likelihood, settings: FitSettings | None = None) 
     )
 
 
-def _ladder(settings: FitSettings) -> tuple[tuple[str, Try], ...]:
+def ladder(settings: FitSettings) -> tuple[tuple[str, Try], ...]:
+    """Names and functions of the steps, in the order they are tried."""
     strategy, tolerance = settings.strategy, settings.tolerance
     return (
         (f"minuit, strategy {strategy}, tolerance {tolerance:g}", _minuit(strategy, tolerance)),

@@ -3,13 +3,16 @@
 import json
 import logging
 import pickle
+import tarfile
+from pathlib import Path
 
+import jsonpatch
 import numpy as np
 import pytest
 
 from inference import newton
 from inference.errors import FitFailed, InferenceError, InvalidWorkspace, UnknownParameter
-from inference.fit import FitSettings, fit
+from inference.fit import FitSettings, fit, ladder
 from inference.likelihood import Likelihood
 from inference.results import FitResult
 from inference.workspace import workspace_bytes
@@ -81,6 +84,26 @@ def test_published_value_for_five_files(fitted):
     assert sigma == pytest.approx(0.094, rel=0.05)
 
 
+@pytest.mark.parametrize("size", LISTED)
+def test_the_documentation_holds_the_numbers(fitted, size):
+    text = (Path(__file__).parents[2] / "docs" / "inference.md").read_text(encoding="utf-8")
+    value, sigma = fitted(size)[1].value("ttbar_norm")
+    assert f"| {size} | {value:.4f} ± {sigma:.4f} |" in text
+
+
+def test_a_published_likelihood_from_its_workspace_alone(shared_data):
+    """ATLAS sbottom, region A: a converged minimum found independently; the signal ends on its lower bound."""
+    archive = shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz"
+    with tarfile.open(archive) as files:
+        background, patch = (
+            json.loads(files.extractfile(f"RegionA/{name}.json").read())
+            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
+        )
+    found = fit(jsonpatch.apply_patch(background, patch))
+    assert found.twice_nll == pytest.approx(101.375820767, abs=1e-8)
+    assert found.at_bound == ("mu_SIG",)
+
+
 def test_the_default_fit_of_all_files_fails_and_the_ladder_does_not(fitted):
     _, found = fitted("all")
     assert not found.attempts[0].accepted
@@ -88,6 +111,14 @@ def test_the_default_fit_of_all_files_fails_and_the_ladder_does_not(fitted):
     assert found.attempts[0].flags is not None
     assert not found.attempts[0].flags.valid
     assert found.step != found.attempts[0].step
+
+
+def test_every_step_of_the_ladder_leads_to_the_same_minimum(workspace, result):
+    likelihood = Likelihood(workspace)
+    for name, step in ladder(FitSettings()):
+        point, _, complaint = step(likelihood, likelihood.init, likelihood.constant)
+        assert complaint == "", name
+        assert 2 * likelihood.nll(point) == pytest.approx(result.twice_nll, abs=1e-3), name
 
 
 @pytest.mark.parametrize("size", ["1", "200"])
