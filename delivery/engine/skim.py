@@ -83,11 +83,11 @@ def _write(plan: Plan, source: Source, request: TransformRequest, node: Node) ->
     rows, passed = 0, [0] * selections
     writer = _writer(plan, request, node, source)
     try:
-        grouped = Rebuffered(writer, _group_rows(plan, source))
+        grouped = Rebuffered(writer, plan.output, _group_rows(plan, source))
         for piece in pieces(plan, source, request.text, request.chunk_bytes, request.threads):
             rows += piece.rows
             passed = [total + count for total, count in zip(passed, piece.passed, strict=True)]
-            grouped.add(assemble(plan.output, piece.values, piece.rows))
+            grouped.add(piece)
         grouped.end()
     finally:
         writer.close()

@@ -13,6 +13,11 @@ from typing import Any, Protocol
 
 import awkward as ak
 
+from delivery.engine.expressions import Expression
+from delivery.engine.plan import Shape
+from delivery.engine.rows import Piece
+from delivery.engine.stream import assemble
+from delivery.engine.values import Column, concatenate, row_range
 from delivery.errors import UnwritableType
 
 TREE = "servicex"
@@ -36,31 +41,29 @@ class Writer(Protocol):
 class Rebuffered:
     """Passes rows on to a writer in groups of exactly `rows` rows (the last one shorter)."""
 
-    def __init__(self, writer: Writer, rows: int) -> None:
-        self._writer, self._rows = writer, rows
-        self._waiting: list[Any] = []
+    def __init__(self, writer: Writer, shape: Shape, rows: int) -> None:
+        self._writer, self._shape, self._rows = writer, shape, rows
+        self._waiting: list[dict[Expression, Column]] = []
         self._count = 0
 
-    def add(self, part: Any) -> None:
-        """Append rows."""
-        while self._count + len(part) >= self._rows:
-            cut = self._rows - self._count
-            self._waiting.append(part[:cut])
-            part = part[cut:]
-            self._flush()
-        if len(part):
-            self._waiting.append(part)
-            self._count += len(part)
+    def add(self, piece: Piece) -> None:
+        """Append the piece's rows."""
+        start = 0
+        while start < piece.rows:
+            stop = min(piece.rows, start + self._rows - self._count)
+            self._waiting.append({e: row_range(column, start, stop) for e, column in piece.values.items()})
+            self._count += stop - start
+            start = stop
+            if self._count == self._rows:
+                self.end()
 
     def end(self) -> None:
         """Write what is left."""
         if self._waiting:
-            self._flush()
-
-    def _flush(self) -> None:
-        whole = self._waiting[0] if len(self._waiting) == 1 else ak.concatenate(self._waiting)
-        self._waiting, self._count = [], 0
-        self._writer.write(ak.to_packed(whole))
+            parts, count = self._waiting, self._count
+            self._waiting, self._count = [], 0
+            whole = {e: concatenate([part[e] for part in parts]) for e in parts[0]}
+            self._writer.write(assemble(self._shape, whole, count))
 
 
 class ParquetWriter:
