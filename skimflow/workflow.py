@@ -269,6 +269,9 @@ class _Cluster:
 
         settings = self._context.pipeline.delivery
         if settings.endpoint == "servicex":
+            import rich
+
+            rich.reconfigure(stderr=True)  # the client logs through rich's own console; stdout is for results
             return open_endpoint("servicex", backend=settings.backend)
         return open_endpoint("local", scheduler=self._start())
 

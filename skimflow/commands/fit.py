@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -15,12 +15,12 @@ from skimflow.cli import json_option, print_json
 @click.command()
 @click.argument("workspace", type=click.Path(dir_okay=False, allow_dash=True, path_type=str))
 @click.option("--measurement", help="Name of the measurement (default: the first).")
-@click.option("--strategy", type=click.IntRange(0, 2), default=1, show_default=True, help="Minuit's first strategy.")
+@click.option("--strategy", type=click.Choice([0, 1, 2]), default=1, show_default=True, help="Minuit's first strategy.")
 @click.option("--tolerance", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True)
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter.")
 @json_option
 def fit(
-    workspace: str, measurement: str | None, strategy: int, tolerance: float, fix: tuple[str, ...], as_json: bool
+    workspace: str, measurement: str | None, strategy: Literal[0, 1, 2], tolerance: float, fix: tuple[str, ...], as_json: bool
 ) -> None:
     """Fit WORKSPACE (a pyhf JSON file, - for standard input) to its observed data."""
     fixed = dict(_assignment(text) for text in fix)

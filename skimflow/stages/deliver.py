@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from artifacts.keys import Request
 from delivery.identity import FileIdentity, identify
@@ -16,6 +16,7 @@ from queries import load
 from queries.named import NamedQuery
 from skimflow.code import code_digest
 from skimflow.errors import DeliveryFailed
+from skimflow.pipeline import Delivery
 from skimflow.stages.context import Context
 from skimflow.units import Unit, versions
 
@@ -57,9 +58,6 @@ def plan_delivery(context: Context, fileset: Fileset) -> list[DeliveryUnit]:
 
 def _request(context: Context, query: NamedQuery, identity: FileIdentity, tree: str, engine: str) -> Request:
     settings = context.pipeline.delivery
-    endpoint: dict[str, Any] = {"kind": settings.endpoint}
-    if settings.endpoint == "servicex":
-        endpoint["backend"] = settings.backend
     return Request(
         "deliver",
         VERSION,
@@ -68,11 +66,20 @@ def _request(context: Context, query: NamedQuery, identity: FileIdentity, tree: 
             "codegen": query.codegen,
             "format": settings.format,
             "input": {"digest": identity.digest, "size": identity.size, "tree": query.tree or tree},
-            "endpoint": endpoint,
+            "endpoint": _endpoint(settings),
             "code": engine,
             "versions": versions("deliver") if settings.endpoint == "local" else {},
         },
     )
+
+
+def _endpoint(settings: Delivery) -> dict[str, str]:
+    """What of the endpoint decides the bytes: of a service, the URL that its name stands for today."""
+    if settings.endpoint != "servicex":
+        return {"kind": settings.endpoint}
+    from delivery.endpoint import open_endpoint
+
+    return {"kind": "servicex", **open_endpoint("servicex", backend=settings.backend).identity()}
 
 
 def run_delivery(context: Context, planned: Sequence[DeliveryUnit], endpoint: Endpoint | None) -> Fileset:
