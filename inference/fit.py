@@ -18,14 +18,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference import newton
 from inference.derivatives import Floats, Indices
-from inference.errors import FitFailed
+from inference.errors import FitFailed, InferenceError
 from inference.likelihood import Likelihood
 from inference.results import Attempt, FitResult, MinimiserFlags
 from inference.workspace import load_workspace
@@ -40,9 +40,16 @@ class FitSettings:
     """What may be chosen of a fit: measurement by name, Minuit's first strategy and tolerance, fixed parameters."""
 
     measurement: str | None = None
-    strategy: Literal[0, 1, 2] = 1
+    strategy: int = 1
     tolerance: float = 0.1
     fixed: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what Minuit would not understand; raises ``InferenceError``."""
+        if self.strategy not in {0, 1, 2} or not self.tolerance > 0:
+            raise InferenceError(
+                f"strategy {self.strategy}, tolerance {self.tolerance}: the strategy is 0, 1 or 2, the tolerance positive"
+            )
 
 
 def fit(workspace: Mapping[str, Any] | Path | str, settings: FitSettings | None = None) -> FitResult:

@@ -217,6 +217,12 @@ def test_an_unknown_parameter_names_its_nearest(workspace):
         fit(workspace, FitSettings(measurement="other"))
 
 
+@pytest.mark.parametrize("settings", [{"strategy": 3}, {"tolerance": 0.0}])
+def test_settings_that_mean_nothing_are_refused(settings):
+    with pytest.raises(InferenceError, match="the strategy is 0, 1 or 2, the tolerance positive"):
+        FitSettings(**settings)
+
+
 def test_a_fit_without_minimum_says_what_each_step_said():
     """A signal of no events leaves mu undetermined."""
     document = counting(50)
