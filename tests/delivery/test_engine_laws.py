@@ -4,6 +4,7 @@ import hashlib
 import math
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import awkward as ak
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from delivery.engine import TransformRequest, evaluate, transform
+from delivery.engine.source import open_source
+from delivery.engine.stream import ranges
 from delivery.errors import UnwritableType
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -200,3 +203,19 @@ def test_spelling_and_variable_names_do_not_change_the_bytes(many, tmp_path):
         transform(TransformRequest(text, str(many), tmp_path / str(number)))
     assert texts[0] != texts[1]
     assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 40_000, 200_000, 1 << 25])
+def test_ranges_follow_one_another_and_hold_the_bytes_asked_for(many, monkeypatch, chunk_bytes):
+    monkeypatch.setattr("delivery.engine.stream.MIN_RANGE", 50)
+    names = ("Jet_id", "Jet_pt", "n", "x")
+    with closing(open_source(str(many), None)) as source:
+        found = ranges(source, names, chunk_bytes, threads=1)
+        width = sum(source.size(name)[1] for name in names) / source.entries
+        borders = source.boundaries(names)
+    assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
+    assert found[-1][1] == 20_000
+    assert max(stop - start for start, stop in found) <= 2 * max(50, chunk_bytes / width)
+    assert borders == [0, 3000, 4000, 8500, 9200, 20_000]
+    if chunk_bytes == 200_000:
+        assert {stop for _, stop in found} & set(borders[1:-1])
