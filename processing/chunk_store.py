@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from artifacts.keys import JSON
     from artifacts.store import Store
 
-STAGE, STAGE_VERSION = "process", 1
+STAGE, STAGE_VERSION = "chunk", 1
 ENTRIES_STAGE, ENTRIES_VERSION = "entries", 1
 OUTPUT = "chunk.json"
 LIBRARIES = (

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RETRIES = 3
 RETRY_PAUSE_S = 0.5
 POLL_S = 1.0
+LOST_PAUSE_S = 0.1
+KILLED = "KilledWorker"  # Dask's name for a task whose workers died too often
 LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -161,21 +163,39 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
         for future in futures:
             future.add_done_callback(ended.put)
         watch = WorkerWatch(self.client, self.worker_timeout)
-        killed = {}
+        killed: dict[WorkItem, Failed] = {}
         while waiting:
             try:
                 future = ended.get(timeout=POLL_S)
             except Empty:
                 watch.check(len(waiting))
                 continue
+            result = self._result(future)
+            if result is None:
+                watch.check(len(waiting))
+                ended.put(future)
+                continue
             item = waiting.pop(str(future.key))
-            if future.status == "finished":
-                self.outcome.record(item, future.result())
+            if isinstance(result, Failed) and result.error == KILLED:
+                killed[item] = result
             else:
-                killed[item] = _failed_task(future)
+                self.outcome.record(item, result)
             # A result that was taken in need not be made again when its worker dies.
-            future.release()  # type: ignore[no-untyped-call]
+            future.release()
         return killed
+
+    def _result(self, future: Any) -> Output | Failed | None:
+        """What a task that ended gave; None if its worker died with the result, which Dask then makes again."""
+        if future.status == "finished":
+            try:
+                result: Output | Failed = future.result(timeout=self.worker_timeout)
+            except TimeoutError:
+                return None
+            return result
+        if future.status in {"lost", "pending"}:
+            time.sleep(LOST_PAUSE_S)
+            return None
+        return _failed_task(future)
 
 
 class WorkerWatch:
@@ -210,7 +230,7 @@ def _failed_task(future: Any) -> Failed:
     if future.status != "error":
         return Failed("TaskLost", f"Dask {future.status} the task, most likely because its scheduler went away")
     error = future.exception()
-    if type(error).__name__ == "KilledWorker":
+    if type(error).__name__ == KILLED:
         reason = "the worker died each time it worked on this chunk (out of memory or a crash in compiled code)"
-        return Failed("KilledWorker", reason)
+        return Failed(KILLED, reason)
     return Failed(type(error).__name__, _sentence(error))

@@ -14,6 +14,7 @@ import pytest
 import uproot
 
 from artifacts.store import Store
+from delivery.engine import TransformRequest, transform
 from processing.clusters import ClusterSettings, local_cluster
 from processing.errors import (
     ClusterUnavailable,
@@ -24,6 +25,7 @@ from processing.errors import (
 )
 from processing.filesets import CROSS_SECTIONS_PB, Fileset, InputFile, Sample
 from processing.run import Processed, process
+from queries.named import load
 
 CHUNK = 6_000
 IN_PROCESS = ClusterSettings(kind="iterative")
@@ -56,6 +58,10 @@ def sample(*paths: Path | str, process: str = "ttbar", variation: str = "nominal
 def run(fileset: Fileset, store: Store, **changes: Any) -> Processed:
     settings = {"cluster": IN_PROCESS, "code": "c0de", "chunk_events": CHUNK} | changes
     return process(fileset, store=store, **settings)
+
+
+def kept_chunks(store: Store) -> int:
+    return sum(entry.stage == "chunk" for entry in store.entries())
 
 
 def faulty(name: str) -> str:
@@ -154,7 +160,7 @@ def test_a_bug_in_one_chunk_is_named_and_the_others_are_kept(events: Path, store
     ]
     assert f"{events} events 12000 to 18000: ZeroDivisionError: a bug in the analysis" in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-    assert sum(entry.stage == "process" for entry in store.entries()) == 4
+    assert kept_chunks(store) == 4
 
 
 def test_a_passing_error_of_input_is_tried_again(events: Path, store: Store) -> None:
@@ -210,6 +216,21 @@ def test_a_file_without_events_gives_empty_histograms(events: Path, store: Store
     assert len(result.histograms) == 22
     assert all(not histogram.sum(flow=True).value for histogram in result.histograms.values())
     assert result.nevts == {"ttbar__nominal": 30_000}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["agc/processor-reference/events.root", "root/nanoAOD_2015_CMS_Open_Data_ttbar.root", "root/nano_dy.root"],
+)
+def test_what_the_engine_delivers_gives_the_histograms_of_the_raw_file(
+    shared_data: Path, store: Store, tmp_path: Path, name: str
+) -> None:
+    raw, skim = shared_data / name, tmp_path / "skim.root"
+    transform(TransformRequest(text=load("queries.ttbar:selected").text, input=str(raw), output=skim))
+    direct = run(Fileset((sample(raw, process="wjets"),)), store, chunk_events=100_000)
+    delivered = run(Fileset((sample(skim, process="wjets", tree="servicex"),)), store, chunk_events=100_000)
+    assert direct.histograms == delivered.histograms
+    assert delivered.accounting.cached == 0
 
 
 def test_a_damaged_kept_result_is_made_again(events: Path, store: Store, tmp_path: Path) -> None:
@@ -282,27 +303,27 @@ def test_a_chunk_that_kills_its_worker_is_named_and_no_other(
     with pytest.raises(IncompleteProcessing, match="out of memory") as caught:
         run(Fileset((sample(events),)), store, processor=faulty("KillsWorker"), cluster=scheduler)
     assert [(failure.start, failure.error) for failure in caught.value.failures] == [(12_000, "KilledWorker")]
-    assert sum(entry.stage == "process" for entry in store.entries()) == 4
-
-
-def stop_workers(cluster: Any) -> None:
-    cluster.adapt(minimum=0, maximum=0)
-    cluster.scale(0)
+    assert kept_chunks(store) == 4
 
 
 def test_a_cluster_whose_workers_go_is_noticed_and_named(events: Path, store: Store) -> None:
     with local_cluster(1) as cluster:
         settings = ClusterSettings(kind="address", address=cluster.scheduler_address, worker_timeout=2)
+
+        def stop_workers(done: int, total: int) -> None:
+            if done == 500:
+                cluster.adapt(minimum=0, maximum=0)
+                cluster.scale(0)
+
         with pytest.raises(WorkersLost, match=rf"{cluster.scheduler_address} has had no worker for"):
             run(
                 Fileset((sample(events),)),
                 store,
                 cluster=settings,
                 chunk_events=500,
-                progress=lambda done, total: stop_workers(cluster),
+                progress=stop_workers,
             )
-    kept = sum(entry.stage == "process" for entry in store.entries())
-    assert 0 < kept < 60
+    assert 0 < kept_chunks(store) < 60
 
 
 def test_a_local_cluster_is_started_and_stopped(events: Path, store: Store) -> None:
