@@ -48,7 +48,8 @@ class FitSettings:
         """Refuse what Minuit would not understand; raises ``InferenceError``."""
         if self.strategy not in {0, 1, 2} or not self.tolerance > 0:
             raise InferenceError(
-                f"strategy {self.strategy}, tolerance {self.tolerance}: the strategy is 0, 1 or 2, the tolerance positive"
+                f"strategy {self.strategy}, tolerance {self.tolerance}: the strategy is 0, 1 or 2, "
+                "the tolerance positive"
             )
 
 

@@ -101,7 +101,8 @@ def _solve(matrix: Floats, slope: Floats) -> Floats:
     """H⁻¹ g, with the absolute values of the curvatures where H is not positive definite: always downhill."""
     if not (np.isfinite(matrix).all() and np.isfinite(slope).all()):
         raise FitFailed(
-            "the likelihood is not finite around a point on the way: look for bins without prediction or with a negative one"
+            "the likelihood is not finite around a point on the way: "
+            "look for bins without prediction or with a negative one"
         )
     try:
         factor = np.linalg.cholesky(matrix)
