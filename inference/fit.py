@@ -81,7 +81,7 @@ def fit_likelihood(likelihood: Likelihood, settings: FitSettings | None = None) 
     best = start
     for name, step in ladder(settings):
         point, flags, reason = step(likelihood, best if step is _newton else start, fixed)
-        value = None if point is None else 2.0 * likelihood.nll(point)
+        value = None if point is None else _finite(2.0 * likelihood.nll(point))
         if point is not None and likelihood.nll(point) < likelihood.nll(best):
             best = point
         minimum, covariance = None, None
@@ -167,7 +167,7 @@ def _flags(minuit: Any) -> MinimiserFlags:
         above_max_edm=bool(state.is_above_max_edm),
         call_limit=bool(state.has_reached_call_limit),
         at_limit=bool(state.has_parameters_at_limit),
-        edm=float(state.edm),
+        edm=_finite(float(state.edm)),
         calls=int(minuit.nfcn),
     )
 
@@ -231,6 +231,11 @@ def _result(
         step=attempts[-1].step,
         attempts=tuple(attempts),
     )
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no infinity."""
+    return value if np.isfinite(value) else None
 
 
 def _p_value(rise: float, degrees: int) -> float | None:

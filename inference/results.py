@@ -15,7 +15,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class MinimiserFlags:
-    """What Minuit says of its own minimum."""
+    """What Minuit says of its own minimum; ``edm`` None where it found no number."""
 
     valid: bool
     accurate_covariance: bool
@@ -23,7 +23,7 @@ class MinimiserFlags:
     above_max_edm: bool
     call_limit: bool
     at_limit: bool
-    edm: float
+    edm: float | None
     calls: int
 
     @property
