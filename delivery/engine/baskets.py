@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cramjam
 import numpy as np
+from isal import isal_zlib
 
 from delivery.engine.values import Array, Column, Lists
 
@@ -121,7 +122,7 @@ def _decompress_block(method: bytes, block: memoryview, size: int) -> bytes:
     plain: bytes
     try:
         if method == b"ZL":
-            plain = zlib.decompress(block, bufsize=size)
+            plain = isal_zlib.decompress(block, bufsize=size)
         elif method == b"ZS":
             plain = bytes(cramjam.zstd.decompress(block, output_len=size))
         elif method == b"L4":
@@ -130,7 +131,7 @@ def _decompress_block(method: bytes, block: memoryview, size: int) -> bytes:
             plain = bytes(cramjam.xz.decompress(block, output_len=size))
         else:
             raise BasketDamaged(f"its compression {method!r} is unknown")
-    except (zlib.error, cramjam.DecompressionError) as error:
+    except (zlib.error, isal_zlib.error, cramjam.DecompressionError) as error:
         raise BasketDamaged(f"it does not decompress ({error})") from error
     if len(plain) != size:
         raise BasketDamaged("it decompresses to another size than its header says")
