@@ -131,7 +131,7 @@ def _decompress_block(method: bytes, block: memoryview, size: int) -> bytes:
             plain = bytes(cramjam.xz.decompress(block, output_len=size))
         else:
             raise BasketDamaged(f"its compression {method!r} is unknown")
-    except (zlib.error, isal_zlib.error, cramjam.DecompressionError) as error:
+    except (isal_zlib.error, zlib.error, cramjam.DecompressionError) as error:  # type: ignore[misc] # isal's stub
         raise BasketDamaged(f"it does not decompress ({error})") from error
     if len(plain) != size:
         raise BasketDamaged("it decompresses to another size than its header says")
