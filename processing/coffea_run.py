@@ -35,11 +35,15 @@ class QuietNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """Results of the chunks that coffea calls processed, why others failed, and coffea's metrics of the former."""
+    """Results of the chunks that coffea calls processed, why others failed, and coffea's metrics of the former.
+
+    ``workers`` is the number of one-thread workers at the end of the run.
+    """
 
     results: dict[Chunk, ChunkResult]
     failures: dict[Chunk, ChunkFailure]
     metrics: dict[str, Any]
+    workers: int
 
 
 def run_chunks(
@@ -60,7 +64,7 @@ def run_chunks(
     checkpointer = ArtifactCheckpointer(store_url, recipe)
     if cluster.kind == "iterative":
         executor: Any = AccountingIterativeExecutor(status=False, compression=None, outcome=outcome)
-        output = _run(executor, checkpointer, processor, chunks)
+        output, workers = _run(executor, checkpointer, processor, chunks), 1
     else:
         with connect(cluster) as client:
             executor = AccountingDaskExecutor(
@@ -71,7 +75,8 @@ def run_chunks(
                 worker_timeout=cluster.worker_timeout,
             )
             output = _run(executor, checkpointer, processor, chunks)
-    return _account(output, outcome)
+            workers = sum(client.ncores().values())
+    return _account(output, outcome, workers)
 
 
 def _run(
@@ -91,7 +96,7 @@ def _run(
     return output
 
 
-def _account(output: dict[str, Any], outcome: Outcome) -> RunOutcome:
+def _account(output: dict[str, Any], outcome: Outcome, workers: int) -> RunOutcome:
     results = {chunk_of_item(item): output["out"][item] for item in output["processed"]}
     failures = {}
     for item, failed in outcome.failures.items():
@@ -99,7 +104,7 @@ def _account(output: dict[str, Any], outcome: Outcome) -> RunOutcome:
         failures[chunk] = ChunkFailure(
             chunk.sample, chunk.path, chunk.start, chunk.stop, failed.error, failed.reason, failed.attempts
         )
-    return RunOutcome(results, failures, output.get("metrics", {}))
+    return RunOutcome(results, failures, output.get("metrics", {}), workers)
 
 
 def load_processor(name: str) -> ProcessorABC:

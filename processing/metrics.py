@@ -17,7 +17,8 @@ class Metrics:
         bytes_read: requested from the files for the new chunks.
         columns: branches read, as coffea names them.
         chunks, cached_chunks: of the whole result, and how many of them were kept before.
-        cluster, workers, chunk_events, files: how the run was set up.
+        cluster, chunk_events, files: how the run was set up.
+        workers: one-thread workers that it used; 0 if every result was kept.
     """
 
     wall_seconds: float
@@ -41,7 +42,7 @@ class Metrics:
     @property
     def events_per_second_per_core(self) -> float:
         """New events per second of wall time and worker."""
-        return self.events_per_second / self.workers
+        return self.events_per_second / max(1, self.workers)
 
     @property
     def events_per_process_second(self) -> float:

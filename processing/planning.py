@@ -127,22 +127,26 @@ def account(
     unopened = [file.failure for file in planned if file.failure is not None]
     failed = [failures[chunk] for chunk in chunks if chunk in failures]
     missing = [chunk for chunk in chunks if chunk not in results and chunk not in failures]
-    left_out = [
-        file.file.path
-        for file in planned
-        if file.failure is not None or any(chunk not in results for chunk in file.chunks)
-    ]
     return Accounting(
         planned=len(chunks) + len(unopened),
         done=sum(chunk in results for chunk in chunks),
         cached=cached,
         failed=(*unopened, *failed),
         missing=tuple(missing),
-        left_out=tuple(left_out),
+        left_out=tuple(file.file.path for file in planned if not _whole(file, results)),
     )
 
 
-def require_enough(accounting: Accounting, planned: Sequence[PlannedFile], allow_missing: float) -> None:
+def _whole(file: PlannedFile, results: Mapping[Chunk, ChunkResult]) -> bool:
+    return file.failure is None and all(chunk in results for chunk in file.chunks)
+
+
+def require_enough(
+    accounting: Accounting,
+    planned: Sequence[PlannedFile],
+    results: Mapping[Chunk, ChunkResult],
+    allow_missing: float,
+) -> None:
     """Accept the result if it is complete, or if the share of files left out is allowed and each sample has some left.
 
     Raises:
@@ -155,8 +159,7 @@ def require_enough(accounting: Accounting, planned: Sequence[PlannedFile], allow
         for c in accounting.missing
     ]
     share = len(accounting.left_out) / len(planned)
-    left_out = set(accounting.left_out)
-    served = {file.sample.name for file in planned if file.file.path not in left_out}
+    served = {file.sample.name for file in planned if _whole(file, results)}
     empty = sorted({file.sample.name for file in planned} - served)
     if share <= allow_missing and not empty:
         return
@@ -169,10 +172,9 @@ def require_enough(accounting: Accounting, planned: Sequence[PlannedFile], allow
 def sum_sample(
     sample: Sample,
     planned: Sequence[PlannedFile],
-    left_out: frozenset[str],
     results: Mapping[Chunk, ChunkResult],
 ) -> tuple[ChunkResult, int]:
-    """Sum of a sample's chunks in planned order, and the generated events that it stands for."""
-    files = [file for file in planned if file.sample == sample and file.file.path not in left_out]
+    """Sum of the chunks of a sample's whole files in planned order, and the generated events they stand for."""
+    files = [file for file in planned if file.sample is sample and _whole(file, results)]
     chunks = [chunk for file in files for chunk in file.chunks]
     return add_up([results[chunk] for chunk in chunks]), sum(file.nevts for file in files)

@@ -86,18 +86,19 @@ def process(
     results = {chunk: found.result for chunk, found in kept.items()}
     failures: dict[Chunk, ChunkFailure] = {}
     measured: dict[str, Any] = {}
+    workers = 0
     if todo:
         from processing.coffea_run import run_chunks
 
         ran = run_chunks(todo, recipe, store.url, cluster, progress)
         results |= ran.results
-        failures, measured = ran.failures, ran.metrics
+        failures, measured, workers = ran.failures, ran.metrics, ran.workers
     accounting = account(planned, results, failures, cached=len(kept))
-    require_enough(accounting, planned, allow_missing)
+    require_enough(accounting, planned, results, allow_missing)
     histograms: dict[str, Hist[Any]] = {}
     cutflow, nevts, events = {}, {}, 0
     for sample in fileset.samples:
-        total, stands_for = sum_sample(sample, planned, frozenset(accounting.left_out), results)
+        total, stands_for = sum_sample(sample, planned, results)
         histograms |= normalise(sample, total, stands_for)
         cutflow[sample.name], nevts[sample.name] = total.cutflow, stands_for
         events += total.events
@@ -111,7 +112,7 @@ def process(
         chunks=accounting.done,
         cached_chunks=accounting.cached,
         cluster=cluster.kind,
-        workers=1 if cluster.kind == "iterative" else cluster.workers,
+        workers=workers,
         chunk_events=chunk_events,
         files=len(planned),
     )
