@@ -178,7 +178,8 @@ def _shape_groups(store: Store, entry: Entry) -> tuple[FigureGroup, ...]:
 def _figure(store: Store, entry: Entry, name: str, caption: str, kind: str) -> ReportFigure:
     blob = entry.blobs[f"{name}.{kind}"]
     content = base64.b64encode(store.read(blob)).decode()
-    return ReportFigure(name, caption, f"data:{blob.media_type};base64,{content}", FORMATS)
+    formats = tuple(one for one in FORMATS if f"{name}.{one}" in entry.blobs)
+    return ReportFigure(name, caption, f"data:{blob.media_type};base64,{content}", formats)
 
 
 def _export(store: Store, entry: Entry, folder: Path, skip: Iterable[str] = ()) -> None:

@@ -26,6 +26,7 @@ from skimflow.units import Unit, versions
 VERSION = 1
 INDEX = "index.json"
 FORMATS = ("svg", "pdf", "png")
+SHAPE_FORMATS = ("pdf", "png")  # half a second each: the many shapes are drawn in what notes and pages need
 BATCHES_PER_CORE = 4
 
 
@@ -38,6 +39,7 @@ class Drawing:
     caption: str
     function: str
     arguments: tuple[Any, ...]
+    formats: tuple[str, ...] = FORMATS
 
 
 def run_figures(context: Context, workspace: Entry, results: Results) -> list[Entry]:
@@ -90,9 +92,12 @@ def _shape_drawings(context: Context, workspace: Entry, _: Results) -> Iterator[
     from inference.systematics import shape_variations
 
     model = model_of(context)
+    no_shape = {one.name for one in model.systematics if one.normalization is not None}
     for one in shape_variations(_workspace(context, workspace)):
-        name = f"{_slug(one.region)}_{_slug(one.sample)}_{_slug(one.systematic)}"
-        yield Drawing(name, one.systematic, f"{one.systematic}: {one.sample} in {one.region}", "shape", (one, model))
+        if one.systematic not in no_shape:
+            name = f"{_slug(one.region)}_{_slug(one.sample)}_{_slug(one.systematic)}"
+            caption = f"{one.systematic}: {one.sample} in {one.region}"
+            yield Drawing(name, one.systematic, caption, "shape", (one, model), SHAPE_FORMATS)
 
 
 def _workspace(context: Context, workspace: Entry) -> dict[str, Any]:
@@ -114,9 +119,9 @@ def _draw(context: Context, unit: Unit, drawings: Iterator[Drawing]) -> Entry:
         context.reporter.bar("figures", len(todo), "figures") as bar,
         ProcessPoolExecutor(min(cores, len(batches) or 1), mp_context=get_context("spawn")) as pool,
     ):
-        for drawn in pool.map(draw_batch, batches):
+        for number, drawn in enumerate(pool.map(draw_batch, batches), start=1):
             outputs.update(drawn)
-            bar.update((len(outputs) - 1) / len(FORMATS))
+            bar.update(min(number * size, len(todo)))
     return context.keep(unit, outputs, {}, {name: _media_type(name) for name in outputs})
 
 
@@ -131,7 +136,7 @@ def draw_batch(drawings: Sequence[Drawing]) -> dict[str, bytes]:
 
     files: dict[str, bytes] = {}
     for one in drawings:
-        files |= save(getattr(figures, one.function)(*one.arguments), one.name)
+        files |= save(getattr(figures, one.function)(*one.arguments), one.name, one.formats)
     return files
 
 
