@@ -53,11 +53,11 @@ def write_report(context: Context, result: RunResult, histograms: Entry, workspa
     finished = replace(result, report=folder)
     _write(folder / "results.json", json.dumps(finished.to_json(), indent=1).encode())
     _write(folder / Record.FILE, json.dumps({"units": record}, indent=1, sort_keys=True).encode())
-    _write(folder / PAGE, _render(result, facts, sections).encode())
+    _write(folder / PAGE, _render(context, result, facts, sections).encode())
     return finished
 
 
-def _render(result: RunResult, facts: dict[str, Any], sections: Sequence[Section]) -> str:
+def _render(context: Context, result: RunResult, facts: dict[str, Any], sections: Sequence[Section]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -69,13 +69,19 @@ def _render(result: RunResult, facts: dict[str, Any], sections: Sequence[Section
     )
     return environment.get_template("page.html.j2").render(
         name=result.name,
-        subtitle=f"{sum(facts['nevts'].values()):,} generated events, {len(facts['nevts'])} samples",
+        subtitle=_subtitle(context, facts),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         version=importlib.metadata.version("skimflow"),
         notes=result.notes,
         tiles=_tiles(result, facts),
         sections=sections,
     )
+
+
+def _subtitle(context: Context, facts: dict[str, Any]) -> str:
+    simulated = context.pipeline.samples.simulate is not None
+    origin = "demonstration events simulated by skimflow, not recorded data" if simulated else "events of the fileset"
+    return f"{sum(facts['nevts'].values()):,} generated events in {len(facts['nevts'])} samples: {origin}"
 
 
 def _tiles(result: RunResult, facts: dict[str, Any]) -> list[Tile]:

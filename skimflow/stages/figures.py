@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry
@@ -22,6 +22,9 @@ from skimflow.stages.context import Context
 from skimflow.stages.fit import WORKSPACE, model_of
 from skimflow.stages.results import Results, fit_result
 from skimflow.units import Unit, versions
+
+if TYPE_CHECKING:
+    from inference.model import Model
 
 VERSION = 1
 INDEX = "index.json"
@@ -47,7 +50,7 @@ def run_figures(context: Context, workspace: Entry, results: Results) -> list[En
     digest = workspace.blobs[WORKSPACE].digest
     common = {
         "workspace": digest,
-        "model": json.loads(model_of(context).model_dump_json()),
+        "model": json.loads(_shown_model(context).model_dump_json()),
         "code": code_digest("inference.figures", "skimflow.stages.figures"),
         "versions": versions("figures"),
     }
@@ -72,7 +75,7 @@ def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Itera
     from inference.ranking import Ranking
     from inference.yields import yields
 
-    model, fit = model_of(context), fit_result(results)
+    model, fit = _shown_model(context), fit_result(results)
     document = _workspace(context, workspace)
     yield Drawing("pulls", "fit", "Pulls and constraints of the nuisance parameters", "pulls", (fit, model))
     if "ranking" in results:
@@ -91,13 +94,21 @@ def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Itera
 def _shape_drawings(context: Context, workspace: Entry, _: Results) -> Iterator[Drawing]:
     from inference.systematics import shape_variations
 
-    model = model_of(context)
+    model = _shown_model(context)
     no_shape = {one.name for one in model.systematics if one.normalization is not None}
     for one in shape_variations(_workspace(context, workspace)):
         if one.systematic not in no_shape:
             name = f"{_slug(one.region)}_{_slug(one.sample)}_{_slug(one.systematic)}"
             caption = f"{one.systematic}: {one.sample} in {one.region}"
             yield Drawing(name, one.systematic, caption, "shape", (one, model), SHAPE_FORMATS)
+
+
+def _shown_model(context: Context) -> Model:
+    """The model with its labels; simulated demonstration events never carry an experiment's name."""
+    model = model_of(context)
+    if context.pipeline.samples.simulate is None:
+        return model
+    return model.model_copy(update={"experiment": "skimflow", "label": "simulated events"})
 
 
 def _workspace(context: Context, workspace: Entry) -> dict[str, Any]:
