@@ -39,6 +39,11 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
+def processor_label(name: str) -> str:
+    """The processor's name as keys have it: of a file its own name, without the folder it lies in."""
+    return name.rpartition("/")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What is done to every chunk: the processor's name, the digest of the analysis code, the libraries' versions."""
@@ -63,7 +68,7 @@ class Recipe:
                 "events": [chunk.start, chunk.stop],
                 "process": chunk.process,
                 "variation": chunk.variation,
-                "processor": self.processor,
+                "processor": processor_label(self.processor),
                 "code": self.code,
                 "libraries": dict(self.libraries),
             },

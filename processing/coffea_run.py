@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,8 @@ from coffea.processor import ProcessorABC, Runner
 from processing.checkpoints import ArtifactCheckpointer, chunk_of_item, work_item
 from processing.chunks import ChunkFailure
 from processing.clusters import connect
-from processing.errors import UnknownProcessor
 from processing.executors import AccountingDaskExecutor, AccountingIterativeExecutor, Outcome
+from processing.processors import load_processor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,24 +103,3 @@ def _account(output: dict[str, Any], outcome: Outcome, workers: int) -> RunOutco
             chunk.sample, chunk.path, chunk.start, chunk.stop, failed.error, failed.reason, failed.attempts
         )
     return RunOutcome(results, failures, output.get("metrics", {}), workers)
-
-
-def load_processor(name: str) -> ProcessorABC:
-    """An instance of the coffea processor that ``module:Class`` names.
-
-    Raises:
-        UnknownProcessor: no such module or class, or the class is no processor or needs arguments.
-    """
-    module_name, _, class_name = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UnknownProcessor(
-            f"no processor {name!r} ({error}); write 'module:Class', as in 'processing.ttbar:TtbarProcessor'"
-        ) from error
-    if not (inspect.isclass(found) and issubclass(found, ProcessorABC)):
-        raise UnknownProcessor(f"{name!r} is not a class derived from coffea.processor.ProcessorABC")
-    try:
-        return found()
-    except TypeError as error:
-        raise UnknownProcessor(f"{name!r} cannot be made without arguments: {error}") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry
+from processing.chunk_store import processor_label
 from processing.filesets import LUMINOSITY_PB, Fileset
 from skimflow.code import code_digest
 from skimflow.stages.context import Context
@@ -40,13 +41,13 @@ class ProcessPlan:
 def plan_process(context: Context, fileset: Fileset) -> ProcessPlan:
     """Work out the key of the merged histograms and look it up."""
     settings = context.pipeline.processing
-    code = code_digest(settings.processor, "processing.run", base=context.base)
+    code = code_digest(settings.processor, base=context.base)
     request = Request(
         "process",
         VERSION,
         {
-            "processor": settings.processor,
-            "code": code,
+            "processor": processor_label(settings.processor),
+            "code": [code, code_digest("processing.run")],
             "settings": {"chunk_events": settings.chunk_events, "luminosity": LUMINOSITY_PB},
             "samples": {
                 sample.name: {
@@ -75,7 +76,7 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
     with context.reporter.bar("process", events, "events") as bar:
         result = process(
             fileset,
-            processor=context.pipeline.processing.processor,
+            processor=_processor(context),
             cluster=cluster,
             store=context.store,
             chunk_events=context.pipeline.processing.chunk_events,
@@ -88,6 +89,13 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
     summary.ran = result.metrics.chunks - summary.hits
     summary.reasons = {plan.unit.reason: summary.ran}
     return _keep(context, plan.unit, result)
+
+
+def _processor(context: Context) -> str:
+    """The processor's name, with a file's path made absolute."""
+    name = context.pipeline.processing.processor
+    file, _, attribute = name.rpartition(":")
+    return f"{context.path(Path(file))}:{attribute}" if file.endswith(".py") else name
 
 
 def _keep(context: Context, unit: Unit, result: Processed) -> Entry:
