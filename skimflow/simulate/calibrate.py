@@ -4,8 +4,9 @@ REFERENCE.json holds the AGC's reference histograms (``histos_all_file_per_proce
 sample a large number of events is simulated without thinning. With h the simulated fraction of events per bin and R
 the reference's acceptance per bin (content over cross-section times luminosity), a bin is kept with probability
 s R / h, where s is the largest number for which (nearly) no probability exceeds 1: every simulated event stands for s
-generated ones. Events outside the regions are kept with one probability, chosen so that the yields rise as in the
-reference when the jet energy scale rises by 3 %.
+generated ones. Events that are nearly in a region are kept with the probability of their bin times a factor, chosen
+so that the yields rise as in the reference when the jet energy scale rises by 3 %; all others with the mean
+probability.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from skimflow.simulate.generate import blocks, generator
 from skimflow.simulate.samples import SAMPLES, Sample
 from skimflow.simulate.selection import select
-from skimflow.simulate.thinning import EDGES, REGIONS, Thinning
+from skimflow.simulate.thinning import EDGES, REGIONS, Thinning, probabilities
 
 LUMINOSITY_PB = 3378.0
 CROSS_SECTIONS_PB = {
@@ -34,12 +35,13 @@ CROSS_SECTIONS_PB = {
     "wjets": 61457 * 0.252,
 }
 BLOCK = 65_536
-SMALLEST_SHARE = 0.004
+SMALLEST_SHARE = 0.002
 """Bins with less than this share of a region's yield do not limit the scale; their probability is cut at 1."""
 SEED = 20_150_813
 JES = 1.03
 
-Spectra = dict[int, npt.NDArray[np.float64]]
+Array = npt.NDArray[np.float64]
+Spectra = dict[int, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +50,32 @@ class Calibration:
 
     Attributes:
         passed: fraction of events that pass the parton-level filter.
-        spectra: fraction of events per bin, by region.
-        moved_in: by region, fraction of events that enter it from outside when the jet energy scale rises.
-        stayed: by region and nominal region, fraction per nominal bin of events in it with the raised scale.
+        spectra: by region, as `classify` numbers them, and bin: shape (5, 27).
+        raised: the same of the events that are in 4j1b, in 4j2b with the raised energy scale: shape (2, 5, 27).
     """
 
     passed: float
-    spectra: Spectra
-    moved_in: dict[int, float]
-    stayed: dict[int, Spectra]
+    spectra: Array
+    raised: Array
 
 
 def measure(sample: Sample, generated: int) -> Calibration:
     """Simulate at least ``generated`` events of a sample without thinning."""
     rng = generator(sample.seed(SEED, 0))
     bins = len(EDGES) + 1
-    spectra = {region: np.zeros(bins) for region in REGIONS}
-    stayed = {region: {origin: np.zeros(bins) for origin in REGIONS} for region in REGIONS}
-    moved_in = dict.fromkeys(REGIONS, 0.0)
+    spectra, raised = np.zeros((5, bins)), np.zeros((len(REGIONS), 5, bins))
     made = passed = 0
     for block in blocks(sample, rng, BLOCK):
-        raised = select(block.event, JES).region
-        region, at = block.selected.region, np.digitize(block.selected.observable, EDGES)
-        for one in REGIONS:
-            spectra[one] += np.bincount(at[region == one], minlength=bins)
-            moved_in[one] += np.count_nonzero((raised == one) & (region == 0))
-            for origin in REGIONS:
-                stayed[one][origin] += np.bincount(at[(raised == one) & (region == origin)], minlength=bins)
-        made, passed = made + BLOCK, passed + region.size
+        cell = block.selected.region.astype(np.int64) * bins + np.digitize(block.selected.observable, EDGES)
+        spectra += np.bincount(cell, minlength=spectra.size).reshape(spectra.shape)
+        shifted = select(block.event, JES).region
+        for index, region in enumerate(REGIONS):
+            counts = np.bincount(cell[shifted == region], minlength=spectra.size)
+            raised[index] += counts.reshape(spectra.shape)
+        made, passed = made + BLOCK, passed + cell.size
         if made >= generated:
             break
-    return Calibration(
-        passed / made,
-        {one: spectrum / passed for one, spectrum in spectra.items()},
-        {one: count / passed for one, count in moved_in.items()},
-        {one: {origin: count / passed for origin, count in by.items()} for one, by in stayed.items()},
-    )
+    return Calibration(passed / made, spectra / passed, raised / passed)
 
 
 def reference_acceptance(reference: dict[str, Any], sample: Sample, variation: str = "") -> Spectra:
@@ -100,32 +92,31 @@ def table(sample: Sample, calibration: Calibration, reference: dict[str, Any]) -
     """The thinning that turns what was simulated into the reference."""
     wanted = reference_acceptance(reference, sample)
     limits = []
-    for region, spectrum in calibration.spectra.items():
+    for region in REGIONS:
         matters = wanted[region] > SMALLEST_SHARE * wanted[region].sum()
-        limits.append((spectrum[matters] / wanted[region][matters]).min())
+        limits.append((calibration.spectra[region][matters] / wanted[region][matters]).min())
     scale = min(limits)
     keep = {
-        region: np.clip(scale * wanted[region] / np.maximum(spectrum, 1e-12), 0, 1)
-        for region, spectrum in calibration.spectra.items()
+        region: np.clip(scale * wanted[region] / np.maximum(calibration.spectra[region], 1e-12), 0, 1)
+        for region in REGIONS
     }
-    outside = _outside(sample, calibration, reference, keep)
-    inside = sum(float(keep[region] @ spectrum) for region, spectrum in calibration.spectra.items())
-    rest = 1 - sum(float(spectrum.sum()) for spectrum in calibration.spectra.values())
-    kept = inside + rest * outside
-    return Thinning(keep, outside, calibration.passed, kept, kept / scale)
+    inside = calibration.spectra[1:3]
+    far = float((np.stack(list(keep.values())) * inside).sum() / inside.sum())
+    near = _near(sample, calibration, reference, keep, far)
+    kept = float((probabilities(keep, near, far) * calibration.spectra).sum())
+    return Thinning(keep, near, far, calibration.passed, kept, kept / scale)
 
 
-def _outside(sample: Sample, calibration: Calibration, reference: dict[str, Any], keep: Spectra) -> float:
-    """Probability for events outside the regions: yields rise with the energy scale as in the reference."""
+def _near(sample: Sample, calibration: Calibration, reference: dict[str, Any], keep: Spectra, far: float) -> float:
+    """Factor for events that are nearly selected: yields rise with the energy scale as in the reference."""
     nominal = Sample(sample.process, "nominal")
     usual, raised = reference_acceptance(reference, nominal), reference_acceptance(reference, nominal, "pt_scale_up")
-    lacking = moving = 0.0
-    for region, spectrum in calibration.spectra.items():
-        kept = float(keep[region] @ spectrum)
-        stays = sum(float(keep[origin] @ by) for origin, by in calibration.stayed[region].items())
-        lacking += kept * raised[region].sum() / usual[region].sum() - stays
-        moving += calibration.moved_in[region]
-    return float(np.clip(lacking / moving, 0.02, 1))
+    wanted = sum(
+        float(keep[region] @ calibration.spectra[region]) * raised[region].sum() / usual[region].sum()
+        for region in REGIONS
+    )
+    without, with_near = (float((probabilities(keep, near, far) * calibration.raised).sum()) for near in (0.0, 1.0))
+    return float(np.clip((wanted - without) / (with_near - without), 0.5, 1.5))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -144,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "generated": options.generated,
         "samples": {
             sample.name: table(sample, calibration, reference).to_json()
-            | {"simulated": {REGIONS[region]: float(s.sum()) for region, s in calibration.spectra.items()}}
+            | {"simulated": {label: float(calibration.spectra[region].sum()) for region, label in REGIONS.items()}}
             for sample, calibration in zip(SAMPLES, measured, strict=True)
         },
     }

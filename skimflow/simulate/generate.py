@@ -11,7 +11,7 @@ from skimflow.simulate.leptons import generated as generated_leptons
 from skimflow.simulate.partons import OUTGOING, Partons
 from skimflow.simulate.processes import PROCESSES
 from skimflow.simulate.samples import PartonFilter, Sample
-from skimflow.simulate.selection import Selected, select
+from skimflow.simulate.selection import Selected, classify
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def blocks(sample: Sample, rng: np.random.Generator, generated: int) -> Iterator
         partons = process(rng, generated, sample.radiation)
         partons = partons.at(passes(partons, sample.parton_filter))
         event = observe(rng, partons, sample.radiation, detector)
-        yield Block(partons, event, select(event))
+        yield Block(partons, event, classify(event))
 
 
 def generator(entropy: tuple[int, ...]) -> np.random.Generator:

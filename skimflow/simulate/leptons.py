@@ -111,8 +111,8 @@ def in_jets(rng: np.random.Generator, jets: Jets) -> Leptons:
     pt *= (np.abs(eta) < 2.4) & (pt > np.where(pdg == MUON, 3, 5))
     heavy = flavour >= 4
     sip3d = exponential(rng, shape) * np.where(heavy & (flavour != 21), 8, np.float32(1.5))
-    isolation = (1 / share - 1) * uniform(rng, shape) ** 2
-    quality = np.floor(5 * uniform(rng, shape) ** np.where(pdg == MUON, np.float32(0.4), 2))
+    isolation = (1 / share - 1) * uniform(rng, shape)
+    quality = np.floor(5 * uniform(rng, shape) ** np.where(pdg == MUON, np.float32(0.4), 4))
     charge = np.where(uniform(rng, shape) < 0.5, 1, -1).astype(np.int32)
     return Leptons(
         pt.astype(np.float32), eta, phi, charge, pdg, sip3d.astype(np.float32), isolation, quality.astype(np.int32)

@@ -286,8 +286,8 @@ def w_jets(rng: np.random.Generator, n: int, radiation: Radiation) -> Partons:
     number = fewest + np.searchsorted([0.40, 0.75, 0.92], rng.random(n), side="right")
     splits = rng.random(n) < 0.05  # the first two partons are b b̄ from a gluon
     present = number[None, :] > np.arange(most)[:, None]
-    hardness = power_law(rng, (n,), 1.0, 2.6, 8.0)
-    pt = hardness * power_law(rng, (most, n), 13.0 * radiation.isr, 2.0, 500.0) * present
+    hardness = power_law(rng, (n,), 1.0, 2.8, 8.0)
+    pt = hardness * power_law(rng, (most, n), 13.0 * radiation.isr, 1.8, 500.0) * present
     eta = np.clip(np.float32(1.7) * normal(rng, (most, n)), -5, 5)
     phi = TWO_PI * uniform(rng, (most, n))
     # b and b̄ from one gluon stay near each other.

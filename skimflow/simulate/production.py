@@ -31,7 +31,7 @@ def make_file(sample: Sample, file_index: int, events: int, seed: int, compressi
     """
     rng = generator(sample.seed(seed, file_index))
     table = thinning.of(sample.name)
-    generated = int(CLUSTER_EVENTS / (table.passed * table.kept))
+    generated = int(1.02 * min(events, CLUSTER_EVENTS) / (table.passed * table.kept)) + 50
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = nanoaod.Writer(path, compression, clusters=events // (CLUSTER_EVENTS // 2) + 1)
     source = blocks(sample, rng, generated)

@@ -21,7 +21,7 @@ class PartonFilter:
     """
 
     lepton_pt: float = 25.0
-    partons: int = 3
+    partons: int = 4
     parton_pt: float = 15.0
 
 
@@ -44,15 +44,14 @@ class Sample:
         return seed, crc32(self.name.encode()), file_index
 
 
-RARE = PartonFilter(partons=4, parton_pt=18.0)
 SAMPLES = (
     Sample("ttbar", "nominal"),
     Sample("ttbar", "scaledown", Radiation(isr=1.0, fsr=1.15)),
     Sample("ttbar", "scaleup", Radiation(isr=1.0, fsr=0.85)),
     Sample("ttbar", "ME_var", Radiation(isr=1.3, extra=1.8)),
     Sample("ttbar", "PS_var", Radiation(isr=0.7, extra=1.1, fsr=1.3)),
-    Sample("single_top_s_chan", "nominal", parton_filter=RARE),
-    Sample("single_top_t_chan", "nominal", parton_filter=RARE),
+    Sample("single_top_s_chan", "nominal"),
+    Sample("single_top_t_chan", "nominal"),
     Sample("single_top_tW", "nominal"),
-    Sample("wjets", "nominal", parton_filter=RARE),
+    Sample("wjets", "nominal"),
 )

@@ -15,12 +15,18 @@ from skimflow.simulate.detector import Event
 from skimflow.simulate.kinematics import Mask, from_cylinder
 from skimflow.simulate.leptons import ELECTRON, MUON, Leptons
 
-OUTSIDE, REGION_4J1B, REGION_4J2B = 0, 1, 2
+FAR, REGION_4J1B, REGION_4J2B, NEAR_4J1B, NEAR_4J2B = range(5)
+THRESHOLD, NEAR_THRESHOLD = 30.0, 27.0
+"""Smallest transverse momentum of a jet in GeV, and the lower one that says which events are nearly selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Per event: the region (0: none, 1: 4j1b, 2: 4j2b) and its observable in GeV (0 outside)."""
+    """Per event: the region and its observable in GeV.
+
+    Regions are 1 (4j1b) and 2 (4j2b), as given by `classify` also 3 and 4 for events that are in one of them only with
+    the lower threshold. All others are 0, and their observable is 0.
+    """
 
     region: npt.NDArray[np.int8]
     observable: npt.NDArray[np.float64]
@@ -35,10 +41,18 @@ def good_leptons(leptons: Leptons) -> Mask:
     return good
 
 
-def select(event: Event, jet_scale: float | npt.NDArray[np.float32] = 1.0) -> Selected:
+def classify(event: Event) -> Selected:
+    """Region and observable of each event, also of those that a shift of the jet energies may bring in."""
+    inside, near = select(event), select(event, threshold=NEAR_THRESHOLD)
+    is_inside, is_near = inside.region > 0, near.region > 0
+    region = np.where(is_inside, inside.region, near.region + 2 * is_near).astype(np.int8)
+    return Selected(region, np.where(is_inside, inside.observable, near.observable))
+
+
+def select(event: Event, jet_scale: float | npt.NDArray[np.float32] = 1.0, threshold: float = THRESHOLD) -> Selected:
     """Region and observable of each event; ``jet_scale`` multiplies the jets' transverse momenta."""
     pt = event.jets.pt * jet_scale
-    good = (pt > 30) & (np.abs(event.jets.eta) < 2.4) & (event.taggers.jet_id == 6)
+    good = (pt > threshold) & (np.abs(event.jets.eta) < 2.4) & (event.taggers.jet_id == 6)
     tagged = good & (event.taggers.csv > 0.5)
     candidate = (good.sum(axis=0) >= 4) & (good_leptons(event.leptons).sum(axis=0) == 1)
     b_jets = tagged.sum(axis=0)

@@ -1,10 +1,12 @@
 """Thinning: events are kept with a probability that makes the spectra follow the AGC's reference histograms.
 
 The table of a sample has one probability per bin of the observable in each region (27 bins of the AGC's histograms:
-underflow, 25 bins of 20 GeV from 50 to 550 GeV, overflow) and one for all events outside the regions.
+underflow, 25 bins of 20 GeV from 50 to 550 GeV, overflow). Events that are nearly in a region, which a shift of the jet
+energies may bring in, are treated as those of the bin next to them; all others are kept with one probability.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,31 +28,26 @@ class Thinning:
     """Probabilities and bookkeeping of one sample.
 
     Attributes:
-        keep: probability per bin, by region.
-        outside: probability of events outside both regions.
+        keep: probability per bin of the observable, by region.
+        near: factor on the probability of the bin for events that are nearly in a region.
+        far: probability of all other events.
         passed: fraction of the events simulated at parton level that pass the parton-level filter.
         kept: fraction of those that are kept.
         filter_efficiency: events written per event generated: what turns written events into ``nevts``.
     """
 
     keep: dict[int, npt.NDArray[np.float64]]
-    outside: float
+    near: float
+    far: float
     passed: float
     kept: float
     filter_efficiency: float
 
-    def probability(self, selected: Selected) -> npt.NDArray[np.float64]:
-        """Probability of each event to be kept."""
-        probability = np.full(selected.region.shape, self.outside)
-        bins = np.digitize(selected.observable, EDGES)
-        for region, keep in self.keep.items():
-            inside = selected.region == region
-            probability[inside] = keep[bins[inside]]
-        return probability
-
     def draw(self, rng: np.random.Generator, selected: Selected) -> Mask:
-        """Which events are kept."""
-        kept: Mask = rng.random(selected.region.size) < self.probability(selected)
+        """Which of the classified events are kept."""
+        table = probabilities(self.keep, self.near, self.far)
+        probability = table[selected.region, np.digitize(selected.observable, EDGES)]
+        kept: Mask = rng.random(selected.region.size) < probability
         return kept
 
     def to_json(self) -> dict[str, Any]:
@@ -59,9 +56,16 @@ class Thinning:
             "filter_efficiency": self.filter_efficiency,
             "passed": self.passed,
             "kept": self.kept,
-            "outside": self.outside,
+            "far": self.far,
+            "near": self.near,
             "keep": {REGIONS[region]: [round(float(p), 5) for p in keep] for region, keep in self.keep.items()},
         }
+
+
+def probabilities(keep: Mapping[int, npt.NDArray[np.float64]], near: float, far: float) -> npt.NDArray[np.float64]:
+    """Probability by region (as `classify` numbers them) and bin: shape (5, 27)."""
+    inside = np.stack([keep[region] for region in REGIONS])
+    return np.concatenate([np.full((1, inside.shape[1]), far), inside, np.minimum(near * inside, 1)])
 
 
 @cache
@@ -71,7 +75,9 @@ def load() -> dict[str, Thinning]:
     tables: dict[str, Thinning] = {}
     for name, entry in json.loads(text)["samples"].items():
         keep = {region: np.array(entry["keep"][label]) for region, label in REGIONS.items()}
-        tables[name] = Thinning(keep, entry["outside"], entry["passed"], entry["kept"], entry["filter_efficiency"])
+        tables[name] = Thinning(
+            keep, entry["near"], entry["far"], entry["passed"], entry["kept"], entry["filter_efficiency"]
+        )
     return tables
 
 
