@@ -1,12 +1,13 @@
-"""What runs again after which change: wall time and hits per stage, as whole processes. Writes docs/rerun.md with --write.
+"""What runs again after which change: wall time and hits per stage, as whole processes.
 
-    python benchmarks/rerun.py [--events-per-file N] [--write]
+python benchmarks/rerun.py [--events-per-file N] [--write]     # --write: into docs/rerun.md
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -64,7 +65,8 @@ class Analysis:
         """The query as text in the user's file, with one lambda variable of this name."""
         from queries import load
 
-        text = load("queries.ttbar:selected").text.replace("(list e)", f"(list {variable})").replace(" e ", f" {variable} ")
+        text = load("queries.ttbar:selected").text
+        text = re.sub(r"(?<=[( ])e(?=[) ])", variable, text)
         (self.folder / "my_query.py").write_text(f"def query():\n    return {text!r}\n")
 
     def _take_files(self, count: int) -> None:

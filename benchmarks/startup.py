@@ -1,6 +1,6 @@
 """Start-up times: `skimflow --help` and a run with nothing to do, as whole processes, beside a bare Python start.
 
-    python benchmarks/startup.py [FOLDER]      # FOLDER of a finished `skimflow demo`; made (--small) if not given
+python benchmarks/startup.py [FOLDER]      # FOLDER of a finished `skimflow demo`; made (--small) if not given
 """
 
 from __future__ import annotations

@@ -301,5 +301,7 @@ class _Cluster:
 
         make_client: Any = distributed.Client
         return self._stack.enter_context(
-            make_client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False)
+            make_client(
+                processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
+            )
         )

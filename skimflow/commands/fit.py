@@ -20,7 +20,12 @@ from skimflow.cli import json_option, print_json
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter.")
 @json_option
 def fit(
-    workspace: str, measurement: str | None, strategy: Literal[0, 1, 2], tolerance: float, fix: tuple[str, ...], as_json: bool
+    workspace: str,
+    measurement: str | None,
+    strategy: Literal[0, 1, 2],
+    tolerance: float,
+    fix: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Fit WORKSPACE (a pyhf JSON file, - for standard input) to its observed data."""
     fixed = dict(_assignment(text) for text in fix)
