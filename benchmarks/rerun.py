@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-STAGES = ("deliver", "process", "build", "fit", "report")
+STAGES = ("deliver", "process", "build", "fit", "figures")
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "rerun.md"
 
 PIPELINE = """\

@@ -51,6 +51,7 @@ def write_report(context: Context, result: RunResult, histograms: Entry, workspa
         for table in section.tables:
             _write(folder / "tables" / f"{table.name}.csv", table.csv().encode())
     finished = replace(result, report=folder)
+    _write(folder / "metrics.json", json.dumps(facts["metrics"], indent=1).encode())
     _write(folder / "results.json", json.dumps(finished.to_json(), indent=1).encode())
     _write(folder / Record.FILE, json.dumps({"units": record}, indent=1, sort_keys=True).encode())
     _write(folder / PAGE, _render(context, result, facts, sections).encode())
