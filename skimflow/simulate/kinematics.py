@@ -44,10 +44,6 @@ class Momentum(NamedTuple):
     pz: F32
     e: F32
 
-    def plus(self, other: "Momentum") -> "Momentum":
-        """Sum, component by component."""
-        return Momentum(*(a + b for a, b in zip(self, other, strict=True)))
-
     def minus(self, other: "Momentum") -> "Momentum":
         """Difference, component by component."""
         return Momentum(*(a - b for a, b in zip(self, other, strict=True)))

@@ -25,7 +25,7 @@ LONGITUDINAL_W = 0.69  # fraction of W bosons from top quarks; the rest is left-
 
 # GenPart status codes (Pythia's) and flags (CMS): bit 0 prompt, 7 hard process, 8 from hard process,
 # 11 from hard process before radiation, 12 first copy, 13 last copy, 14 last copy before radiation.
-INCOMING, INTERMEDIATE, OUTGOING, LAST_COPY, STABLE, DECAYED = 21, 22, 23, 62, 1, 2
+INCOMING, INTERMEDIATE, OUTGOING, LAST_COPY, STABLE = 21, 22, 23, 62, 1
 INCOMING_FLAGS = 1 << 0 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 13
 FIRST_FLAGS = 1 << 0 | 1 << 7 | 1 << 8 | 1 << 12
 LAST_FLAGS = 1 << 0 | 1 << 8 | 1 << 11 | 1 << 13

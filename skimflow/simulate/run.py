@@ -225,6 +225,7 @@ def _make(root: Path, missing: Sequence[_Job], settings: Record, jobs: int) -> I
             yield job, _make_one(root, job, settings)
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     # Fresh processes: forking one that holds threads (a notebook, a Dask client) can deadlock.
@@ -233,6 +234,11 @@ def _make(root: Path, missing: Sequence[_Job], settings: Record, jobs: int) -> I
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise SimulationError(
+                "A process that makes events died: out of memory, or a script calls simulate() outside of "
+                "`if __name__ == '__main__':`. With jobs=1 no processes are started; finished files are kept."
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
