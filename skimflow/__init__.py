@@ -15,7 +15,7 @@ The commands' words, as functions for notebooks:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skimflow.check import compare_delivery as check
+    from skimflow.comparison import compare_delivery as check
     from skimflow.workflow import Options, Plan, RunResult, plan, run
 
 __version__ = "0.1.0"
@@ -26,7 +26,7 @@ _HOMES = {
     "Options": "skimflow.workflow:Options",
     "Plan": "skimflow.workflow:Plan",
     "RunResult": "skimflow.workflow:RunResult",
-    "check": "skimflow.check:compare_delivery",
+    "check": "skimflow.comparison:compare_delivery",
     "plan": "skimflow.workflow:plan",
     "run": "skimflow.workflow:run",
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from skimflow.check import compare_delivery
 from skimflow.cli import existing_file, json_option, print_json
+from skimflow.comparison import compare_delivery
 from skimflow.progress import reporter
 
 
