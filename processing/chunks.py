@@ -95,7 +95,7 @@ class ChunkResult:
         from uhi.io.json import default
 
         document = {"events": self.events, "cutflow": self.cutflow, "histograms": self.histograms}
-        return json.dumps(document, default=default, separators=(",", ":"), sort_keys=True).encode()
+        return json.dumps(document, default=default, separators=(",", ":")).encode()
 
     @staticmethod
     def from_json(text: bytes) -> ChunkResult:

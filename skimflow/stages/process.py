@@ -118,7 +118,7 @@ def _keep(context: Context, unit: Unit, result: Processed) -> Entry:
     with context.scratch() as scratch:
         outputs: dict[str, bytes | Path] = {
             HISTOGRAMS: to_uhi_json(result.histograms),
-            SUMMARY: json.dumps(facts, sort_keys=True).encode(),
+            SUMMARY: json.dumps(facts).encode(),  # the steps of the cutflow in their order
             ROOT_FILE: write_root(result.histograms, scratch / ROOT_FILE),
         }
         media = {HISTOGRAMS: "application/json", SUMMARY: "application/json", ROOT_FILE: "application/x-root"}
