@@ -37,6 +37,22 @@ class StageNotKept(SkimflowError):
     """`--from STAGE` was asked, but an earlier stage's results are not in the store."""
 
 
+class RepeatedInput(UsageError):
+    """Two input files of one sample hold the same events, which would be counted twice.
+
+    Attributes:
+        sample: name of the sample.
+        first, second: the two files.
+    """
+
+    def __init__(self, sample: str, first: str, second: str) -> None:
+        super().__init__(sample, first, second)
+        self.sample, self.first, self.second = sample, first, second
+
+    def __str__(self) -> str:
+        return f"{self.sample}: {self.first} and {self.second} hold the same events; take one out of the fileset"
+
+
 class DeliveryFailed(SkimflowError):
     """More files failed than the pipeline allows. Every file was tried; the others are kept.
 

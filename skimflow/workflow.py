@@ -18,7 +18,7 @@ from skimflow.errors import StageNotKept
 from skimflow.pipeline import STAGES, Pipeline, Stage, load_pipeline
 from skimflow.progress import Quiet, Reporter
 from skimflow.stages.context import Context
-from skimflow.stages.deliver import plan_delivery, run_delivery
+from skimflow.stages.deliver import check_readable, plan_delivery, run_delivery
 from skimflow.stages.fit import plan_build, plan_result, run_build
 from skimflow.stages.process import plan_process, run_process
 from skimflow.stages.samples import resolve_samples
@@ -155,6 +155,7 @@ def _plan_stages(context: Context) -> tuple[str, ...]:
     if fileset is None:
         return ("simulate", *STAGES[:-1])
     planned = plan_delivery(context, fileset)
+    check_readable(context, planned)
     if any(one.unit is not None and not one.unit.hit for one in planned):
         return STAGES[1:-1]
     process = plan_process(context, run_delivery(context, planned, None))

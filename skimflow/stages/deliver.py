@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifacts.keys import Request
-from delivery.identity import FileIdentity, identify
+from delivery.errors import DeliveryError
+from delivery.identity import FileIdentity, identify_all
 from delivery.requests import FileDelivered, FileFailed, FileRequest
 from processing.filesets import Fileset, InputFile, Sample
 from queries import load
 from queries.named import NamedQuery
 from skimflow.code import code_digest
-from skimflow.errors import DeliveryFailed
+from skimflow.errors import DeliveryFailed, RepeatedInput
 from skimflow.pipeline import Delivery
 from skimflow.stages.context import Context
 from skimflow.units import Unit, versions
@@ -30,11 +31,14 @@ FILE = "events.root"
 
 @dataclass(frozen=True)
 class DeliveryUnit:
-    """A file of a sample with its unit in the deliver stage (None with the `raw` endpoint)."""
+    """A file of a sample with its unit in the deliver stage (None with the `raw` endpoint).
+
+    A file that cannot be read at all has no identity and no unit, but the reason.
+    """
 
     sample: Sample
     file: InputFile
-    identity: FileIdentity
+    identity: FileIdentity | DeliveryError
     unit: Unit | None
 
 
@@ -43,15 +47,15 @@ def plan_delivery(context: Context, fileset: Fileset) -> list[DeliveryUnit]:
     settings = context.pipeline.delivery
     query = load(context.pipeline.query, base=context.base)
     engine = code_digest("delivery.engine.skim") if settings.endpoint == "local" else ""
+    inputs = [(sample, file) for sample in fileset.samples for file in sample.files]
+    identities = identify_all([file.path for _, file in inputs], context.memo)
     units = []
-    for sample in fileset.samples:
-        for file in sample.files:
-            identity = identify(file.path, context.memo)
-            unit = None
-            if settings.endpoint != "raw":
-                request = _request(context, query, identity, file.tree, engine)
-                unit = context.look_up("deliver", f"{sample.name}/{Path(file.path).name}", request)
-            units.append(DeliveryUnit(sample, file, identity, unit))
+    for (sample, file), (_, identity) in zip(inputs, identities, strict=True):
+        unit = None
+        if settings.endpoint != "raw" and isinstance(identity, FileIdentity):
+            request = _request(context, query, identity, file.tree, engine)
+            unit = context.look_up("deliver", f"{sample.name}/{Path(file.path).name}", request)
+        units.append(DeliveryUnit(sample, file, identity, unit))
     context.memo.save()
     return units
 
@@ -89,44 +93,64 @@ def run_delivery(context: Context, planned: Sequence[DeliveryUnit], endpoint: En
         DeliveryFailed: more files failed than the pipeline allows; every one was tried, and is named with its reason.
     """
     summary = context.summary("deliver")
+    unreadable = _unreadable(context, planned)
     if context.pipeline.delivery.endpoint == "raw":
         summary.note = "raw files, nothing delivered"
-        return _fileset([(one, replace(one.file, digest=one.identity.digest)) for one in planned])
+        _accept(context, unreadable, len(planned))
+        found = [(one, one.identity) for one in planned]
+        return _fileset([(one, replace(one.file, digest=i.digest)) for one, i in found if isinstance(i, FileIdentity)])
     start = time.perf_counter()
-    units = [one.unit for one in planned if one.unit is not None]
-    summary.count(units)
-    missing = {one.unit.request.key: one for one in planned if one.unit is not None and not one.unit.hit}
+    summary.count(one.unit for one in planned if one.unit is not None)
+    missing = [one for one in planned if one.unit is not None and not one.unit.hit]
     failures = _deliver(context, missing, endpoint) if missing else []
     summary.seconds = time.perf_counter() - start
-    _accept(context, failures, len(units))
+    summary.ran -= len(failures)
+    _accept(context, [*unreadable, *failures], len(planned))
     return _fileset(
         [(one, _delivered(context, one)) for one in planned if one.unit and one.unit.request.key in context.entries]
     )
 
 
-def _deliver(context: Context, missing: dict[str, DeliveryUnit], endpoint: Endpoint | None) -> list[FileFailed]:
+def check_readable(context: Context, planned: Sequence[DeliveryUnit]) -> None:
+    """Raise `DeliveryFailed` if so many files cannot be read that a run would fail."""
+    _accept(context, _unreadable(context, planned), len(planned))
+
+
+def _unreadable(context: Context, planned: Sequence[DeliveryUnit]) -> list[FileFailed]:
+    """Files that are not there, or cannot be opened: no key can be worked out for them."""
+    query = load(context.pipeline.query, base=context.base)
+    return [
+        FileFailed(
+            _file_request(context, query, one, index), type(one.identity).__name__, str(one.identity), attempts=1
+        )
+        for index, one in enumerate(planned)
+        if isinstance(one.identity, DeliveryError)
+    ]
+
+
+def _file_request(context: Context, query: NamedQuery, one: DeliveryUnit, index: int) -> FileRequest:
+    return FileRequest(
+        sample=one.sample.name,
+        file=one.file.path,
+        tree=query.tree or one.file.tree,
+        query_text=query.text,
+        codegen=query.codegen,
+        format=context.pipeline.delivery.format,
+        index=index,
+    )
+
+
+def _deliver(context: Context, missing: Sequence[DeliveryUnit], endpoint: Endpoint | None) -> list[FileFailed]:
     assert endpoint is not None  # noqa: S101
     query = load(context.pipeline.query, base=context.base)
-    by_index = dict(enumerate(missing.values()))
-    requests = [
-        FileRequest(
-            sample=one.sample.name,
-            file=one.file.path,
-            tree=query.tree or one.file.tree,
-            query_text=query.text,
-            codegen=query.codegen,
-            format=context.pipeline.delivery.format,
-            index=index,
-        )
-        for index, one in by_index.items()
-    ]
+    requests = [_file_request(context, query, one, index) for index, one in enumerate(missing)]
     failures: list[FileFailed] = []
     with context.scratch() as scratch, context.reporter.bar("deliver", len(requests), "files") as bar:
         for done, outcome in enumerate(endpoint.deliver(requests, scratch), start=1):
             if isinstance(outcome, FileFailed):
                 failures.append(outcome)
             else:
-                _keep(context, by_index[outcome.request.index], outcome)
+                _keep(context, missing[outcome.request.index], outcome)
             bar.update(done, note=f"{len(failures)} failed" if failures else "")
     return failures
 
@@ -149,18 +173,18 @@ def _accept(context: Context, failures: Sequence[FileFailed], total: int) -> Non
     """Fail, or say what is missing where the pipeline allows it."""
     summary = context.summary("deliver")
     summary.failed = len(failures)
-    summary.ran -= len(failures)
     if not failures:
         return
     allowed = context.pipeline.delivery.allow_missing
     percentage = 100 * len(failures) / total
     if percentage > allowed or len(failures) == total:
         raise DeliveryFailed(failures, total, allowed)
-    summary.note = (
+    note = (
         f"{len(failures)} of {total} files failed ({percentage:.1f} %, allowed {allowed:g} %): yields are normalised "
         f"to the events of the others. " + " ".join(f"{one.request.file}: {one.reason}" for one in failures)
     )
-    context.reporter.say(summary.note)
+    summary.note = f"{summary.note}; {note}" if summary.note else note
+    context.reporter.say(note)
 
 
 def _delivered(context: Context, one: DeliveryUnit) -> InputFile:
@@ -179,8 +203,20 @@ def _delivered(context: Context, one: DeliveryUnit) -> InputFile:
 
 
 def _fileset(files: Sequence[tuple[DeliveryUnit, InputFile]]) -> Fileset:
-    samples: dict[str, Sample] = {}
+    """The samples of these files. Files without events may be equal, byte for byte: they count as one.
+
+    Raises:
+        RepeatedInput: two files of a sample hold the same events.
+    """
+    samples: dict[str, dict[str | None, InputFile]] = {}
+    origins: dict[tuple[str, str | None], str] = {}
     for one, file in files:
-        sample = samples.setdefault(one.sample.name, replace(one.sample, files=()))
-        samples[one.sample.name] = replace(sample, files=(*sample.files, file))
-    return Fileset(tuple(samples.values()))
+        known = samples.setdefault(one.sample.name, {})
+        before = known.get(file.digest)
+        if before is not None and file.entries != 0:
+            raise RepeatedInput(one.sample.name, origins[one.sample.name, file.digest], one.file.path)
+        nevts = file.nevts if before is None else (before.nevts or 0) + (file.nevts or 0)
+        known[file.digest] = replace(file, nevts=nevts)
+        origins[one.sample.name, file.digest] = one.file.path
+    originals = {one.sample.name: one.sample for one, _ in files}
+    return Fileset(tuple(replace(originals[name], files=tuple(known.values())) for name, known in samples.items()))
