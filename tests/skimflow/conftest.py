@@ -77,7 +77,8 @@ class Analysis:
         """Run the installed command in the folder."""
         return subprocess.run(
             [str(SKIMFLOW), *map(str, arguments)],
-            cwd=self.folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=240, check=False,
+            cwd=self.folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=240,
+            check=False,
         )  # fmt: skip
 
 
