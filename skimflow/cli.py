@@ -33,6 +33,7 @@ COMMANDS = {
 }
 """Command name -> where it is, and its line in `--help`."""
 
+BAD_INPUT = 2
 INTERRUPTED = 130
 
 
@@ -99,17 +100,19 @@ def main() -> None:
 
 
 def exit_code(error: Exception) -> int | None:
-    """The exit code of an error of ours; None for a bug, which keeps its traceback."""
-    from artifacts.errors import ArtifactError
+    """The exit code of an error of ours or of the system; None for a bug, which keeps its traceback."""
+    from artifacts.errors import ArtifactError, InvalidStoreURL
     from delivery.errors import DeliveryError
-    from inference.errors import InferenceError
-    from processing.errors import ProcessingError
+    from inference.errors import InferenceError, InvalidModel
+    from processing.errors import FilesetError, ProcessingError, UnknownProcessor
     from queries.errors import QueryError
     from skimflow.errors import SkimflowError
 
     if isinstance(error, SkimflowError):
         return error.exit_code
-    if isinstance(error, ArtifactError | DeliveryError | InferenceError | ProcessingError | QueryError):
+    if isinstance(error, QueryError | FilesetError | UnknownProcessor | InvalidModel | InvalidStoreURL):
+        return BAD_INPUT
+    if isinstance(error, OSError | ArtifactError | DeliveryError | InferenceError | ProcessingError):
         return 1
     return None
 
