@@ -62,6 +62,10 @@ class Analysis:
         found = [json.loads(path.read_text()) for path in sorted(self.store.glob("entries/*/*.json"))]
         return [one for one in found if one["stage"] == stage]
 
+    def entries_on_disk(self) -> list[Path]:
+        """Files of entries, whether readable or not."""
+        return sorted(self.store.glob("entries/*/*.json"))
+
     def blob(self, digest: str) -> Path:
         return self.store / "blobs" / digest[:2] / digest
 
@@ -130,7 +134,7 @@ def write_analysis(folder: Path, document: dict[str, Any]) -> Analysis:
     (folder / "my_query.py").write_text(QUERY)
     (folder / "my_processor.py").write_text(PROCESSOR)
     pipeline = {
-        "name": "tiny",
+        "name": "tiny <script>alert(1)</script>",
         "samples": {"fileset": "fileset.json"},
         "query": "my_query.py:mine",
         "cluster": {"kind": "iterative"},
