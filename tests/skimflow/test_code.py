@@ -32,9 +32,7 @@ def test_looks_do_not_count(analysis: Path) -> None:
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [("mine.py", ">", ">="), ("helper.py", "30", "25")])
-def test_meaning_counts_in_the_file_and_in_what_it_imports(
-    analysis: Path, file: str, old: str, new: str
-) -> None:
+def test_meaning_counts_in_the_file_and_in_what_it_imports(analysis: Path, file: str, old: str, new: str) -> None:
     before = code_digest("mine.py:process", base=analysis)
     path = analysis / file
     path.write_text(path.read_text().replace(old, new))
