@@ -18,7 +18,7 @@ from skimflow.errors import StageNotKept
 from skimflow.pipeline import STAGES, Pipeline, Stage, load_pipeline
 from skimflow.progress import Quiet, Reporter
 from skimflow.stages.context import Context
-from skimflow.stages.deliver import check_readable, plan_delivery, run_delivery
+from skimflow.stages.deliver import check_readable, open_service, plan_delivery, run_delivery
 from skimflow.stages.fit import plan_build, plan_result, run_build
 from skimflow.stages.process import plan_process, run_process
 from skimflow.stages.samples import resolve_samples
@@ -273,7 +273,7 @@ class _Cluster:
             import rich
 
             rich.reconfigure(stderr=True)  # the client logs through rich's own console; stdout is for results
-            return open_endpoint("servicex", backend=settings.backend)
+            return open_service(settings)
         return open_endpoint("local", scheduler=self._in_process() if self._iterative else self._start())
 
     def settings(self) -> ClusterSettings:

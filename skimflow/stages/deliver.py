@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
 from delivery.errors import DeliveryError
@@ -47,20 +47,23 @@ def plan_delivery(context: Context, fileset: Fileset) -> list[DeliveryUnit]:
     settings = context.pipeline.delivery
     query = load(context.pipeline.query, base=context.base)
     engine = code_digest("delivery.engine.skim") if settings.endpoint == "local" else ""
+    endpoint = _endpoint(settings)
     inputs = [(sample, file) for sample in fileset.samples for file in sample.files]
     identities = identify_all([file.path for _, file in inputs], context.memo)
     units = []
     for (sample, file), (_, identity) in zip(inputs, identities, strict=True):
         unit = None
         if settings.endpoint != "raw" and isinstance(identity, FileIdentity):
-            request = _request(context, query, identity, file.tree, engine)
+            request = _request(context, query, identity, file.tree, engine, endpoint)
             unit = context.look_up("deliver", f"{sample.name}/{Path(file.path).name}", request)
         units.append(DeliveryUnit(sample, file, identity, unit))
     context.memo.save()
     return units
 
 
-def _request(context: Context, query: NamedQuery, identity: FileIdentity, tree: str, engine: str) -> Request:
+def _request(
+    context: Context, query: NamedQuery, identity: FileIdentity, tree: str, engine: str, endpoint: dict[str, Any]
+) -> Request:
     settings = context.pipeline.delivery
     return Request(
         "deliver",
@@ -70,20 +73,27 @@ def _request(context: Context, query: NamedQuery, identity: FileIdentity, tree: 
             "codegen": query.codegen,
             "format": settings.format,
             "input": {"digest": identity.digest, "size": identity.size, "tree": query.tree or tree},
-            "endpoint": _endpoint(settings),
+            "endpoint": endpoint,
             "code": engine,
             "versions": versions("deliver") if settings.endpoint == "local" else {},
         },
     )
 
 
-def _endpoint(settings: Delivery) -> dict[str, str]:
+def _endpoint(settings: Delivery) -> dict[str, Any]:
     """What of the endpoint decides the bytes: of a service, the URL that its name stands for today."""
     if settings.endpoint != "servicex":
         return {"kind": settings.endpoint}
+    return {"kind": "servicex", **open_service(settings).identity()}
+
+
+def open_service(settings: Delivery) -> Endpoint:
+    """The ServiceX of the pipeline: the client's default, one of its configuration file, or a URL."""
     from delivery.endpoint import open_endpoint
 
-    return {"kind": "servicex", **open_endpoint("servicex", backend=settings.backend).identity()}
+    if settings.backend is not None and "://" in settings.backend:
+        return open_endpoint(settings.backend)
+    return open_endpoint("servicex", backend=settings.backend)
 
 
 def run_delivery(context: Context, planned: Sequence[DeliveryUnit], endpoint: Endpoint | None) -> Fileset:
