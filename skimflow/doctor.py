@@ -131,7 +131,8 @@ def _reach(name: str, url: str, get: Callable[[str], int]) -> Finding:
         401: "its token is missing or expired: download servicex.yaml again",
         403: "its token is not accepted",
     }
-    return Finding(f"servicex {name}", status < 400, f"{shown} answers {status}", advice.get(status, ""))
+    what_to_do = advice.get(status, "is this the address of a ServiceX? its log says more") if status >= 400 else ""
+    return Finding(f"servicex {name}", status < 400, f"{shown} answers {status}", what_to_do)
 
 
 def _status(url: str) -> int:
