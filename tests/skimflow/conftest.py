@@ -112,6 +112,12 @@ def first_files(document: dict[str, Any], count: int) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(name="small_model")
+def small_model_fixture() -> dict[str, Any]:
+    """The small model for a pipeline of a test's own."""
+    return small_model()
+
+
 def small_model() -> dict[str, Any]:
     """The package's model with fewer samples, bins and systematics: enough to fit a few thousand events."""
     from inference.model import load_model
