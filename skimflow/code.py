@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
@@ -69,6 +70,20 @@ def find_source(target: str, base: Path | None = None) -> Path:
     if spec is None or spec.origin is None:
         raise CodeNotFound(f"no module {module!r} (for {target!r}); is its folder on the Python path?")
     return Path(spec.origin)
+
+
+def forget_imported(target: str, base: Path | None = None) -> None:
+    """Take the user's modules behind `target` out of `sys.modules`, so that they are imported as they are now.
+
+    A notebook that edits its processor and runs again would else keep the old code's results under the new one's key.
+    """
+    root = Path(sys.modules[__name__].__file__ or "").resolve().parent.parent
+    theirs = {file for file in sources(target, base) if not any(file.is_relative_to(root / room) for room in ROOMS)}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name != "__main__" and Path(file).resolve() in theirs:
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 @cache

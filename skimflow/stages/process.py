@@ -15,7 +15,7 @@ from artifacts.keys import Request
 from artifacts.store import Entry
 from processing.chunk_store import processor_label
 from processing.filesets import LUMINOSITY_PB, Fileset
-from skimflow.code import code_digest
+from skimflow.code import code_digest, forget_imported
 from skimflow.stages.context import Context
 from skimflow.units import Unit, versions
 
@@ -70,6 +70,7 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
         return plan.unit.entry
     from processing.run import process
 
+    forget_imported(context.pipeline.processing.processor, context.base)
     start = time.perf_counter()
     fileset = _with_paths(context, plan.fileset)
     events = sum(file.entries or 0 for sample in fileset.samples for file in sample.files)

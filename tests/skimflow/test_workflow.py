@@ -21,6 +21,14 @@ pytestmark = [
 
 STAGES = ("deliver", "process", "build", "fit")
 
+DOUBLED = (
+    "    def process(self, events):\n"
+    "        result = super().process(events)\n"
+    "        for histogram in result.histograms.values():\n"
+    "            histogram *= 2\n"
+    "        return result\n"
+)
+
 
 def ran(result: Any) -> dict[str, int]:
     return {name: summary.ran for name, summary in result.stages.items()}
@@ -226,14 +234,7 @@ def test_a_changed_line_of_ones_own_processor_runs_processing_and_what_follows(a
     assert run() == {"deliver": 0, "process": 6, "build": 0}  # another name for the same processor: the same histograms
     source.write_text(f"# a remark\n{source.read_text()}")
     assert run() == {"deliver": 0, "process": 0, "build": 0}
-    doubled = (
-        "    def process(self, events):\n"
-        "        result = super().process(events)\n"
-        "        for histogram in result.histograms.values():\n"
-        "            histogram *= 2\n"
-        "        return result\n"
-    )
-    source.write_text(source.read_text().replace("    offset = 0\n", doubled))
+    source.write_text(source.read_text().replace("    offset = 0\n", DOUBLED))
     assert run() == {"deliver": 0, "process": 6, "build": 1}
 
 
@@ -248,3 +249,24 @@ def test_a_cluster_of_processes_gives_the_same_and_starts_only_for_work(fresh, f
     fresh.change(cluster={"kind": "address", "address": "tcp://127.0.0.1:1"})  # nobody is there, nobody is needed
     again = skimflow.run(fresh.pipeline, skimflow.Options(until="process"))
     assert ran(again) == {"deliver": 0, "process": 0}
+
+
+def test_a_notebook_that_edits_its_processor_gets_the_new_one(fresh, monkeypatch):
+    """In one Python process: what was imported before the edit must not pass for what is there now."""
+    monkeypatch.syspath_prepend(fresh.folder)
+    source = fresh.folder / "notebook_processor.py"
+    text = (fresh.folder / "my_processor.py").read_text()
+    source.write_text(text)
+    fresh.write_fileset({"wjets": fresh.fileset()["wjets"]})
+    fresh.change(processing={"processor": "notebook_processor:Mine"})
+
+    def total() -> float:
+        before = {one["key"] for one in fresh.entries("process")}
+        skimflow.run(fresh.pipeline, skimflow.Options(until="process"))
+        (entry,) = [one for one in fresh.entries("process") if one["key"] not in before]
+        histograms = json.loads(fresh.blob(entry["blobs"]["histograms.json"]["digest"]).read_text())
+        return float(sum(histograms["4j1b_wjets"]["storage"]["values"]))
+
+    first_total = total()
+    source.write_text(text.replace("    offset = 0\n", DOUBLED))
+    assert total() == pytest.approx(2 * first_total)
