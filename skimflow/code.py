@@ -12,8 +12,9 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from skimflow.errors import CodeNotFound
@@ -64,12 +65,25 @@ def find_source(target: str, base: Path | None = None) -> Path:
             raise CodeNotFound(f"no file {path} (for {target!r})")
         return path
     try:
-        spec = importlib.util.find_spec(module)
+        spec = _spec(module)
     except (ImportError, ValueError) as error:
         raise CodeNotFound(f"no module {module!r} (for {target!r}): {error}") from error
     if spec is None or spec.origin is None:
         raise CodeNotFound(f"no module {module!r} (for {target!r}); is its folder on the Python path?")
     return Path(spec.origin)
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where an import would find a module now, whatever of that name was imported before; runs none of its packages."""
+    path: Sequence[str] | None = None
+    spec = None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:depth]), path)
+        if spec is None:
+            return importlib.util.find_spec(module)  # it may be found in a way of its own
+        path = spec.submodule_search_locations or []
+    return spec
 
 
 def forget_imported(target: str, base: Path | None = None) -> None:
@@ -79,9 +93,10 @@ def forget_imported(target: str, base: Path | None = None) -> None:
     """
     root = Path(sys.modules[__name__].__file__ or "").resolve().parent.parent
     theirs = {file for file in sources(target, base) if not any(file.is_relative_to(root / room) for room in ROOMS)}
+    wanted = target.rpartition(":")[0]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and name != "__main__" and Path(file).resolve() in theirs:
+        if file and name != "__main__" and (Path(file).resolve() in theirs or (theirs and name == wanted)):
             del sys.modules[name]
     importlib.invalidate_caches()
 

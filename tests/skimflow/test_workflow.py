@@ -1,7 +1,6 @@
 """What runs again after which change, and what does not."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -222,12 +221,11 @@ def test_everything_in_the_store_is_whole_after_a_run(analysis):
 
 
 def test_a_changed_line_of_ones_own_processor_runs_processing_and_what_follows(analysis):
-    analysis.change(processing={"processor": "my_processor:Mine"})
+    analysis.change(processing={"processor": "my_processor.py:Mine"})
     source = analysis.folder / "my_processor.py"
-    path = os.pathsep.join([str(analysis.folder), os.environ.get("PYTHONPATH", "")])
 
     def run() -> dict[str, int]:
-        done = analysis.command("run", "tiny.yml", "--until", "build", "--json", PYTHONPATH=path)
+        done = analysis.command("run", "tiny.yml", "--until", "build", "--json")
         assert done.returncode == 0, done.stderr
         return {one["stage"]: one["ran"] for one in json.loads(done.stdout)["stages"]}
 
@@ -251,14 +249,16 @@ def test_a_cluster_of_processes_gives_the_same_and_starts_only_for_work(fresh, f
     assert ran(again) == {"deliver": 0, "process": 0}
 
 
-def test_a_notebook_that_edits_its_processor_gets_the_new_one(fresh, monkeypatch):
+@pytest.mark.parametrize("kind", ["iterative", "local"])
+@pytest.mark.parametrize("processor", ["notebook_processor:Mine", "notebook_processor.py:Mine"])
+def test_a_notebook_that_edits_its_processor_gets_the_new_one(fresh, monkeypatch, processor, kind):
     """In one Python process: what was imported before the edit must not pass for what is there now."""
     monkeypatch.syspath_prepend(fresh.folder)
     source = fresh.folder / "notebook_processor.py"
     text = (fresh.folder / "my_processor.py").read_text()
     source.write_text(text)
     fresh.write_fileset({"wjets": fresh.fileset()["wjets"]})
-    fresh.change(processing={"processor": "notebook_processor:Mine"})
+    fresh.change(processing={"processor": processor}, cluster={"kind": kind})
 
     def total() -> float:
         before = {one["key"] for one in fresh.entries("process")}
