@@ -2,7 +2,8 @@
 
 Importing a processor means importing coffea, which a run with nothing to do must not pay for. So the source files are
 found through the import system, parsed, and their syntax trees hashed: comments, blank lines and docstrings do not
-count, every other change does. Imports are followed inside the project's own stage packages and beside a user's file.
+count, every other change does. Imports are followed inside the project's own stage packages and among a user's files;
+of a library that a user's file imports the version counts; data files that the code names count with all their bytes.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -20,7 +22,7 @@ from pathlib import Path
 from skimflow.errors import CodeNotFound
 
 ROOMS = ("queries", "delivery", "processing", "inference")
-DATA_SUFFIXES = frozenset({".json", ".yml", ".yaml"})
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def code_digest(*targets: str, base: Path | None = None) -> str:
@@ -33,11 +35,11 @@ def code_digest(*targets: str, base: Path | None = None) -> str:
     Raises:
         CodeNotFound: no such module or file.
     """
-    files = sorted({file for target in targets for file in sources(target, base)})
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(_meaning(str(file), file.stat().st_mtime_ns))
-    return digest.hexdigest()
+    files = {file for target in targets for file in sources(target, base)}
+    # By name and content, never by place: an analysis that moves to another folder keeps its results.
+    said = sorted(f"{file.name} {_meaning(str(file), file.stat().st_mtime_ns)}" for file in files)
+    said += sorted({library for file in files if not _is_ours(file) for library in _libraries(file)})
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def sources(target: str, base: Path | None = None) -> frozenset[Path]:
@@ -51,8 +53,8 @@ def sources(target: str, base: Path | None = None) -> frozenset[Path]:
             continue
         found.add(file)
         if file.suffix == ".py":
-            todo.extend(_imported(file))
-            todo.extend(one for one in _data_files(file))
+            todo.extend(one for name in _imports(file) for one in _files_of(name, file))
+            todo.extend(_data_files(file))
     return frozenset(found)
 
 
@@ -91,8 +93,7 @@ def forget_imported(target: str, base: Path | None = None) -> None:
 
     A notebook that edits its processor and runs again would else keep the old code's results under the new one's key.
     """
-    root = Path(sys.modules[__name__].__file__ or "").resolve().parent.parent
-    theirs = {file for file in sources(target, base) if not any(file.is_relative_to(root / room) for room in ROOMS)}
+    theirs = {file for file in sources(target, base) if not _is_ours(file)}
     wanted = target.rpartition(":")[0]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -102,11 +103,10 @@ def forget_imported(target: str, base: Path | None = None) -> None:
 
 
 @cache
-def _meaning(file: str, _changed: int) -> bytes:
+def _meaning(file: str, _changed: int) -> str:
     """Hash of one file: of its syntax tree without docstrings if it is Python, else of its bytes."""
-    if not file.endswith(".py"):
-        return hashlib.sha256(Path(file).read_bytes()).digest()
-    return hashlib.sha256(ast.dump(_tree(Path(file))).encode()).digest()
+    content = ast.dump(_tree(Path(file))).encode() if file.endswith(".py") else Path(file).read_bytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _tree(file: Path) -> ast.Module:
@@ -127,34 +127,66 @@ def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Asyn
         del node.body[0]
 
 
-def _imported(file: Path) -> Iterator[Path]:
-    """Files of ours, or beside `file`, that `file` imports anywhere in its text."""
+def _is_ours(file: Path) -> bool:
+    return any(file.is_relative_to(ROOT / room) for room in ROOMS)
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Names that a file imports anywhere in its text; relative ones keep their leading dots."""
     for node in ast.walk(_tree(file)):
-        names: Iterable[str] = ()
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            beside = file.parent / (name.replace(".", "/") + ".py")
-            if name.partition(".")[0] in ROOMS:
-                yield from _module_file(name)
-            elif beside.is_file():
-                yield beside.resolve()
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}{'' if module.endswith('.') else '.'}{alias.name}" for alias in node.names)
+
+
+def _files_of(name: str, importer: Path) -> Iterator[Path]:
+    """The user's files, or ours, behind an imported name, its packages included; none for a library or a class."""
+    level = len(name) - len(name.lstrip("."))
+    parts = [part for part in name.split(".") if part]
+    if level:
+        roots = [importer.parents[level - 1]]
+    elif parts[0] in ROOMS:
+        roots = [ROOT]
+    else:
+        roots = _import_roots(importer)
+    for root in roots:
+        for depth in range(1, len(parts) + 1):
+            path = root.joinpath(*parts[:depth])
+            yield from (one.resolve() for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file())
+
+
+def _import_roots(file: Path) -> list[Path]:
+    """Folders that a user's file may import from: its own, and the one that holds its outermost package."""
+    roots = [file.parent]
+    while (roots[-1] / "__init__.py").is_file():
+        roots.append(roots[-1].parent)
+    return roots
+
+
+def _libraries(file: Path) -> Iterator[str]:
+    """Name and version of each installed library that a user's Python file imports."""
+    for name in _imports(file) if file.suffix == ".py" else ():
+        top = name.partition(".")[0]
+        if top and top not in ROOMS and top not in sys.stdlib_module_names and not any(_files_of(top, file)):
+            yield f"{top} {_version(top)}"
 
 
 @cache
-def _module_file(name: str) -> tuple[Path, ...]:
-    """The file of one of our modules; nothing when `name` is a class or function of a module."""
-    root = Path(sys.modules[__name__].__file__ or "").resolve().parent.parent
-    path = root / name.replace(".", "/")
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return tuple(one for one in candidates if one.is_file())
+def _version(module: str) -> str:
+    """Version of the distribution that a top-level module belongs to; empty if nobody says."""
+    try:
+        return importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        owners = importlib.metadata.packages_distributions().get(module, ())
+        return " ".join(importlib.metadata.version(owner) for owner in sorted(set(owners)))
 
 
 def _data_files(file: Path) -> Iterator[Path]:
-    """Data of a package's own sub-folders that its code names (corrections, thresholds): part of what it does."""
+    """Files beside the code or one folder below that its text names (corrections, thresholds): part of what it does."""
     text = file.read_text(encoding="utf-8")
-    for data in sorted(file.parent.glob("*/*")):
-        if data.suffix in DATA_SUFFIXES and data.name in text:
+    for data in (*file.parent.glob("*"), *file.parent.glob("*/*")):
+        if data.suffix != ".py" and data.name in text and data.is_file():
             yield data.resolve()

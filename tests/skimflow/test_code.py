@@ -1,5 +1,6 @@
 """The digest of analysis code: changes of meaning change it, changes of looks do not."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,43 @@ def test_data_that_the_code_names_counts(analysis: Path) -> None:
     before = code_digest("mine.py", base=analysis)
     weights.write_text("2")
     assert code_digest("mine.py", base=analysis) != before
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A user's package beside the pipeline: relative and absolute imports, a sub-package, data, a library."""
+    folder = tmp_path / "mypkg"
+    (folder / "tools").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "tools" / "__init__.py").write_text("LEVEL = 1\n")
+    (folder / "tools" / "deep.py").write_text("cut = 1\n")
+    (folder / "helpers.py").write_text("value = 1\n")
+    (folder / "near.py").write_text("value = 1\n")
+    (folder / "sf.json.gz").write_bytes(b"1")
+    (folder / "proc.py").write_text(
+        "import numpy\nfrom mypkg.helpers import value\nfrom . import near\nfrom .tools.deep import cut\n"
+        "FILE = 'sf.json.gz'\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("file", ["helpers.py", "near.py", "tools/deep.py", "tools/__init__.py", "sf.json.gz"])
+def test_every_file_of_a_users_package_counts(package: Path, file: str) -> None:
+    before = code_digest("mypkg/proc.py:P", base=package.parent)
+    (package / file).write_bytes(b"changed = 2\n")
+    assert code_digest("mypkg/proc.py:P", base=package.parent) != before
+
+
+def test_a_package_in_another_folder_has_the_same_digest(package: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "a" / "b"
+    shutil.copytree(package, elsewhere / "mypkg")
+    assert code_digest("mypkg/proc.py:P", base=elsewhere) == code_digest("mypkg/proc.py:P", base=package.parent)
+
+
+def test_version_of_a_users_library_counts(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_digest("mypkg/proc.py:P", base=package.parent)
+    monkeypatch.setattr("skimflow.code._version", lambda module: f"newer {module}")
+    assert code_digest("mypkg/proc.py:P", base=package.parent) != before
 
 
 @pytest.mark.parametrize("target", ["nowhere.py:process", "no_such_module:f", "processing.nothing:f"])
