@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Literal
 
 from processing.errors import ClusterUnavailable
@@ -89,14 +91,15 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
     make_cluster: Any = LocalCluster
     try:
-        cluster = make_cluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
+        with _interrupts_held():
+            cluster = make_cluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
     except RuntimeError as error:
         raise ClusterUnavailable(
             f"the local cluster did not start ({error}); cluster kind 'iterative' works without one"
@@ -104,6 +107,17 @@ def local_cluster(workers: int) -> Iterator[Any]:
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), cluster:
         cluster.adapt(minimum=workers, maximum=workers, interval="1s")
         yield cluster
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Threads and processes that are started meanwhile never see Ctrl-C: this process does, and ends them in order."""
+    resource_tracker.ensure_running()  # its start, which the first process else brings about, would let them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _batch_cluster(settings: ClusterSettings) -> Any:
