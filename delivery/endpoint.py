@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from delivery.errors import UnknownEndpoint
-from delivery.requests import FileDelivered, FileFailed, FileRequest
+from delivery.requests import FileRequest, Outcome
 
 KINDS = ("local", "raw", "servicex")
-
-Outcome = FileDelivered | FileFailed
 
 
 class Endpoint(Protocol):

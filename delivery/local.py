@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,10 +12,9 @@ from tempfile import TemporaryDirectory
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
-from delivery.endpoint import Outcome
 from delivery.errors import EndpointUnreachable, NoWorkers, WorkerKilled
-from delivery.outputs import tree_and_entries
-from delivery.requests import FileDelivered, FileFailed, FileRequest, OutputFormat, TransformRequest
+from delivery.outputs import output_name, tree_and_entries
+from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome, OutputFormat, TransformRequest
 from delivery.retry import TRIES, attempts, sentence
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ FEW_FILES = 2
 
 BYTES_DECIDED_BY = ("awkward", "pyarrow", "uproot")
 """Libraries whose version may change what a delivered file holds."""
-
-SUFFIX = {"parquet": ".parquet", "root-file": ".root"}
 
 
 class LocalEndpoint:
@@ -115,14 +111,6 @@ class LocalEndpoint:
             )
             with cluster, Client(cluster, set_as_default=False) as client:
                 yield client
-
-
-def output_name(request: FileRequest) -> str:
-    """The delivered file's name: readable, and its own for each request."""
-    parts = (request.sample, str(request.index), request.file, str(request.tree), request.query_text, request.codegen)
-    own = sha256("\0".join((*parts, request.format)).encode()).hexdigest()[:16]
-    readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in request.sample)
-    return f"{readable[:100]}-{request.index}-{own}{SUFFIX.get(request.format, '')}"
 
 
 def transform_file(request: FileRequest, output: Path, marker: Path) -> tuple[Outcome, bytes | None]:

@@ -1,9 +1,21 @@
-"""What a file of columns holds, read from the file itself."""
+"""Delivered files: their names, and what one holds, read from the file itself."""
 
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 from delivery.errors import UnreadableFile
+from delivery.requests import FileRequest
+
+SUFFIX = {"parquet": ".parquet", "root-file": ".root"}
+
+
+def output_name(request: FileRequest) -> str:
+    """The delivered file's name: readable, and its own for each request."""
+    parts = (request.sample, str(request.index), request.file, str(request.tree), request.query_text, request.codegen)
+    own = sha256("\0".join((*parts, request.format)).encode()).hexdigest()[:16]
+    readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in request.sample)
+    return f"{readable[:100]}-{request.index}-{own}{SUFFIX.get(request.format, '')}"
 
 
 def tree_and_entries(path: Path | str, tree: str | None = None) -> tuple[str, int]:

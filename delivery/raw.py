@@ -5,11 +5,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from time import perf_counter
 
-from delivery.endpoint import Outcome
 from delivery.errors import MissingFile
 from delivery.identity import local_path
 from delivery.outputs import tree_and_entries
-from delivery.requests import FileDelivered, FileFailed, FileRequest
+from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome
 from delivery.retry import attempts, sentence
 
 

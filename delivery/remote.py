@@ -7,7 +7,7 @@ every input is matched to its own result, silence has an end, and nothing is rem
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 from time import monotonic, perf_counter
 from typing import Any
 
-from delivery.endpoint import Outcome
 from delivery.errors import (
     DeliveryError,
     EndpointUnreachable,
@@ -27,16 +26,14 @@ from delivery.errors import (
     RequestFailed,
     UnknownEndpoint,
 )
-from delivery.local import output_name
-from delivery.outputs import tree_and_entries
-from delivery.requests import FileDelivered, FileFailed, FileRequest
+from delivery.outputs import output_name, tree_and_entries
+from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome
 from delivery.retry import PASSING_STATUS, attempts, sentence
 from delivery.servicex_config import NAMES, Backend, find_config
 from delivery.servicex_results import Result, match
 
-Progress = Callable[[str, int, int, int], None]
-"""Called with sample, files completed, files failed and files in all, whenever the service was asked; from a thread of
-the endpoint's own."""
+STALL_SECONDS = 300.0
+"""So long a service may say nothing at all, or fail to hand over what it says it has."""
 
 ENDED = frozenset({"Complete", "Fatal", "Canceled", "Bad Dataset"})
 
@@ -49,7 +46,6 @@ class ServiceXEndpoint:
     backend: a name in the ServiceX configuration file; None means the file's default. url: a service to ask instead;
     its token is ``token``, or that of the configuration file if it knows this URL. config_path: the configuration
     file, if not where the official client looks for it. poll_seconds: how often a service is asked how far it is.
-    stall_seconds: how long it may say nothing at all, or fail to hand over what it says it has.
 
     Raises UnknownEndpoint if no service is named, or none of that name is in the file.
     """
@@ -63,13 +59,9 @@ class ServiceXEndpoint:
         token: str | None = None,
         config_path: Path | str | None = None,
         poll_seconds: float = 5.0,
-        stall_seconds: float = 300.0,
-        progress: Progress | None = None,
     ) -> None:
         self._backend, self._token_source = _choose(backend, url, token, config_path)
         self._poll_seconds = poll_seconds
-        self._stall_seconds = stall_seconds
-        self._progress = progress
 
     @property
     def url(self) -> str:
@@ -183,15 +175,13 @@ class ServiceXEndpoint:
                 heard = monotonic()
             elif query.current_status is not status or now != size:
                 status, size, heard = query.current_status, now, monotonic()
-                if self._progress and status:
-                    self._progress(query.title, status.files_completed, status.files_failed, status.files)
-            elif not task.done() and monotonic() - heard > self._stall_seconds:
+            elif not task.done() and monotonic() - heard > STALL_SECONDS:
                 return False
         return True
 
     def _silence(self, status: Any) -> DeliveryError:
         if status is None or status.status.value not in ENDED:
-            return EndpointUnreachable(self.url, f"no word from it for {self._stall_seconds:.0f} s")
+            return EndpointUnreachable(self.url, f"no word from it for {STALL_SECONDS:.0f} s")
         counts = f"{status.files_completed} of {status.files} files"
         return MissingResult(self.url, f"it says that {counts} are complete, and does not hand over so many")
 
@@ -306,7 +296,7 @@ def _outcome(request: FileRequest, result: Result, problem: DeliveryError, scrat
         request,
         path,
         tree,
-        events_in=result.events,
+        events_in=None,  # the service counts what it wrote, not what it read
         events_out=entries,
         cutflow=(),
         attempts=1,

@@ -93,3 +93,6 @@ class FileFailed:
     error: str
     reason: str
     attempts: int
+
+
+Outcome = FileDelivered | FileFailed

@@ -21,7 +21,6 @@ class Result:
 
     path: Path | None
     status: str = ""
-    events: int | None = None
     bytes: int | None = None
 
 
@@ -43,7 +42,6 @@ def match(files: Iterable[str], downloaded: Iterable[Path], rows: Sequence[Mappi
         results[file] = Result(
             on_disk.get(local_name(str(row.get("s3-object-name")))),
             str(row.get("transform_status")),
-            row.get("total-events"),
             row.get("total-bytes"),
         )
     return results

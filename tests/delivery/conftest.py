@@ -74,10 +74,10 @@ def web(shared_data: Path) -> Iterator[FileServer]:
 class ServiceXServer:
     """A ServiceX small enough to read: the calls that the official client makes, its object store on the same port.
 
-    ``transform(input, selection, format, output)`` makes one result and returns the events it read; what it raises
-    is a failed file. ``ending`` maps a sample's title to how its request ends: ``Complete`` unless told otherwise,
-    ``short`` (Complete, one result never made), ``overcount`` (Complete, one more result counted than there is) or
-    ``mute`` (the status call breaks after the submission).
+    ``transform(input, selection, format, output)`` makes one result and returns the rows it wrote, which published
+    transformers report as ``total-events``; what it raises is a failed file. ``ending`` maps a sample's title to how its
+    request ends: ``Complete`` unless told otherwise, ``short`` (Complete, one result never made), ``overcount``
+    (Complete, one more result counted than there is) or ``mute`` (the status call breaks after the submission).
     """
 
     def __init__(self, folder: Path, transform: Callable[[str, str, str, Path], int]) -> None:
@@ -198,10 +198,10 @@ class ServiceXServer:
         output = self.folder / request_id / file.replace("/", ":")
         row = {"file-path": file, "s3-object-name": output.name, "created_at": "2026-01-01T00:00:00"}
         try:
-            events = self.transform(file, request["selection"], request["result-format"], output)
+            rows = self.transform(file, request["selection"], request["result-format"], output)
         except Exception:  # noqa: BLE001 - as a service does: the file has failed
             return {**row, "transform_status": "failure", "total-events": 0, "total-bytes": 0}
-        return {**row, "transform_status": "success", "total-events": events, "total-bytes": output.stat().st_size}
+        return {**row, "transform_status": "success", "total-events": rows, "total-bytes": output.stat().st_size}
 
 
 def access_token() -> str:
@@ -234,4 +234,4 @@ def run_engine(file: str, selection: str, output_format: Any, output: Path) -> i
     from delivery.engine import transform
     from delivery.requests import TransformRequest
 
-    return transform(TransformRequest(selection, file, output, format=output_format)).events_in
+    return transform(TransformRequest(selection, file, output, format=output_format)).events_out

@@ -20,7 +20,8 @@ from distributed import Client, LocalCluster, WorkerPlugin
 
 from delivery.endpoint import open_endpoint
 from delivery.errors import EndpointUnreachable, NoWorkers
-from delivery.local import LocalEndpoint, output_name, transform_file
+from delivery.local import LocalEndpoint, transform_file
+from delivery.outputs import output_name
 from delivery.requests import FileDelivered, FileFailed, FileRequest
 
 SELECTED = (

@@ -39,7 +39,7 @@ def test_with_rows_the_row_tells() -> None:
     ]
     downloaded = [Path("/cache/three"), Path("/cache/one"), Path("/cache/a")]
     assert match(["a", "b", "c"], downloaded, rows) == {
-        "a": Result(Path("/cache/one"), "success", 5, 9),
-        "b": Result(None, "failure", 0, 0),
+        "a": Result(Path("/cache/one"), "success", 9),
+        "b": Result(None, "failure", 0),
         "c": Result(None),
     }
