@@ -33,7 +33,8 @@ class Endpoint(Protocol):
         files lie in ``scratch`` (made if absent), which belongs to the caller, or are the inputs themselves (raw).
 
         Raises a `DeliveryError` only when nothing more can be delivered, such as `EndpointUnreachable`,
-        `NotAuthorized` or `NoWorkers`; outcomes yielded before stay valid. Closing the iterator ends the work.
+        `NotAuthorized`, `NoWorkers` or `WorkerDiffers`; outcomes yielded before stay valid. Closing the
+        iterator ends the work.
         """
         ...
 

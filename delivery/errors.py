@@ -112,6 +112,24 @@ class NoWorkers(DeliveryError):
         )
 
 
+class WorkerDiffers(DeliveryError):
+    """A worker has another version of a library that decides the bytes of delivered files.
+
+    ``found`` is the worker's version, ``wanted`` the one of the process that asks and keeps the files.
+    """
+
+    def __init__(self, worker: str, library: str, found: str, wanted: str) -> None:
+        super().__init__(worker, library, found, wanted)
+        self.worker, self.library, self.found, self.wanted = worker, library, found, wanted
+
+    def __str__(self) -> str:
+        return (
+            f"the worker {self.worker} has {self.library} {self.found} and this process has {self.wanted}: its files "
+            "would be kept under the wrong version; install the same versions on both sides (then restart the "
+            "workers) and run again: what was delivered is kept"
+        )
+
+
 class WorkerKilled(DeliveryError):
     """The file killed every worker that tried it alone."""
 

@@ -1,124 +1,123 @@
-"""The engine on Dask workers: one task is one query on one file."""
+"""The engine on Dask workers: one task is one query on one file; without a cluster, on threads of this process."""
 
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any, cast
 
-from delivery.errors import EndpointUnreachable, NoWorkers, WorkerKilled
+from delivery.errors import EndpointUnreachable, NoWorkers, WorkerDiffers, WorkerKilled
 from delivery.outputs import output_name, tree_and_entries
 from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome, OutputFormat, TransformRequest
 from delivery.retry import TRIES, attempts, sentence
+from delivery.versions import engine_versions
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-FEW_FILES = 2
-"""So few files are not worth the seconds that worker processes take to start: they run in threads."""
+THREADS = 2
+"""Files at work at once in this process: more would wait for the interpreter's lock, and hold more memory."""
 
-BYTES_DECIDED_BY = ("awkward", "pyarrow", "uproot")
-"""Libraries whose version may change what a delivered file holds."""
+PATIENCE_SECONDS = 30.0
+"""So long a cluster may be without any worker before `NoWorkers` is raised."""
+
+TRANSFER_SECONDS = 300.0
+"""So long a result may take from its worker to here before its worker is taken for lost."""
+
+LOST_PAUSE_SECONDS = 0.1
+
+Result = tuple[Outcome, bytes | None]
+"""Of a task: its outcome, and the delivered file's content if the client's folder is on another machine."""
 
 
 class LocalEndpoint:
-    """Runs the engine on a Dask cluster.
+    """Runs the engine.
 
-    scheduler: a `distributed.Client` (stays open), the address of a scheduler, or None for worker processes of this
-    machine that live as long as a call of ``deliver``.
-    workers: how many of those; None means one per core.
-    patience: seconds that a cluster may be without any worker before `NoWorkers` is raised.
+    scheduler: a client of the Dask cluster whose workers run it (stays open); None means `THREADS` threads of this
+    process.
     """
 
     name = "local"
 
-    def __init__(
-        self, scheduler: "Client | str | None" = None, workers: int | None = None, patience: float = 30.0
-    ) -> None:
+    def __init__(self, scheduler: "Client | None" = None) -> None:
         self._scheduler = scheduler
-        self._workers = workers
-        self._patience = patience
 
     def identity(self) -> dict[str, str]:
-        """The engine's version and those of the libraries that write the bytes."""
-        return {"endpoint": "engine", **{name: version(name) for name in BYTES_DECIDED_BY}}
+        """The engine's version and those of the libraries that write the bytes; workers are held to them."""
+        return {"endpoint": "engine", **engine_versions()}
 
     def deliver(self, requests: Sequence[FileRequest], scratch: Path) -> Iterator[Outcome]:
         """Run the engine on each file; see `delivery.endpoint.Endpoint.deliver`.
 
         A file whose worker dies is tried again alone, after all others, so that it takes none with it.
+
+        Raises also `WorkerDiffers`, when a worker would write other bytes than this process.
         """
         if not requests:
             return
         scratch = scratch.absolute()
         scratch.mkdir(parents=True, exist_ok=True)
-        with self._connect(len(requests)) as client, _marker(scratch) as marker:
+        if self._scheduler is None:
+            yield from _run_here(requests, scratch)
+            return
+        with _marker(scratch) as marker:
             suspects = []
-            for outcome in self._run(client, requests, scratch, marker):
+            for outcome in _run(self._scheduler, requests, scratch, marker):
                 if _has_killed(outcome):
                     suspects.append(outcome)
                 else:
                     yield outcome
             for suspect in sorted(suspects, key=lambda one: (one.request.sample, one.request.index)):
-                yield self._run_alone(client, suspect, scratch, marker)
-
-    def _run_alone(self, client: "Client", suspect: Outcome, scratch: Path, marker: Path) -> Outcome:
-        """Whether it was this file that killed workers that it shared with others."""
-        request, tried = suspect.request, suspect.attempts
-        while True:
-            (outcome,) = self._run(client, [request], scratch, marker)
-            tried += outcome.attempts
-            if not _has_killed(outcome):
-                return replace(outcome, attempts=tried)
-            if tried >= TRIES:
-                return FileFailed(request, *sentence(WorkerKilled(request.file, tried)), attempts=tried)
-
-    def _run(self, client: "Client", requests: Sequence[FileRequest], scratch: Path, marker: Path) -> Iterator[Outcome]:
-        futures = {
-            client.submit(transform_file, request, scratch / output_name(request), marker, pure=False): request
-            for request in requests
-        }
-        for future in _as_completed(client, list(futures), self._patience):
-            yield _outcome(futures[future], future, scratch)
-
-    @contextmanager
-    def _connect(self, files: int) -> Iterator["Client"]:
-        from distributed import Client, LocalCluster
-
-        if isinstance(self._scheduler, Client):
-            yield self._scheduler
-        elif self._scheduler is not None:
-            try:
-                client = Client(self._scheduler, set_as_default=False)
-            except (OSError, ValueError) as error:
-                raise EndpointUnreachable(self._scheduler, f"no Dask scheduler answers ({error})") from error
-            with client:
-                yield client
-        else:
-            # A death fails its tasks at once (allowed_failures): who tries again, and how, is decided here.
-            cluster = LocalCluster(
-                n_workers=self._workers if files > FEW_FILES else 1,
-                threads_per_worker=1 if files > FEW_FILES else FEW_FILES,
-                processes=files > FEW_FILES,
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"allowed_failures": 0, "dashboard": False},
-            )
-            with cluster, Client(cluster, set_as_default=False) as client:
-                yield client
+                yield _run_alone(self._scheduler, suspect, scratch, marker)
 
 
-def transform_file(request: FileRequest, output: Path, marker: Path) -> tuple[Outcome, bytes | None]:
+def _run_here(requests: Sequence[FileRequest], scratch: Path) -> Iterator[Outcome]:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="engine") as pool:
+        futures = [pool.submit(_transform, request, scratch / output_name(request)) for request in requests]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run(client: "Client", requests: Sequence[FileRequest], scratch: Path, marker: Path) -> Iterator[Outcome]:
+    versions = engine_versions()
+    futures = {
+        client.submit(transform_file, request, scratch / output_name(request), marker, versions, pure=False): request
+        for request in requests
+    }
+    for request, result in _results(client, futures):
+        yield _outcome(request, result, scratch)
+
+
+def _run_alone(client: "Client", suspect: Outcome, scratch: Path, marker: Path) -> Outcome:
+    """Whether it was this file that killed workers that it shared with others."""
+    request, tried = suspect.request, suspect.attempts
+    while True:
+        (outcome,) = _run(client, [request], scratch, marker)
+        tried += outcome.attempts
+        if not _has_killed(outcome):
+            return replace(outcome, attempts=tried)
+        if tried >= TRIES:
+            return FileFailed(request, *sentence(WorkerKilled(request.file, tried)), attempts=tried)
+
+
+def transform_file(request: FileRequest, output: Path, marker: Path, versions: Mapping[str, str]) -> Result:
     """Run on a worker: one query on one file.
 
     The delivered file is moved to ``output``. If ``marker`` is not to be seen, the client's folder is on another
-    machine: then the file's content is returned instead.
+    machine: then the file's content is returned instead. ``versions`` are the client's, which the file is kept under.
+
+    Raises WorkerDiffers if the worker's are others.
     """
+    _check_versions(versions)
     shared = marker.exists()
     with TemporaryDirectory(prefix=f"{marker.name}-", dir=output.parent if shared else None) as folder:
         part = Path(folder) / output.name
@@ -129,6 +128,15 @@ def transform_file(request: FileRequest, output: Path, marker: Path) -> tuple[Ou
             return outcome, part.read_bytes()
         part.replace(output)
         return replace(outcome, path=output), None
+
+
+def _check_versions(wanted: Mapping[str, str]) -> None:
+    found = engine_versions()
+    for name, version in wanted.items():
+        if found.get(name) != version:
+            from distributed import get_worker
+
+            raise WorkerDiffers(get_worker().address, name, str(found.get(name)), version)
 
 
 def _transform(request: FileRequest, output: Path) -> Outcome:
@@ -175,31 +183,57 @@ def _marker(scratch: Path) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _as_completed(client: "Client", futures: "list[Future[Any]]", patience: float) -> "Iterator[Future[Any]]":
-    """Futures as they end. Raises NoWorkers when there has been no worker for ``patience`` seconds."""
+def _results(
+    client: "Client", futures: "dict[Future[Any], FileRequest]"
+) -> Iterator[tuple[FileRequest, Result | Exception]]:
+    """What each task gave, as they end; ``futures`` is emptied, so that workers keep no result that was taken.
+
+    Raises NoWorkers when there has been no worker for `PATIENCE_SECONDS`.
+    """
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
     for future in futures:
         future.add_done_callback(ended.put)
-    left = set(futures)
     seen = monotonic()
     try:
-        while left:
+        while futures:
             try:
-                future = ended.get(timeout=min(patience / 4, 2.0))
+                future = ended.get(timeout=min(PATIENCE_SECONDS / 4, 2.0))
             except Empty:
-                if _has_workers(client):
-                    seen = monotonic()
-                elif monotonic() - seen >= patience:
-                    raise NoWorkers(_address(client), patience, len(left)) from None
-                continue
-            seen = monotonic()
-            if future.status in ("cancelled", "lost"):
-                raise EndpointUnreachable(_address(client), "the Dask scheduler went away")
-            left.discard(future)
-            yield future
+                result = None
+            else:
+                result = _result(client, future)
+                if result is None:
+                    sleep(LOST_PAUSE_SECONDS)
+                    ended.put(future)
+            if result is not None:
+                seen = monotonic()
+                request = futures.pop(future)
+                future.release()
+                yield request, result
+            elif _has_workers(client):
+                seen = monotonic()
+            elif monotonic() - seen >= PATIENCE_SECONDS:
+                raise NoWorkers(_address(client), PATIENCE_SECONDS, len(futures))
     finally:
-        if left:
-            client.cancel(list(left))
+        if futures:
+            client.cancel(list(futures))
+
+
+def _result(client: "Client", future: "Future[Any]") -> Result | Exception | None:
+    """What a task that ended gave; None if its worker died with the result, which Dask then makes again."""
+    if future.status == "cancelled":
+        raise EndpointUnreachable(_address(client), "the Dask scheduler went away")
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, WorkerDiffers):
+            raise error
+        return cast("Exception", error)
+    if future.status != "finished":
+        return None
+    try:
+        return cast("Result", future.result(timeout=TRANSFER_SECONDS))
+    except TimeoutError:
+        return None
 
 
 def _has_workers(client: "Client") -> bool:
@@ -217,12 +251,11 @@ def _has_killed(outcome: Outcome) -> bool:
     return isinstance(outcome, FileFailed) and outcome.error == "KilledWorker"
 
 
-def _outcome(request: FileRequest, future: "Future[Any]", scratch: Path) -> Outcome:
-    error = future.exception()
-    if error is not None:
+def _outcome(request: FileRequest, result: Result | Exception, scratch: Path) -> Outcome:
+    if isinstance(result, Exception):
         # KilledWorker is raised when one more worker died than the scheduler allows
-        return FileFailed(request, *sentence(error), attempts=getattr(error, "allowed_failures", 0) + 1)
-    outcome, content = cast("tuple[Outcome, bytes | None]", future.result())
+        return FileFailed(request, *sentence(result), attempts=getattr(result, "allowed_failures", 0) + 1)
+    outcome, content = result
     if content is None or isinstance(outcome, FileFailed):
         return outcome
     path = scratch / output_name(request)

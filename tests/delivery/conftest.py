@@ -75,8 +75,8 @@ class ServiceXServer:
     """A ServiceX small enough to read: the calls that the official client makes, its object store on the same port.
 
     ``transform(input, selection, format, output)`` makes one result and returns the rows it wrote, which published
-    transformers report as ``total-events``; what it raises is a failed file. ``ending`` maps a sample's title to how its
-    request ends: ``Complete`` unless told otherwise, ``short`` (Complete, one result never made), ``overcount``
+    transformers report as ``total-events``; what it raises is a failed file. ``ending`` maps a sample's title to how
+    its request ends: ``Complete`` unless told otherwise, ``short`` (Complete, one result never made), ``overcount``
     (Complete, one more result counted than there is) or ``mute`` (the status call breaks after the submission).
     """
 

@@ -3,26 +3,30 @@
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import dask
 import numpy as np
 import pytest
 import uproot
 from distributed import Client, LocalCluster, WorkerPlugin
 
 from delivery.endpoint import open_endpoint
-from delivery.errors import EndpointUnreachable, NoWorkers
+from delivery.errors import EndpointUnreachable, NoWorkers, WorkerDiffers
 from delivery.local import LocalEndpoint, transform_file
 from delivery.outputs import output_name
 from delivery.requests import FileDelivered, FileFailed, FileRequest
+from delivery.versions import engine_versions
 
 SELECTED = (
     "(call Select (call Where (call EventDataset 'bogus.root' 'Events')"
@@ -50,7 +54,7 @@ def small_file(path: Path, events: int = 10) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """Two worker processes, as the endpoint's own."""
+    """Two worker processes."""
     with LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -71,7 +75,7 @@ def root(shared_data: Path) -> Path:
     return shared_data / "root"
 
 
-def test_few_files_need_no_processes(root: Path, tmp_path: Path) -> None:
+def test_files_in_this_process(root: Path, tmp_path: Path) -> None:
     files = [root / "nanoAOD_2015_CMS_Open_Data_ttbar.root", root / "nano_dy.root"]
     requests = [request(file, index) for index, file in enumerate(files)]
     outcomes = sorted(open_endpoint("local").deliver(requests, tmp_path / "s"), key=lambda o: o.request.index)
@@ -84,14 +88,19 @@ def test_few_files_need_no_processes(root: Path, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "s").iterdir()} == {Path(o.path).name for o in outcomes}
 
 
-def test_many_files_on_processes_of_its_own(root: Path, tmp_path: Path) -> None:
-    files = [small_file(tmp_path / f"{i}.root", i + 1) for i in range(5)]
-    requests = [request(file, i, output_format="parquet") for i, file in enumerate(files)]
-    found = list(open_endpoint("local", workers=2).deliver(requests, tmp_path / "s"))
-    assert {o.request.index: o.events_out for o in found if isinstance(o, FileDelivered)} == {
-        i: passing(file) for i, file in enumerate(files)
-    }
-    assert {path.suffix for path in (tmp_path / "s").iterdir()} == {".parquet"}
+def test_without_a_cluster_nothing_of_dask_is_started(tmp_path: Path) -> None:
+    small_file(tmp_path / "a.root")
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from delivery.endpoint import open_endpoint\n"
+        "from delivery.requests import FileRequest\n"
+        f"one = FileRequest('sample', 'a.root', 'Events', {SELECTED!r}, 'uproot', 'root-file', 0)\n"
+        "(outcome,) = open_endpoint('local').deliver([one], Path('s'))\n"
+        "print(outcome.events_out, 'distributed' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(passing(tmp_path / "a.root")), "False"]
 
 
 def test_the_same_bytes_here_and_there(root: Path, client: Client, tmp_path: Path) -> None:
@@ -103,7 +112,8 @@ def test_the_same_bytes_here_and_there(root: Path, client: Client, tmp_path: Pat
     assert contents[0] == contents[1]
 
 
-def test_each_failure_is_named_and_harms_no_other(root: Path, client: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("here", [True, False])
+def test_each_failure_is_named_and_harms_no_other(root: Path, client: Client, tmp_path: Path, here: bool) -> None:
     good = small_file(tmp_path / "good.root")
     (tmp_path / "text.root").write_text("no ROOT file")
     requests = [
@@ -114,8 +124,9 @@ def test_each_failure_is_named_and_harms_no_other(root: Path, client: Client, tm
         request(tmp_path / "nowhere.root", 4),
         request(good, 5, query="(call Select"),
     ]
-    found = {o.request.index: o for o in LocalEndpoint(client).deliver(requests, tmp_path / "s")}
+    found = {o.request.index: o for o in LocalEndpoint(None if here else client).deliver(requests, tmp_path / "s")}
     assert isinstance(found[0], FileDelivered)
+    assert [path.name for path in (tmp_path / "s").iterdir()] == [Path(found[0].path).name]
     expected = {
         1: ("UnknownColumn", "MET_pt"),
         2: ("MissingTree", "'Events'"),
@@ -210,22 +221,16 @@ def test_a_file_that_kills_its_worker_takes_no_other_with_it(tmp_path: Path) -> 
         assert isinstance(next(LocalEndpoint(client).deliver([request(files[0])], tmp_path / "s")), FileDelivered)
 
 
-def test_a_cluster_without_workers_is_named(tmp_path: Path) -> None:
+def test_a_cluster_without_workers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delivery.local.PATIENCE_SECONDS", 1.0)
     with (
         LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster, set_as_default=False) as client,
         pytest.raises(NoWorkers, match=rf"{cluster.scheduler_address}.* 1 files are left; start workers") as caught,
     ):
-        list(LocalEndpoint(cluster.scheduler_address, patience=1.0).deliver([request("x.root")], tmp_path))
+        list(LocalEndpoint(client).deliver([request("x.root")], tmp_path))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_scheduler_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with (
-        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(EndpointUnreachable, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"),
-    ):
-        list(open_endpoint("local", scheduler="tcp://127.0.0.1:1").deliver([request("x.root")], tmp_path))
 
 
 def test_a_scheduler_that_goes_away_is_noticed(tmp_path: Path) -> None:
@@ -250,11 +255,82 @@ def test_leaving_early_ends_the_work(client: Client, tmp_path: Path) -> None:
 def test_a_worker_that_does_not_see_the_folder_returns_the_bytes(tmp_path: Path, client: Client) -> None:
     one = request(small_file(tmp_path / "events.root"))
     far = tmp_path / "far" / output_name(one)
-    outcome, content = client.submit(transform_file, one, far, tmp_path / "no-marker").result()
+    outcome, content = client.submit(transform_file, one, far, tmp_path / "no-marker", engine_versions()).result()
     assert isinstance(outcome, FileDelivered)
     assert not far.parent.exists()
     (near,) = LocalEndpoint(client).deliver([one], tmp_path / "s")
     assert content == Path(near.path).read_bytes()  # type: ignore[union-attr]
+
+
+def keys_held(dask_worker: Any) -> list[str]:
+    return list(dask_worker.data)
+
+
+def test_workers_keep_no_result_that_was_taken(tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that does not see the folder holds whole files until they are let go."""
+    monkeypatch.setattr("delivery.local._marker", lambda scratch: nullcontext(scratch / "nowhere" / "marker"))
+    files = [small_file(tmp_path / f"{i}.root") for i in range(6)]
+    taken = 0
+    for outcome in LocalEndpoint(client).deliver([request(file, i) for i, file in enumerate(files)], tmp_path / "s"):
+        assert isinstance(outcome, FileDelivered)
+        taken += 1
+        for _ in range(100):  # a word to the scheduler, and one from there to the worker
+            held = sum(map(len, client.run(keys_held).values()))
+            if held <= len(files) - taken:
+                break
+            time.sleep(0.05)
+        assert held <= len(files) - taken
+    assert taken == len(files)
+
+
+def test_a_result_that_died_with_its_worker_is_made_again(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.local._marker", lambda scratch: nullcontext(scratch / "nowhere" / "marker"))
+    files = [small_file(tmp_path / f"{i}.root", i + 1) for i in range(6)]
+    outcomes = LocalEndpoint(client).deliver([request(file, i) for i, file in enumerate(files)], tmp_path / "s")
+    found = [next(outcomes)]
+    while sum(map(len, client.run(keys_held).values())) < len(files) - 1:
+        time.sleep(0.05)
+    for pid in client.run(os.getpid).values():  # new workers take a while to start: meanwhile the results are lost
+        os.kill(pid, signal.SIGKILL)
+    while all(state.status == "finished" for state in client.futures.values()):  # until the death is known here
+        time.sleep(0.01)
+    found += outcomes
+    assert {o.request.index: o.events_out for o in found if isinstance(o, FileDelivered)} == {
+        i: passing(file) for i, file in enumerate(files)
+    }
+
+
+def older(name: str, version: str) -> None:
+    """Run on a worker: pretend that another version is installed."""
+    from delivery import versions
+
+    installed = versions._version
+    versions._version = lambda asked: version if asked == name else installed(asked)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("library", ["skimflow", "numpy"])
+def test_a_worker_with_other_versions_ends_the_delivery(tmp_path: Path, library: str) -> None:
+    """Its bytes would be kept under the versions of this process."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    files = [small_file(tmp_path / f"{i}.root") for i in range(3)]
+    ours = metadata.version(library)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.run(older, library, "0.0.1")
+        (address,) = client.scheduler_info()["workers"]
+        with pytest.raises(WorkerDiffers, match=f"{address} has {library} 0.0.1 and this process has {ours}") as caught:
+            list(LocalEndpoint(client).deliver([request(file, i) for i, file in enumerate(files)], tmp_path / "s"))
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+def test_identity_is_what_decides_the_bytes() -> None:
+    names = ("skimflow", "numpy", "awkward", "uproot", "pyarrow")
+    assert LocalEndpoint().identity() == {"endpoint": "engine", **{name: metadata.version(name) for name in names}}
 
 
 def test_a_client_given_stays_open(client: Client, tmp_path: Path) -> None:
@@ -263,7 +339,7 @@ def test_a_client_given_stays_open(client: Client, tmp_path: Path) -> None:
 
 
 def test_nothing_asked_starts_nothing(tmp_path: Path) -> None:
-    assert list(LocalEndpoint("tcp://127.0.0.1:1").deliver([], tmp_path / "s")) == []
+    assert list(LocalEndpoint().deliver([], tmp_path / "s")) == []
     assert not (tmp_path / "s").exists()
 
 
