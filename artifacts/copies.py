@@ -1,13 +1,14 @@
 """Local copies of blobs that lie in memory or in a bucket, for libraries that read files."""
 
 import os
+import stat
 import tempfile
 import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from artifacts.errors import ArtifactError
+from artifacts.errors import ArtifactError, StoreNotWritable, cannot_write
 from artifacts.folder import FolderBackend
 
 LIFETIME = 7 * 86400.0
@@ -21,7 +22,10 @@ def user_cache() -> Path:
 
 
 def copies() -> FolderBackend:
-    """The folder of the copies: in the user's cache, or in the temporary folder where that is closed."""
+    """The folder of the copies: in the user's cache, or in the temporary folder where that is closed.
+
+    Raises `StoreNotWritable` if the one in the temporary folder belongs to somebody else.
+    """
     try:
         folder = user_cache() / "copies"
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +34,22 @@ def copies() -> FolderBackend:
         usable = False
     if not usable:
         folder = Path(tempfile.gettempdir()) / f"skimflow-copies-{os.getuid()}"
+        _make_private(folder)
     return _opened(folder)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder for this user alone. Everybody writes to its parent, so that one of its name may be a trap."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise cannot_write(error, str(folder)) from error
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    if not ours:
+        raise StoreNotWritable(
+            f"{folder} is no folder that you alone may write to; remove it, or set XDG_CACHE_HOME to a folder of yours"
+        )
 
 
 @cache

@@ -5,8 +5,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
+from artifacts.errors import InvalidRequest
 from artifacts.keys import JSON, canonical_json
 
 ENTRY_FORMAT = 1
@@ -61,23 +63,37 @@ class Entry:
         }
 
 
+def is_file_name(name: str) -> bool:
+    """Whether the name is that of a file in a folder, and leads nowhere else."""
+    return name not in {"", ".", ".."} and name == PurePosixPath(name).name and "\0" not in name
+
+
 def encode(entry: Entry) -> bytes:
     """The entry as one JSON object whose first member is the SHA-256 of all that follows it.
 
-    Raises `InvalidRequest` if `meta` is not plain JSON.
+    Raises `InvalidRequest` if `meta` is not plain JSON or the name of an output is no plain file name.
     """
+    for name in entry.blobs:
+        if not is_file_name(name):
+            raise InvalidRequest(f"{name!r} names no output of {entry.stage}; give a file name without folder")
     rest = canonical_json(entry.to_json()).encode()[1:]
     return b'{"checksum":"' + hashlib.sha256(rest).hexdigest().encode() + b'",' + rest
 
 
 def decode(content: bytes, key: str) -> Entry | None:
-    """The entry of `encode`, or None if a bit of it is wrong, or it is of another key or format."""
+    """The entry of `encode`, or None if a bit of it is wrong, or it is of another key or format.
+
+    The checksum is no signature: whoever can write to a shared store can name an output `../../x`, and outputs are
+    written under their names elsewhere. Such an entry is None too.
+    """
     match = _CHECKSUM.fullmatch(content)
     if match is None or hashlib.sha256(match[2]).hexdigest().encode() != match[1]:
         return None
-    # The checksum vouches that these bytes are what `encode` wrote: only the format may still differ.
+    # The checksum vouches that these bytes are complete, so that only what is checked below may still be wrong.
     document = json.loads(b"{" + match[2])
     if document.get("format") != ENTRY_FORMAT or document.get("key") != key:
+        return None
+    if not all(is_file_name(name) for name in document["blobs"]):
         return None
     return Entry(
         key=key,

@@ -1,4 +1,6 @@
 import os
+import stat
+import tempfile
 import time
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 
 from artifacts import copies, folder, objects
 from artifacts.entry import Blob, Entry
-from artifacts.errors import UnknownKey
+from artifacts.errors import ArtifactError, UnknownKey
 from artifacts.keys import Request
 from artifacts.maintenance import Kept, collect_garbage, find, remove, survey, to_remove, verify
 from artifacts.store import Store, blob_name, entry_name
@@ -202,6 +204,44 @@ def test_use_is_noted_at_most_once_an_hour(folder_store: Store) -> None:
     age(folder_store, name, 1.1 * HOUR)
     folder_store.get(entry.key)
     assert survey(folder_store)[0].used > before
+
+
+@pytest.fixture
+def fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where copies go if the user's cache is closed."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"skimflow-copies-{os.getuid()}"
+
+
+def test_copies_in_the_temporary_folder_are_the_users_alone(fallback: Path) -> None:
+    store = Store.open("memory://fallback")
+    path = store.local_path(put(store, 1).blobs["out"])
+    assert fallback in path.parents
+    assert stat.S_IMODE(fallback.stat().st_mode) == 0o700
+    assert store.local_path(put(store, 1).blobs["out"]) == path
+
+
+@pytest.mark.parametrize("trap", ["another's", "link", "open", "file"])
+def test_a_folder_of_somebody_else_takes_no_copies(
+    fallback: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trap: str
+) -> None:
+    if trap == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        fallback.symlink_to(tmp_path / "elsewhere")
+    elif trap == "file":
+        fallback.write_text("no folder")
+    else:
+        fallback.mkdir()
+        fallback.chmod(0o777 if trap == "open" else 0o700)
+    if trap == "another's":
+        user = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    store = Store.open("memory://traps")
+    blob = put(store, 1).blobs["out"]
+    with pytest.raises(ArtifactError, match=r"XDG_CACHE_HOME|cannot be written"):
+        store.local_path(blob)
 
 
 def test_local_copies_are_verified_and_do_not_pile_up(user_cache: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from artifacts.errors import ArtifactError, BlobDamaged, InvalidRequest, InvalidStoreURL
-from artifacts.keys import Request
+from artifacts.keys import Request, canonical_json
 from artifacts.store import Blob, Store, blob_name, entry_name
 
 REQUEST = Request("deliver", 1, {"query": "abc", "file": "ttbar.root"})
@@ -43,6 +43,28 @@ def test_what_was_put_is_got(store: Store) -> None:
 def test_another_request_is_a_miss(store: Store) -> None:
     store.put(REQUEST, {"skim": CONTENT}, {})
     assert store.get(Request("deliver", 2, REQUEST.parts)) is None
+
+
+NO_FILE_NAMES = ["", ".", "..", "../up", "a/b", "/etc/passwd", "a/", "nul\0"]
+
+
+@pytest.mark.parametrize("name", NO_FILE_NAMES)
+def test_an_output_has_a_plain_file_name(folder_store: Store, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="file name without folder"):
+        folder_store.put(REQUEST, {name: CONTENT}, {})
+    assert folder_store.get(REQUEST) is None
+
+
+@pytest.mark.parametrize("name", NO_FILE_NAMES)
+def test_an_entry_that_somebody_made_to_lead_elsewhere_is_a_miss(folder_store: Store, name: str) -> None:
+    entry = folder_store.put(REQUEST, {"skim": CONTENT}, {})
+    document = entry.to_json()
+    document["blobs"] = {name: {"digest": entry.blobs["skim"].digest, "size": len(CONTENT), "media_type": "x"}}
+    rest = canonical_json(document)[1:]
+    checksum = hashlib.sha256(rest.encode()).hexdigest()
+    folder_store.backend.write(entry_name(entry.key), f'{{"checksum":"{checksum}",{rest}'.encode())
+    assert folder_store.get(REQUEST) is None
+    assert list(folder_store.put(REQUEST, {"skim": CONTENT}, {}).blobs) == ["skim"]
 
 
 @pytest.mark.parametrize("content", [CONTENT, b""])
