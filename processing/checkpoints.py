@@ -7,22 +7,18 @@ comes back; what is kept is JSON, never a pickle; and an error while keeping is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from coffea.processor.checkpointer import CheckpointerABC
 from coffea.processor.executor import WorkItem
 
-from artifacts.store import Store
-from processing.chunk_store import Kept, Recipe, keep, library_versions, recall
+from processing.chunk_store import Kept, Recipe, keep, recall
 from processing.chunks import Chunk
 from processing.errors import ClusterUnavailable
+from processing.inputs import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-open_store = cache(Store.open)
-"""Each worker opens a store once, when its first chunk asks for it."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +26,22 @@ class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
     """Keeps each chunk's result in the store at ``url``, under the chunk's request in ``recipe``.
 
     The metadata of the work items must carry ``process``, ``variation`` and ``digest``, as ``work_item`` makes them.
+    Without ``reuse``, no result is taken from the store, and new ones replace those that are there.
     """
 
     url: str
     recipe: Recipe
+    reuse: bool = True
 
     def load(self, metadata: Mapping[str, Any], processor_instance: Any) -> dict[str, Any] | None:  # noqa: ARG002
         """The kept output of a chunk in coffea's form, or None.
 
         Raises:
-            ClusterUnavailable: this worker has other libraries than the key says.
+            ClusterUnavailable: this worker has other code or libraries than the key says.
         """
-        self._require_same_libraries()
+        self._require_same_environment()
+        if not self.reuse:
+            return None
         chunk = chunk_of(metadata)
         kept = recall(open_store(self.url), self.recipe.request(chunk))
         if kept is None:
@@ -49,12 +49,13 @@ class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
         metrics = {"entries": chunk.events, **kept.metrics, "columns": set(kept.metrics["columns"])}
         return {"out": kept.result, "metrics": metrics, "processed": {work_item(chunk)}}
 
-    def _require_same_libraries(self) -> None:
+    def _require_same_environment(self) -> None:
         """Checked on the worker before each chunk: on a facility, workers come late and from other images."""
-        here = library_versions()
-        other = [f"{name} {here[name]} (wanted {v})" for name, v in self.recipe.libraries if here[name] != v]
-        if other:
-            raise ClusterUnavailable(f"the worker has {', '.join(other)}; give workers the client's environment")
+        if other := self.recipe.differences():
+            raise ClusterUnavailable(
+                f"the worker has {', '.join(other)}; give workers the client's environment and start anew "
+                "whichever of the two is older"
+            )
 
     def save(self, output: Mapping[str, Any], metadata: Mapping[str, Any], processor_instance: Any) -> None:  # noqa: ARG002
         """Keep the output of a chunk."""
@@ -65,7 +66,7 @@ class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
             "columns": sorted(measured["columns"]),
         }
         request = self.recipe.request(chunk_of(metadata))
-        keep(open_store(self.url), request, Kept(output["out"], metrics))
+        keep(open_store(self.url), request, Kept(output["out"], metrics), replace=not self.reuse)
 
 
 def work_item(chunk: Chunk) -> WorkItem:

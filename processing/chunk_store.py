@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifacts.errors import BlobDamaged
 from artifacts.keys import Request
+from artifacts.store import entry_name
 from processing.chunks import Chunk, ChunkResult
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from artifacts.keys import JSON
     from artifacts.store import Store
 
+# The digest of the analysis code holds what the processor imports. Raise the version when the rest of the way from a
+# file to a kept result changes: the schema and the choice of columns in coffea_run.py, the form of the kept JSON.
 STAGE, STAGE_VERSION = "chunk", 1
 ENTRIES_STAGE, ENTRIES_VERSION = "entries", 1
 OUTPUT = "chunk.json"
@@ -32,11 +37,35 @@ LIBRARIES = (
 )
 """Libraries whose version may change the numbers."""
 
+WORKERS_CODE = ("artifacts", "processing", "queries")
+"""Packages of skimflow that run on workers."""
+
 
 @cache
 def library_versions() -> dict[str, str]:
     """Version of each library that decides the numbers."""
-    return {name: version(name) for name in LIBRARIES}
+    return {name: _version(name) for name in LIBRARIES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+@cache
+def skimflow_here() -> str:
+    """Version of skimflow and a digest of its code as it was when this process first asked, which is early.
+
+    The version alone would not tell two checkouts apart, nor a worker that imported its modules before an edit.
+    """
+    root = Path(__file__).parent.parent
+    files = [file for room in WORKERS_CODE for file in (root / room).rglob("*") if file.suffix in {".py", ".json"}]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(root)}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return f"{_version('skimflow')} (code {digest.hexdigest()[:12]})"
 
 
 def processor_label(name: str) -> str:
@@ -46,16 +75,26 @@ def processor_label(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is done to every chunk: the processor's name, the digest of the analysis code, the libraries' versions."""
+    """What is done to every chunk: the processor's name, the digest of the analysis code, the libraries' versions.
+
+    ``skimflow`` says which skimflow the workers must have; of its code, the key holds what matters already.
+    """
 
     processor: str
     code: str
     libraries: tuple[tuple[str, str], ...]
+    skimflow: str
 
     @staticmethod
     def here(processor: str, code: str) -> Recipe:
         """The recipe with the libraries of this process."""
-        return Recipe(processor, code, tuple(library_versions().items()))
+        return Recipe(processor, code, tuple(library_versions().items()), skimflow_here())
+
+    def differences(self) -> list[str]:
+        """What this process has in another version than the recipe says, and what is wanted."""
+        here = {**library_versions(), "skimflow": skimflow_here()}
+        wanted = (*self.libraries, ("skimflow", self.skimflow))
+        return [f"{name} {here[name]} (wanted {other})" for name, other in wanted if here[name] != other]
 
     def request(self, chunk: Chunk) -> Request:
         """What decides the chunk's result: the file's content, not its path."""
@@ -95,8 +134,10 @@ def recall(store: Store, request: Request) -> Kept | None:
     return Kept(ChunkResult.from_json(text), entry.meta)
 
 
-def keep(store: Store, request: Request, kept: Kept) -> None:
-    """Keep the result of a chunk under its request."""
+def keep(store: Store, request: Request, kept: Kept, *, replace: bool = False) -> None:
+    """Keep the result of a chunk under its request; ``replace`` puts it in the place of one that is kept already."""
+    if replace:
+        store.backend.delete(entry_name(request.key))  # its blob, if it is another, is for the garbage collection
     store.put(request, {OUTPUT: kept.result.to_json()}, kept.metrics, {OUTPUT: "application/json"})
 
 

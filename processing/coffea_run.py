@@ -12,6 +12,7 @@ from processing.checkpoints import ArtifactCheckpointer, chunk_of_item, work_ite
 from processing.chunks import ChunkFailure
 from processing.clusters import connect
 from processing.executors import AccountingDaskExecutor, AccountingIterativeExecutor, Outcome
+from processing.inputs import Inputs
 from processing.processors import load_processor
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 OPEN_TIMEOUT_S = 60
 
 
+# What a processor is given: whoever changes it raises STAGE_VERSION in chunk_store.py, for no key holds this code.
 class QuietNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
     """NanoAODSchema that does not warn of cross-references between collections that nobody asked for."""
 
@@ -50,18 +52,21 @@ def run_chunks(
     store_url: str,
     cluster: ClusterSettings,
     progress: Progress | None = None,
+    *,
+    reuse: bool = True,
 ) -> RunOutcome:
     """Process chunks and keep each result in the store as it is made.
 
     Raises:
         UnknownProcessor: the recipe's processor cannot be imported.
-        ClusterUnavailable: no cluster to work on, or all its workers went away.
+        ClusterUnavailable: no cluster to work on, all its workers went away, or one has another environment.
+        ArtifactError: the store cannot keep a result or serve an input.
     """
     processor = load_processor(recipe.processor)
     outcome = Outcome(progress=progress, total_events=sum(chunk.events for chunk in chunks))
-    checkpointer = ArtifactCheckpointer(store_url, recipe)
+    checkpointer, inputs = ArtifactCheckpointer(store_url, recipe, reuse), Inputs(store_url)
     if cluster.kind == "iterative":
-        executor: Any = AccountingIterativeExecutor(status=False, compression=None, outcome=outcome)
+        executor: Any = AccountingIterativeExecutor(status=False, compression=None, outcome=outcome, inputs=inputs)
         output, workers = _run(executor, checkpointer, processor, chunks), 1
     else:
         with connect(cluster) as client:
@@ -70,6 +75,7 @@ def run_chunks(
                 status=False,
                 compression=None,
                 outcome=outcome,
+                inputs=inputs,
                 worker_timeout=cluster.worker_timeout,
             )
             output = _run(executor, checkpointer, processor, chunks)

@@ -2,6 +2,7 @@
 
 Coffea's own executors stop at the first chunk that fails (losing the rest of the run) or, with ``skipbadfiles``, drop
 chunks without a word. These keep what succeeded, record why the others did not, and notice when all workers are gone.
+What is no fault of a chunk (the store's, the cluster's) ends the run.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from coffea.processor import DaskExecutor, IterativeExecutor, accumulate
 
-from processing.errors import WorkersLost
+from artifacts.errors import ArtifactError, StoreUnavailable
+from processing.errors import ClusterUnavailable, WorkersLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from coffea.processor.executor import WorkItem
+
+    from processing.inputs import Inputs
 
     Output = dict[str, Any]
     Progress = Callable[[int, int], None]
@@ -29,6 +33,8 @@ POLL_S = 1.0
 LOST_PAUSE_S = 0.1
 KILLED = "KilledWorker"  # Dask's name for a task whose workers died too often
 LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+ENDING = (ArtifactError, ClusterUnavailable)
+"""Errors of the run: another chunk would meet them too, or (a damaged input) the caller can mend them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Coffea's work function made safe: an error becomes a ``Failed`` value, errors of input/output are tried again."""
+    """Coffea's work function made safe: an error becomes a ``Failed`` value, errors of input/output are tried again.
+
+    Errors of the kinds in ``ENDING`` are raised.
+    """
 
     function: Callable[[Any], Output]
+    inputs: Inputs
     retries: int = RETRIES
 
     def __call__(self, item: Any) -> Output | Failed:
@@ -52,21 +62,34 @@ class Guard:
         attempt = 1
         while True:
             try:
-                return self.function(item)
+                return self.function(self.inputs.local(item))
             except Exception as error:  # noqa: BLE001 - whatever a processor raises belongs to its chunk alone
-                cause = root_cause(error)
-                transient = isinstance(cause, OSError) and not isinstance(cause, LASTING)
-                if not transient or attempt > self.retries:
+                cause = decisive(error)
+                if not _may_pass(cause) or attempt > self.retries:
+                    if isinstance(cause, ENDING):
+                        raise cause from None
                     return Failed(type(cause).__name__, _sentence(cause), attempt)
             time.sleep(RETRY_PAUSE_S * attempt)
             attempt += 1
 
 
-def root_cause(error: BaseException) -> BaseException:
-    """The error at the start of a chain of ``raise … from …``: coffea wraps what it meets in bare Exceptions."""
-    while error.__cause__ is not None:
+def decisive(error: BaseException) -> BaseException:
+    """The error to act upon in a chain of ``raise … from …``: one that ends the run, else the first.
+
+    Coffea wraps what it meets in bare Exceptions.
+    """
+    chain = list(_chain(error))
+    return next((one for one in chain if isinstance(one, ENDING)), chain[-1])
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
         error = error.__cause__
-    return error
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, OSError | StoreUnavailable) and not isinstance(error, LASTING)
 
 
 def _sentence(error: BaseException) -> str:
@@ -108,6 +131,7 @@ class Outcome:
 class AccountingIterativeExecutor(IterativeExecutor):  # type: ignore[misc]
     """One chunk after the other in this process."""
 
+    inputs: Inputs = field(kw_only=True)
     outcome: Outcome = field(default_factory=Outcome)
     retries: int = 0  # of coffea, which would repeat bugs too; the guard repeats what may pass
 
@@ -118,7 +142,7 @@ class AccountingIterativeExecutor(IterativeExecutor):  # type: ignore[misc]
         accumulator: Any,  # noqa: ARG002
     ) -> tuple[Output, int]:
         """Work on every item; nothing is added to coffea's accumulator, whose form is one sum."""
-        guard = Guard(function)
+        guard = Guard(function, self.inputs)
         for item in items:
             self.outcome.record(item, guard(item))
         return self.outcome.merged(), 0
@@ -131,6 +155,7 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
     Raises ``WorkersLost`` when there has been no worker for ``worker_timeout`` seconds.
     """
 
+    inputs: Inputs = field(kw_only=True)
     outcome: Outcome = field(default_factory=Outcome)
     worker_timeout: float = 25.0
 
@@ -141,7 +166,7 @@ class AccountingDaskExecutor(DaskExecutor):  # type: ignore[misc]
         accumulator: Any,  # noqa: ARG002
     ) -> tuple[Output, int]:
         """Work on every item; nothing is added to coffea's accumulator, whose form is one sum."""
-        guard = Guard(function)
+        guard = Guard(function, self.inputs)
         killed = self._gather(guard, items)
         if len(killed) > 1:
             # A chunk that kills its worker takes its neighbours' names with it: alone, the innocent ones succeed.
@@ -230,6 +255,8 @@ def _failed_task(future: Any) -> Failed:
     if future.status != "error":
         return Failed("TaskLost", f"Dask {future.status} the task, most likely because its scheduler went away")
     error = future.exception()
+    if isinstance(error, ENDING):
+        raise error
     if type(error).__name__ == KILLED:
         reason = "the worker died each time it worked on this chunk (out of memory or a crash in compiled code)"
         return Failed(KILLED, reason)

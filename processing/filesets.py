@@ -42,7 +42,8 @@ class InputFile:
     """One ROOT file.
 
     Attributes:
-        path: local path or URL.
+        path: local path, URL, or ``blob:<SHA-256>:<size in bytes>`` for a file in the store of results, which each
+            worker fetches from there; such a file needs its ``entries``.
         nevts: generated events that the file stands for, before any skim or filter; None: its entries.
         tree: name of the tree of events.
         entries: events in the tree; None: not known yet, read from the file when chunks are planned.

@@ -53,6 +53,27 @@ def normalise(sample: Sample, result: ChunkResult, nevts: int) -> dict[str, Hist
     return flat
 
 
+def merge(by_sample: Mapping[str, Mapping[str, Histogram]]) -> dict[str, Histogram]:
+    """All samples' histograms in one mapping by flat name.
+
+    Raises:
+        ProcessingError: two samples give a histogram of one name, as variation ``pt_res_up`` of a process would with
+            the systematic variation of its nominal sample.
+    """
+    merged: dict[str, Histogram] = {}
+    origin: dict[str, str] = {}
+    for sample, histograms in by_sample.items():
+        for name in histograms:
+            if name in origin:
+                raise ProcessingError(
+                    f"samples {origin[name]} and {sample} both give a histogram {name!r}; rename the variation or the "
+                    "process of one of them in the fileset"
+                )
+            origin[name] = sample
+        merged |= histograms
+    return merged
+
+
 def to_uhi_json(histograms: Mapping[str, Histogram]) -> bytes:
     """Histograms by name as one JSON document in the UHI serialisation, names sorted."""
     from uhi.io.json import default

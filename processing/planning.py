@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artifacts.errors import ArtifactError
 from processing.chunk_store import Kept, Recipe, keep_entries, recall, recall_entries
 from processing.chunks import Chunk, ChunkFailure, ChunkResult, add_up, chunks_of
 from processing.errors import FilesetError, IncompleteProcessing
 from processing.filesets import is_url
+from processing.inputs import blob_at, is_blob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +33,11 @@ class PlannedFile:
     entries: int
     chunks: tuple[Chunk, ...]
     failure: ChunkFailure | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of the file's content; empty if it could not be planned."""
+        return self.chunks[0].digest if self.chunks else ""
 
     @property
     def nevts(self) -> int:
@@ -65,23 +72,27 @@ class Accounting:
 
 
 def plan(fileset: Fileset, store: Store, chunk_events: int) -> list[PlannedFile]:
-    """Cut every file into chunks, in the order of the fileset.
+    """Cut every file into chunks: samples in the order of the fileset, a sample's files in that of their digests.
 
-    Files that cannot be opened are planned with their failure, so that the others are still worked on.
+    Sums run in this order, which content decides alone, for results are kept under keys that know no other. Files that
+    cannot be opened are planned with their failure, so that the others are still worked on.
 
     Raises:
-        FilesetError: a remote file comes without digest.
+        FilesetError: a remote file comes without digest, or a blob without its number of entries.
+        ArtifactError: the store cannot be used.
     """
+    place = {sample.name: number for number, sample in enumerate(fileset.samples)}
     pairs = [(sample, file) for sample in fileset.samples for file in sample.files]
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda pair: _plan_file(pair[0], pair[1], store, chunk_events), pairs))
+        planned = list(pool.map(lambda pair: _plan_file(pair[0], pair[1], store, chunk_events), pairs))
+    return sorted(planned, key=lambda one: (place[one.sample.name], one.digest, one.file.tree))
 
 
 def _plan_file(sample: Sample, file: InputFile, store: Store, chunk_events: int) -> PlannedFile:
     try:
-        digest = file.digest if file.digest is not None else _digest(file.path)
+        digest = _digest(file)
         entries = file.entries if file.entries is not None else _entries(file, digest, store)
-    except FilesetError:
+    except (FilesetError, ArtifactError):
         raise
     except Exception as error:  # noqa: BLE001 - uproot raises many kinds for a damaged file
         reason = (str(error).strip().splitlines() or ["no message"])[0]
@@ -90,17 +101,23 @@ def _plan_file(sample: Sample, file: InputFile, store: Store, chunk_events: int)
     return PlannedFile(sample, file, entries, chunks_of(sample, file, entries, digest, chunk_events))
 
 
-def _digest(path: str) -> str:
-    if is_url(path):
-        raise FilesetError(f"{path}: give the 'digest' of remote files, for their content cannot be read cheaply")
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(file: InputFile) -> str:
+    if is_blob(file.path):
+        return blob_at(file.path).digest
+    if file.digest is not None:
+        return file.digest
+    if is_url(file.path):
+        raise FilesetError(f"{file.path}: give the 'digest' of remote files, for their content cannot be read cheaply")
+    with Path(file.path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _entries(file: InputFile, digest: str, store: Store) -> int:
     known = recall_entries(store, digest, file.tree)
     if known is not None:
         return known
+    if is_blob(file.path):
+        raise FilesetError(f"{file.path}: give the 'entries' of a file of the store, which only workers open")
     import uproot
 
     with uproot.open({file.path: None}) as root:

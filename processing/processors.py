@@ -12,20 +12,26 @@ from types import ModuleType
 import cloudpickle
 from coffea.processor import ProcessorABC
 
+from processing.chunk_store import LIBRARIES
 from processing.errors import UnknownProcessor
+
+OURS = frozenset({"artifacts", "delivery", "inference", "processing", "queries", "skimflow"})
+_FROM_FILES: set[str] = set()
+"""Names of the modules that the last processor given as a file was made of."""
 
 
 def load_processor(name: str) -> ProcessorABC:
     """An instance of the processor.
 
-    A file, and the modules beside it that it imports, travel to the workers by value: they need not have them.
+    A user's code travels to the workers by value, a file with the modules beside it and a module with its whole
+    top-level package: workers need not have it, and one that imported it before an edit does not go on with the old.
 
     Raises:
         UnknownProcessor: no such module, file or class, or the class is no processor or needs arguments.
     """
     module_name, _, class_name = name.rpartition(":")
     try:
-        module = _from_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
+        module = _from_file(Path(module_name)) if module_name.endswith(".py") else _from_module(module_name)
         found = getattr(module, class_name)
     except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as error:
         raise UnknownProcessor(
@@ -40,6 +46,15 @@ def load_processor(name: str) -> ProcessorABC:
         raise UnknownProcessor(f"{name!r} cannot be made without arguments: {error}") from error
 
 
+def _from_module(name: str) -> ModuleType:
+    """The module, by value with its whole top-level package unless that is held to its version on the workers."""
+    module = importlib.import_module(name)
+    package = name.partition(".")[0]
+    if package not in OURS and package.replace("_", "-") not in LIBRARIES:
+        cloudpickle.register_pickle_by_value(sys.modules[package])
+    return module
+
+
 def _from_file(file: Path) -> ModuleType:
     """The file run anew as a module of its own name, its folder importable meanwhile."""
     folder = file.resolve().parent
@@ -47,8 +62,8 @@ def _from_file(file: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python file")
     # What an earlier call loaded may have been edited since, or be another folder's module of the same name.
-    for name in cloudpickle.list_registry_pickle_by_value():
-        sys.modules.pop(name, None)
+    while _FROM_FILES:
+        sys.modules.pop(_FROM_FILES.pop(), None)
     importlib.invalidate_caches()
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(folder))
@@ -59,6 +74,7 @@ def _from_file(file: Path) -> ModuleType:
         sys.path.remove(str(folder))
     for beside in [one for one in sys.modules.values() if _lies_in(one, folder)]:
         cloudpickle.register_pickle_by_value(beside)
+        _FROM_FILES.add(beside.__name__)
     return module
 
 

@@ -1,6 +1,7 @@
 """Processors that go wrong in one chunk, for the tests of the run; workers import this module by name."""
 
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ class KillsWorkerOnce(Faulty):
 class KillsWorker(Faulty):
     def fault(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FillsDisk(Faulty):
+    def fault(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
 
 
 class NotAProcessor:

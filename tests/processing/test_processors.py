@@ -50,6 +50,27 @@ def test_file_travels_to_a_process_that_does_not_have_it(mine: Path) -> None:
     assert done.stdout.strip() == b"41"
 
 
+def test_package_travels_whole_past_an_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer, where in ((41, "worker"), (42, "client")):
+        package = tmp_path / where / "my_package"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "proc.py").write_text(MINE.replace("from helper", "from my_package.helper"))
+        (package / "helper.py").write_text(f"def answer():\n    return {answer}\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "client"))
+    pickled = cloudpickle.dumps(load_processor("my_package.proc:Mine"))
+    code = "import sys, pickle, my_package.proc; print(pickle.loads(sys.stdin.buffer.read()).process(None))"
+    worker = {"PYTHONPATH": str(tmp_path / "worker")}
+    done = subprocess.run([sys.executable, "-c", code], input=pickled, capture_output=True, check=True, env=worker)
+    assert done.stdout.strip() == b"42"
+
+
+def test_what_workers_must_have_in_the_same_version_travels_by_name() -> None:
+    load_processor("processing.ttbar:TtbarProcessor")
+    load_processor("coffea.processor.test_items:NanoTestProcessor")
+    assert not {"processing", "coffea"} & cloudpickle.list_registry_pickle_by_value()
+
+
 @pytest.mark.parametrize(
     "name", ["processing.ttbar:No", "nowhere:X", "no_colon", "absent.py:X", "processing.chunks:Chunk"]
 )

@@ -1,10 +1,12 @@
 import json
 import multiprocessing
 import pickle
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,23 @@ import numpy as np
 import pytest
 import uproot
 
-from artifacts.store import Store
+from artifacts.errors import BlobDamaged, StoreFull, StoreUnavailable
+from artifacts.keys import Request
+from artifacts.store import Blob, Store, blob_name
 from delivery.engine import TransformRequest, transform
+from processing.chunk_store import Recipe
 from processing.clusters import ClusterSettings, local_cluster
 from processing.errors import (
     ClusterUnavailable,
     FilesetError,
     IncompleteProcessing,
+    ProcessingError,
     UnknownProcessor,
     WorkersLost,
 )
 from processing.filesets import CROSS_SECTIONS_PB, Fileset, InputFile, Sample
-from processing.run import Processed, process
+from processing.planning import plan
+from processing.run import DEFAULT_PROCESSOR, Processed, process
 from queries.named import load
 
 CHUNK = 6_000
@@ -123,6 +130,37 @@ def test_an_added_file_is_the_only_one_processed(events: Path, store: Store, tmp
     moved = tmp_path / "moved.root"
     shutil.copy(other, moved)
     assert run(Fileset((sample(events, moved),)), store).accounting.cached == 7  # same content, other path
+
+
+def test_results_made_anew_replace_those_that_are_kept(events: Path, store: Store) -> None:
+    fileset = Fileset((sample(events),))
+    first = run(fileset, store)
+    for entry in list(store.entries()):
+        if entry.stage == "chunk":  # a result that must not come back, nor stay
+            store.backend.delete(f"entries/{entry.key[:2]}/{entry.key}.json")
+            store.put(Request(entry.stage, entry.version, entry.request), {"chunk.json": b"wrong"}, entry.meta)
+    forced = run(fileset, store, reuse=False)
+    assert (forced.accounting.cached, forced.metrics.new_events) == (0, 30_000)
+    assert forced.histograms == first.histograms
+    again = run(fileset, store)
+    assert (again.accounting.cached, again.histograms) == (5, first.histograms)
+
+
+def test_the_order_of_files_changes_no_bit(events: Path, store: Store, tmp_path: Path) -> None:
+    other = copy_events(events, tmp_path / "other.root", 9_000)
+    there = run(Fileset((sample(events, other),)), store)
+    back = run(Fileset((sample(other, events),)), store)
+    assert back.metrics.cached_chunks == 7
+    assert back.histograms == there.histograms
+    assert [one.file.path for one in plan(Fileset((sample(other, events),)), store, CHUNK)] == [
+        one.file.path for one in plan(Fileset((sample(events, other),)), store, CHUNK)
+    ]
+
+
+def test_two_samples_for_one_histogram_are_named(events: Path, store: Store) -> None:
+    fileset = Fileset((sample(events), sample(events, variation="pt_res_up")))
+    with pytest.raises(ProcessingError, match=r"ttbar__nominal and ttbar__pt_res_up both give .*4j1b_ttbar_pt_res_up"):
+        run(fileset, store)
 
 
 def copy_events(source: Path, path: Path, entries: int, tree: str = "Events") -> Path:
@@ -249,6 +287,42 @@ def test_a_store_in_memory_serves_one_process(events: Path) -> None:
     assert run(Fileset((sample(events),)), memory).accounting.cached == 5
 
 
+def test_a_full_store_ends_the_run_as_such(events: Path, store: Store, tmp_path: Path) -> None:
+    other = copy_events(events, tmp_path / "other.root", 9_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(StoreFull, match="no room left"):
+            run(Fileset((sample(events, other),)), store, processor=faulty("FillsDisk"), allow_missing=0.9)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert 2 <= kept_chunks(store) < 7
+
+
+def test_a_store_that_keeps_no_entries_ends_the_planning_as_such(events: Path, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/entries").write_text("not a folder")
+    with pytest.raises(StoreUnavailable, match="entries"):
+        run(Fileset((sample(events),)), store, allow_missing=1.0)
+
+
+def foreign() -> Recipe:
+    return replace(Recipe.here(DEFAULT_PROCESSOR, "c0de"), skimflow="0.0.1 (code 0123456789ab)")
+
+
+def run_foreign(events: Path, store: Store, cluster: ClusterSettings) -> None:
+    from processing.coffea_run import run_chunks
+
+    chunks = [chunk for file in plan(Fileset((sample(events),)), store, CHUNK) for chunk in file.chunks]
+    run_chunks(chunks, foreign(), store.url, cluster)
+
+
+def test_a_worker_with_another_skimflow_ends_the_run(events: Path, store: Store) -> None:
+    with pytest.raises(
+        ClusterUnavailable, match=r"the worker has skimflow .* \(wanted 0\.0\.1 \(code 0123456789ab\)\)"
+    ):
+        run_foreign(events, store, IN_PROCESS)
+
+
 def test_requests_that_cannot_be_met_say_what_would_be_right(events: Path, store: Store) -> None:
     fileset = Fileset((sample(events),))
     for name in ("processing.ttbar:Nothing", "no.module:Class", "no_colon", faulty("NotAProcessor")):
@@ -256,12 +330,66 @@ def test_requests_that_cannot_be_met_say_what_would_be_right(events: Path, store
             run(fileset, store, processor=name)
     with pytest.raises(FilesetError, match="digest"):
         run(Fileset((sample("https://host.invalid/file.root"),)), store)
+    with pytest.raises(FilesetError, match="blob:<SHA-256>:<size"):
+        run(Fileset((sample("blob:abc", digest="abc", entries=1),)), store)
+    with pytest.raises(FilesetError, match="entries"):
+        run(Fileset((sample(f"blob:{'0' * 64}:1"),)), store)
     with pytest.raises(ClusterUnavailable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(fileset, store, cluster=ClusterSettings(kind="address", address="tcp://127.0.0.1:9", connect_timeout=1))
     with pytest.raises(ClusterUnavailable, match="pip install dask-gateway"):
         run(fileset, store, cluster=ClusterSettings(kind="gateway"))
     with pytest.raises(ClusterUnavailable, match="pip install dask-jobqueue"):
         run(fileset, store, cluster=ClusterSettings(kind="slurm"))
+
+
+# Inputs that lie in the store
+
+
+def put(store: Store, *files: Path) -> list[Blob]:
+    """The files as outputs of a stage."""
+    entry = store.put(Request("deliver", 1, {}), {file.name: file.read_bytes() for file in files}, {})
+    return [entry.blobs[file.name] for file in files]
+
+
+def from_store(*blobs: tuple[Blob, int]) -> Fileset:
+    files = tuple(InputFile(f"blob:{b.digest}:{b.size}", 30_000, "Events", entries, b.digest) for b, entries in blobs)
+    return Fileset((Sample("ttbar", "nominal", files, CROSS_SECTIONS_PB["ttbar"]),))
+
+
+def spoil(store: Store, blob: Blob) -> None:
+    path = store.backend.file(blob_name(blob.digest))
+    assert path is not None
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-3] + b"bad")
+
+
+def test_inputs_of_a_store_in_memory_give_what_their_files_give(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    memory = Store.open("memory://inputs")
+    (blob,) = put(memory, events)
+    result = run(from_store((blob, 30_000)), memory)
+    assert result.histograms == run(Fileset((sample(events),)), Store.open(tmp_path / "other")).histograms
+
+
+def test_an_input_of_the_store_is_read_only_for_what_is_not_kept(events: Path, store: Store, tmp_path: Path) -> None:
+    first, second = put(store, events, copy_events(events, tmp_path / "other.root", 9_000))
+    run(from_store((first, 30_000)), store)
+    spoil(store, first)
+    both = run(from_store((first, 30_000), (second, 9_000)), store)
+    assert (both.accounting.cached, both.metrics.new_events) == (5, 9_000)
+
+
+def test_a_damaged_input_of_the_store_is_no_failed_chunk(events: Path, store: Store) -> None:
+    (blob,) = put(store, events)
+    run(from_store((blob, 30_000)), store)
+    spoil(store, blob)
+    with pytest.raises(BlobDamaged) as caught:
+        run(from_store((blob, 30_000)), store, code="other", allow_missing=1.0)
+    assert caught.value.digest == blob.digest
+    put(store, events)
+    assert run(from_store((blob, 30_000)), store, code="other").accounting.complete
 
 
 # On Dask
@@ -290,6 +418,22 @@ def test_dask_and_this_process_agree_to_the_last_bit(
 def test_a_bug_in_one_chunk_is_named_by_dask_too(events: Path, store: Store, scheduler: ClusterSettings) -> None:
     with pytest.raises(IncompleteProcessing, match=r"^1 of 5 .*\n.*12000 to 18000: ZeroDivisionError: a bug"):
         run(Fileset((sample(events),)), store, processor=faulty("Broken"), cluster=scheduler)
+
+
+def test_an_input_of_the_store_is_found_and_verified_on_the_worker(
+    events: Path, store: Store, scheduler: ClusterSettings
+) -> None:
+    (blob,) = put(store, events)
+    assert run(from_store((blob, 30_000)), store, cluster=scheduler).accounting.done == 5
+    spoil(store, blob)
+    with pytest.raises(BlobDamaged) as caught:
+        run(from_store((blob, 30_000)), store, cluster=scheduler, code="other", allow_missing=1.0)
+    assert caught.value.digest == blob.digest
+
+
+def test_a_foreign_worker_ends_the_run_on_dask_too(events: Path, store: Store, scheduler: ClusterSettings) -> None:
+    with pytest.raises(ClusterUnavailable, match="the worker has skimflow"):
+        run_foreign(events, store, scheduler)
 
 
 def test_a_worker_killed_once_costs_nothing(events: Path, store: Store, scheduler: ClusterSettings) -> None:
