@@ -1,12 +1,15 @@
 """What can go wrong while columns are delivered.
 
 Every error keeps its parts in ``args``, so that it pickles (errors cross process borders)
-and a program can ask for the parts instead of reading the sentence.
+and a program can ask for the parts instead of reading the sentence. Files and services are kept as `shown`: errors are
+printed, logged and put into reports, where a token has no business.
 """
 
 import difflib
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+from delivery.urls import shown, without_secrets
 
 
 class DeliveryError(Exception):
@@ -22,8 +25,8 @@ class UnreadableFile(DeliveryError):
     """The file is damaged, truncated, absent, or no ROOT file."""
 
     def __init__(self, file: str, reason: str) -> None:
-        super().__init__(file, reason)
-        self.file, self.reason = file, reason
+        self.file, self.reason = shown(file), without_secrets(reason, file)
+        super().__init__(self.file, self.reason)
 
     def __str__(self) -> str:
         return f"cannot read {self.file}: {self.reason}"
@@ -40,7 +43,7 @@ class MissingFile(UnreadableFile):
 
     def __init__(self, file: str, reason: str = "it does not exist", near: Sequence[str] = ()) -> None:
         super().__init__(file, reason)
-        self.args = (file, reason, tuple(near))
+        self.args = (self.file, self.reason, tuple(near))
         self.near = tuple(near)
 
     def __str__(self) -> str:
@@ -64,8 +67,8 @@ class EndpointUnreachable(DeliveryError):
     transient: ClassVar[bool] = True
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(url, reason)
-        self.url, self.reason = url, reason
+        self.url, self.reason = shown(url), reason
+        super().__init__(self.url, reason)
 
     def __str__(self) -> str:
         return f"cannot reach the endpoint {self.url}: {self.reason}; `skimflow doctor` says what answers from here"
@@ -75,8 +78,8 @@ class NotAuthorized(DeliveryError):
     """The endpoint refuses the token; ``source`` is where the token comes from."""
 
     def __init__(self, url: str, source: str) -> None:
-        super().__init__(url, source)
-        self.url, self.source = url, source
+        self.url, self.source = shown(url), source
+        super().__init__(self.url, source)
 
     def __str__(self) -> str:
         return f"{self.url} refuses {self.source}; get a new token from {self.url}/profile and put it there"
@@ -86,8 +89,8 @@ class RequestFailed(DeliveryError):
     """The endpoint could not carry out a request, for a reason that it gives."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(url, reason)
-        self.url, self.reason = url, reason
+        self.url, self.reason = shown(url), reason
+        super().__init__(self.url, reason)
 
     def __str__(self) -> str:
         return f"{self.url}: {self.reason}"
@@ -134,8 +137,8 @@ class WorkerKilled(DeliveryError):
     """The file killed every worker that tried it alone."""
 
     def __init__(self, file: str, workers: int) -> None:
-        super().__init__(file, workers)
-        self.file, self.workers = file, workers
+        self.file, self.workers = shown(file), workers
+        super().__init__(self.file, workers)
 
     def __str__(self) -> str:
         return (
@@ -148,8 +151,8 @@ class MissingTree(DeliveryError):
     """The file has no tree of the wanted name (or none at all)."""
 
     def __init__(self, file: str, tree: str | None, trees: Sequence[str]) -> None:
-        super().__init__(file, tree, tuple(trees))
-        self.file, self.tree, self.trees = file, tree, tuple(trees)
+        self.file, self.tree, self.trees = shown(file), tree, tuple(trees)
+        super().__init__(self.file, tree, self.trees)
 
     def __str__(self) -> str:
         wanted = "no tree" if self.tree is None else f"no tree {self.tree!r}"
@@ -192,8 +195,8 @@ class LengthMismatch(DeliveryError):
     """Lists that are combined item by item differ in length in some event of the file, or First meets an empty one."""
 
     def __init__(self, file: str, reason: str, text: str = "", span: tuple[int, int] | None = None) -> None:
-        super().__init__(file, reason, text, span)
-        self.file, self.reason, self.text, self.span = file, reason, text, span
+        self.file, self.reason, self.text, self.span = shown(file), reason, text, span
+        super().__init__(self.file, reason, text, span)
 
     def __str__(self) -> str:
         return f"{self.file}: {self.reason}{excerpt(self.text, self.span)}"
@@ -213,8 +216,8 @@ class UnknownColumn(DeliveryError):
         text: str = "",
         spans: dict[str, tuple[int, int]] | None = None,
     ) -> None:
-        super().__init__(file, tree, near, text, spans)
-        self.file, self.tree, self.near, self.text = file, tree, near, text
+        self.file, self.tree, self.near, self.text = shown(file), tree, near, text
+        super().__init__(self.file, tree, near, text, spans)
         self.spans = spans or {}
 
     @property

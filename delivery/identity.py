@@ -1,7 +1,7 @@
 """Which bytes a file holds: the part of a delivered file's key that speaks for its input.
 
-A local file is its content (SHA-256). A remote file is too large to read for its name's sake: its URL, its size and
-the UUID that ROOT writes into the header of every file stand for it.
+A local file is its content (SHA-256). A remote file is too large to read for its name's sake: its URL (as `shown`: a
+new token makes no new file), its size and the UUID that ROOT writes into the header of every file stand for it.
 """
 
 import contextlib
@@ -20,6 +20,9 @@ from urllib.parse import unquote, urlsplit
 
 from delivery.errors import DeliveryError, InputUnreachable, MissingFile, UnreadableFile, nearest
 from delivery.retry import attempts, is_transient
+from delivery.urls import shown
+
+__all__ = ["FileIdentity", "FileMemo", "Memo", "identify", "identify_all", "local_path", "shown"]
 
 Memo = MutableMapping[str, str]
 """Absolute path → what its file's metadata was and the digest found then (one line of text)."""
@@ -33,8 +36,8 @@ second write within one tick would leave size and time as they were."""
 class FileIdentity:
     """What tells one file's content from another's.
 
-    digest: 64 hexadecimal digits. Of a local file the SHA-256 of its content; of a remote one the SHA-256 of its URL,
-    size and ROOT UUID.
+    digest: 64 hexadecimal digits. Of a local file the SHA-256 of its content; of a remote one the SHA-256 of its URL
+    (as `shown`), size and ROOT UUID.
     size: bytes.
     """
 
@@ -121,7 +124,7 @@ def _identify_remote(url: str) -> FileIdentity:
     except Exception as error:  # uproot and each protocol of fsspec raise what they like
         kind = InputUnreachable if is_transient(error, url) else UnreadableFile
         raise kind(url, f"{type(error).__name__}: {error}") from error
-    content = json.dumps([url, size, uuid])
+    content = json.dumps([shown(url), size, uuid])
     return FileIdentity(hashlib.sha256(content.encode()).hexdigest(), size)
 
 

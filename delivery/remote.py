@@ -31,6 +31,7 @@ from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome
 from delivery.retry import PASSING_STATUS, attempts, sentence
 from delivery.servicex_config import NAMES, Backend, find_config
 from delivery.servicex_results import Result, match
+from delivery.urls import shown, without_secrets
 
 STALL_SECONDS = 300.0
 """So long a service may say nothing at all, or fail to hand over what it says it has."""
@@ -70,7 +71,7 @@ class ServiceXEndpoint:
 
     def identity(self) -> dict[str, str]:
         """The service's address: what it runs there is its own business, and asking would need it to be up."""
-        return {"endpoint": "servicex", "url": self.url}
+        return {"endpoint": "servicex", "url": shown(self.url)}
 
     def deliver(self, requests: Sequence[FileRequest], scratch: Path) -> Iterator[Outcome]:
         """Ask for each sample's files; see `delivery.endpoint.Endpoint.deliver`. A sample's outcomes come together."""
@@ -193,9 +194,8 @@ class ServiceXEndpoint:
             return None
         if isinstance(error, AuthorizationError):
             raise NotAuthorized(self.url, self._token_source) from error
-        if isinstance(error, httpx.TransportError):
-            return EndpointUnreachable(self.url, str(error) or type(error).__name__)
-        return RequestFailed(self.url, str(error) or type(error).__name__)
+        reason = without_secrets(str(error), self.url) or type(error).__name__
+        return (EndpointUnreachable if isinstance(error, httpx.TransportError) else RequestFailed)(self.url, reason)
 
     def _ending(self, query: Any, result: Result) -> DeliveryError:
         """Why a file may have no result although the client saw the request to its end."""
@@ -232,7 +232,7 @@ def _check_answers(url: str) -> None:
     try:
         answer = httpx.get(f"{url}/servicex", timeout=10)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise EndpointUnreachable(url, str(error) or type(error).__name__) from error
+        raise EndpointUnreachable(url, without_secrets(str(error), url) or type(error).__name__) from error
     if answer.status_code in PASSING_STATUS:
         raise EndpointUnreachable(url, f"it answers {answer.status_code} {answer.reason_phrase}")
     if answer.status_code not in (200, 401, 403) or (answer.is_success and b"code-gen-image" not in answer.content):

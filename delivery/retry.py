@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from delivery.errors import DeliveryError, UnreadableFile
+from delivery.urls import without_secrets
 
 if TYPE_CHECKING:
     from tenacity import Retrying
@@ -66,5 +67,7 @@ def attempts(file: str) -> "Retrying":
 def sentence(error: BaseException) -> tuple[str, str]:
     """An error's class name and its reason, for `FileFailed`. Our own errors speak for themselves."""
     kind = type(error).__name__
-    text = str(error).strip()
-    return kind, text if isinstance(error, DeliveryError) else f"{kind}: {text}" if text else kind
+    if isinstance(error, DeliveryError):
+        return kind, str(error).strip()
+    text = without_secrets(str(error).strip())
+    return kind, f"{kind}: {text}" if text else kind

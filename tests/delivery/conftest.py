@@ -31,7 +31,7 @@ class FileServer:
 
             def do_GET(self) -> None:
                 status = server.answer(self.path)
-                path = server.folder / self.path.lstrip("/")
+                path = server.folder / urlsplit(self.path).path.lstrip("/")
                 if status == 200 and path.is_file():
                     send_file(self, path)
                 else:
