@@ -125,7 +125,8 @@ def ranking(ranked: Ranking, model: Model | None = None, *, largest: int = 20) -
     )  # fmt: skip
     if model:
         figure.text(0.02, 1 - 0.2 / height, model.experiment, weight="bold", fontsize="large", va="top")
-        figure.text(0.1, 1 - 0.2 / height, model.label, style="italic", va="top")
+        beside = 0.028 + 0.024 * len(model.experiment)
+        figure.text(beside, 1 - 0.2 / height, model.label, style="italic", va="top")
     value = f"{ranked.poi} = {ranked.bestfit:.3f} $\\pm$ {ranked.uncertainty:.3f}"
     figure.text(0.97, 1 - 0.2 / height, value, ha="right", va="top")
     return figure

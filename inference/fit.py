@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from inference import newton
 from inference.derivatives import Floats, Indices
-from inference.errors import FitFailed, InferenceError
+from inference.errors import FitFailed, InferenceError, UnknownParameter
 from inference.likelihood import Likelihood
 from inference.results import Attempt, FitResult, MinimiserFlags
 from inference.workspace import load_workspace
@@ -75,6 +75,9 @@ def fit_likelihood(likelihood: Likelihood, settings: FitSettings | None = None) 
     start, fixed = likelihood.init.copy(), likelihood.constant.copy()
     for label, held_at in settings.fixed.items():
         index = likelihood.index(label)
+        low, high = likelihood.lower[index], likelihood.upper[index]
+        if not low <= held_at <= high:
+            raise UnknownParameter(f"{label} cannot be held at {held_at:g}: its bounds are {low:g} and {high:g}")
         start[index], fixed[index] = held_at, True
     free = np.flatnonzero(~fixed)
     attempts: list[Attempt] = []

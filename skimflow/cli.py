@@ -103,14 +103,15 @@ def exit_code(error: Exception) -> int | None:
     """The exit code of an error of ours or of the system; None for a bug, which keeps its traceback."""
     from artifacts.errors import ArtifactError, InvalidStoreURL
     from delivery.errors import DeliveryError
-    from inference.errors import InferenceError, InvalidModel
+    from inference.errors import InferenceError, InvalidModel, InvalidWorkspace, UnknownParameter
     from processing.errors import FilesetError, ProcessingError, UnknownProcessor
     from queries.errors import QueryError
     from skimflow.errors import SkimflowError
 
     if isinstance(error, SkimflowError):
         return error.exit_code
-    if isinstance(error, QueryError | FilesetError | UnknownProcessor | InvalidModel | InvalidStoreURL):
+    bad_input = (QueryError, FilesetError, UnknownProcessor, InvalidModel, InvalidStoreURL, InvalidWorkspace)
+    if isinstance(error, (*bad_input, UnknownParameter)):
         return BAD_INPUT
     if isinstance(error, OSError | ArtifactError | DeliveryError | InferenceError | ProcessingError):
         return 1

@@ -9,6 +9,7 @@ of a library that a user's file imports the version counts; data files that the 
 from __future__ import annotations
 
 import ast
+import difflib
 import hashlib
 import importlib
 import importlib.metadata
@@ -73,6 +74,25 @@ def find_source(target: str, base: Path | None = None) -> Path:
     if spec is None or spec.origin is None:
         raise CodeNotFound(f"no module {module!r} (for {target!r}); is its folder on the Python path?")
     return Path(spec.origin)
+
+
+def check_defined(target: str, base: Path | None = None) -> None:
+    """Raise `CodeNotFound` if the source of `module:name` nowhere gives that name, with the nearest ones it gives."""
+    name = target.rpartition(":")[2]
+    if ":" not in target:
+        raise CodeNotFound(f"{target!r} names no class: write module:Class, as processing.ttbar:TtbarProcessor")
+    given: list[str] = []
+    for node in _tree(find_source(target, base)).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            given.append(node.name)
+        elif isinstance(node, ast.Assign):
+            given += [one.id for one in node.targets if isinstance(one, ast.Name)]
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            given += [alias.asname or alias.name for alias in node.names]
+    if name not in given and "*" not in given:
+        near = difflib.get_close_matches(name, given, n=3)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise CodeNotFound(f"{target!r}: the module defines no {name!r}{hint}")
 
 
 def _spec(module: str) -> ModuleSpec | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from skimflow.progress import Quiet, Reporter
 from skimflow.stages.process import HISTOGRAMS
-from skimflow.workflow import Options, run_to_histograms
+from skimflow.workflow import Options, mending, open_context, run_to_histograms
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ def compare_delivery(
         SkimflowError and the stage packages' errors, as `skimflow.run`.
     """
     options = Options(store=store, files_per_sample=files_per_sample)
-    delivered = _histograms(Path(path), options, reporter or Quiet())
-    direct = _histograms(Path(path), replace(options, endpoint="raw"), reporter or Quiet())
+    shown = reporter or Quiet()
+    delivered = mending(lambda: _histograms(Path(path), options, shown), shown)
+    direct = mending(lambda: _histograms(Path(path), replace(options, endpoint="raw"), shown), shown)
     names = sorted({*delivered, *direct})
     differing = {
         name: difference for name in names if (difference := _difference(direct.get(name), delivered.get(name)))
@@ -43,7 +44,8 @@ def compare_delivery(
 
 
 def _histograms(path: Path, options: Options, reporter: Reporter) -> dict[str, Any]:
-    context, entry = run_to_histograms(Path(path), options, reporter)
+    context = open_context(path, options, reporter)
+    entry = run_to_histograms(context, options)
     return dict(json.loads(context.store.read(entry.blobs[HISTOGRAMS])))
 
 

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from delivery.requests import FileFailed
 
 
+SHOWN_FILES = 3
+"""Files named for each reason of a failure; the others are counted."""
+
+
 class SkimflowError(Exception):
     """Base of skimflow's own errors; the command line prints the message and exits with `exit_code`."""
 
@@ -31,6 +35,10 @@ class CodeNotFound(UsageError):
 
 class SimulationError(UsageError):
     """The demonstration events cannot be made as asked."""
+
+
+class ProcessDied(SkimflowError):
+    """A process that shared the work ended without a result."""
 
 
 class StageNotKept(SkimflowError):
@@ -58,18 +66,35 @@ class DeliveryFailed(SkimflowError):
 
     Attributes:
         failures: the failed files with their reasons.
+        lost: samples of which no file is left.
     """
 
-    def __init__(self, failures: Sequence[FileFailed], total: int, allowed: float) -> None:
-        super().__init__(failures, total, allowed)
-        self.failures, self.total, self.allowed = tuple(failures), total, allowed
+    def __init__(self, failures: Sequence[FileFailed], total: int, allowed: float, lost: Sequence[str] = ()) -> None:
+        super().__init__(failures, total, allowed, lost)
+        self.failures, self.total, self.allowed, self.lost = tuple(failures), total, allowed, tuple(lost)
 
     def __str__(self) -> str:
-        failed = len(self.failures)
+        failed, left = len(self.failures), self.total - len(self.failures)
         share = f"{100 * failed / self.total:.1f} %, allowed {self.allowed:g} %"
         lines = [f"{failed} of {self.total} files were not delivered ({share}):"]
-        lines += [f"  {one.request.sample}  {one.request.file}\n    {one.reason}" for one in self.failures]
-        lines.append(
-            f"The other {self.total - failed} are kept. Run again to try only these, or accept less: --allow-missing N."
-        )
+        for reason, files in by_reason(self.failures).items():
+            lines += [f"  {name}" for name in files[:SHOWN_FILES]]
+            lines += [f"  and {len(files) - SHOWN_FILES} more"] if len(files) > SHOWN_FILES else []
+            lines += [f"    {line}" for line in reason.splitlines()]
+        if self.lost:
+            lines.append(f"Nothing is left of {', '.join(self.lost)}, which no allowance covers.")
+        if left:
+            lines.append(f"The other {left} are kept. Run again to try only these, or accept less: --allow-missing N.")
         return "\n".join(lines)
+
+
+def by_reason(failures: Sequence[FileFailed]) -> dict[str, list[str]]:
+    """Failed files by reason: a mistake in the query is one mistake, however many files it meets.
+
+    The file's own name is taken out of the reason, so that equal reasons are equal.
+    """
+    groups: dict[str, list[str]] = {}
+    for one in failures:
+        reason = one.reason.replace(f"{one.request.file}: ", "").replace(one.request.file, "the file")
+        groups.setdefault(reason, []).append(f"{one.request.sample}  {one.request.file}")
+    return groups

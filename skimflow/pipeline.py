@@ -90,7 +90,7 @@ class Inference(Section):
     """The statistical model and what is wanted of it."""
 
     model: Path = Field(Path("ttbar"), description="model file, or the name of a model in the package")
-    results: tuple[ResultKind, ...] = ("fit", "ranking", "yields")
+    results: Annotated[tuple[ResultKind, ...], Field(min_length=1)] = ("fit", "ranking", "yields")
     tolerance: Annotated[float, Field(gt=0)] = Field(0.1, description="the minimiser's first tolerance")
 
 
@@ -133,11 +133,14 @@ def parse_pipeline(text: str, where: str = "pipeline") -> Pipeline:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         document = yaml.safe_load(text)
+        repeated = _repeated_key(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise PipelineError(f"{where}:{line}: not YAML: {error.problem or error}") from error
     except yaml.YAMLError as error:
         raise PipelineError(f"{where}: not YAML: {error}") from error
+    if repeated is not None:
+        raise PipelineError(f"{where}:{repeated.start_mark.line + 1}: '{repeated.value}' is given twice")
     if not isinstance(document, dict):
         raise PipelineError(f"{where}:1: a pipeline is a mapping with 'name' and 'samples'; `skimflow init` writes one")
     try:
@@ -145,6 +148,21 @@ def parse_pipeline(text: str, where: str = "pipeline") -> Pipeline:
     except ValidationError as error:
         faults = [f"{where}:{_line(node, fault['loc'])}: {_sentence(dict(fault))}" for fault in error.errors()]
         raise PipelineError("\n".join(faults)) from error
+
+
+def _repeated_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
+    """The first key that its mapping already has: YAML would take the last value without a word."""
+    if not isinstance(node, yaml.CollectionNode):
+        return None
+    seen: set[str] = set()
+    for item in node.value:
+        key, value = item if isinstance(item, tuple) else (None, item)
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            return key
+        seen |= {key.value} if key is not None else set()
+        if (found := _repeated_key(value)) is not None:
+            return found
+    return None
 
 
 def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
@@ -172,10 +190,16 @@ def _sentence(fault: dict[str, Any]) -> str:
         near = difflib.get_close_matches(str(fault["loc"][-1]), allowed, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         return f"unknown key '{path}'; {hint}allowed: {', '.join(allowed)}"
-    if fault["type"] == "missing":
-        return f"'{path}' is missing"
-    if fault["type"] == "literal_error":
-        return f"'{path}' is {fault['input']!r}; allowed: {fault['ctx']['expected']}"
+    said = {
+        "missing": "is missing",
+        "literal_error": f"is {fault['input']!r}; allowed: {fault.get('ctx', {}).get('expected')}",
+        "tuple_type": f"is {fault['input']!r}; it must be a list, as [{fault['input']}]",
+        "too_short": "is empty",
+    }
+    if fault["type"] in said:
+        return f"'{path}' {said[fault['type']]}"
+    if fault["input"] is None:
+        return f"'{path}' has no value; give one, or take the line out"
     message = str(fault["msg"]).removeprefix("Value error, ")
     return f"'{path}': {message}" + ("" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})")
 

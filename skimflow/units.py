@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry, Store
+from processing.chunk_store import LIBRARIES as CHUNK_LIBRARIES
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "deliver": ("numpy", "awkward", "uproot", "pyarrow"),
-    "process": ("numpy", "awkward", "uproot", "coffea", "correctionlib", "boost-histogram", "scipy"),
-    "build": ("numpy", "boost-histogram", "cabinetry", "pyhf"),
+    "process": CHUNK_LIBRARIES,
+    "build": ("numpy", "boost-histogram", "hist", "cabinetry", "pyhf"),
     "fit": ("numpy", "scipy", "pyhf", "cabinetry", "iminuit"),
     "figures": ("numpy", "matplotlib", "mplhep", "pyhf", "boost-histogram"),
 }
@@ -86,12 +89,10 @@ def versions(stage: str) -> dict[str, str]:
 
 
 class Record:
-    """The requests of the last run, beside its report: what a miss is compared with."""
+    """The requests of the last run of a pipeline: what a miss is compared with."""
 
-    FILE = "run.json"
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / self.FILE
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._units: dict[str, Any] = {}
         try:
             self._units = dict(json.loads(self._path.read_text(encoding="utf-8"))["units"])
@@ -104,6 +105,14 @@ class Record:
             return Unit(stage, name, request, None, "forced")
         entry = store.get(request)
         return Unit(stage, name, request, entry, "" if entry else self._reason(stage, name, request))
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        """Write down what this run found and made, also when it ends early; units it did not come to stay."""
+        part = self._path.with_suffix(f".{os.getpid()}.part")
+        with suppress(OSError):  # a folder that cannot be written costs the reasons of the next run, nothing else
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps({"units": {**self._units, **document}}), encoding="utf-8")
+            part.replace(self._path)
 
     def _reason(self, stage: str, name: str, request: Request) -> str:
         before = self._units.get(f"{stage}/{name}")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from artifacts.errors import BlobDamaged
 from artifacts.store import Entry, Store
 from delivery.identity import FileMemo
 from processing.filesets import Fileset
+from skimflow.code import check_defined
 from skimflow.errors import StageNotKept
 from skimflow.pipeline import STAGES, Pipeline, Stage, load_pipeline
 from skimflow.progress import Quiet, Reporter
 from skimflow.stages.context import Context
-from skimflow.stages.deliver import check_readable, open_service, plan_delivery, run_delivery
+from skimflow.stages.deliver import accept, open_service, plan_delivery, run_delivery
 from skimflow.stages.fit import plan_build, plan_result, run_build
 from skimflow.stages.process import plan_process, run_process
 from skimflow.stages.samples import resolve_samples
-from skimflow.units import Record, StageSummary, Unit
+from skimflow.units import Record, StageSummary, Unit, record_document
 
 if TYPE_CHECKING:
     from delivery.endpoint import Endpoint
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 STATE = ".skimflow"
 """Folder beside the pipeline file that holds the store (unless another is named) and the identities of input files."""
+
+Done = TypeVar("Done")
 
 MAX_REPAIRS = 20
 """Damaged blobs that one run mends before it gives up on the store."""
@@ -110,21 +114,35 @@ class Options:
 
 
 def open_context(path: Path, options: Options, reporter: Reporter) -> Context:
-    """Read the pipeline file and open what a run needs."""
+    """Read the pipeline file and what it names, and open what a run needs: mistakes are found before anything runs."""
+    from inference.model import load_model
+    from queries import load
+
     pipeline = _adjusted(load_pipeline(path), options)
     base = path.resolve().parent
     state = base / STATE
-    store = Store.open(options.store or pipeline.store or state / "store")
+    store = Store.open(options.store or _store_url(base, pipeline.store))
+    model = base / pipeline.inference.model
+    check_defined(pipeline.processing.processor, base)
     return Context(
         pipeline=pipeline,
+        query=load(pipeline.query, base=base),
+        model=load_model(model if model.exists() else str(pipeline.inference.model)),
         base=base,
         state=state,
         store=store,
         reporter=reporter,
-        record=Record((base / pipeline.report).resolve()),
+        record=Record(state / f"{path.stem}.last.json"),
         memo=FileMemo(state / "identities.json"),
         forced=options.forced,
     )
+
+
+def _store_url(base: Path, store: str | None) -> str | Path:
+    """Where the pipeline's store is; a folder is relative to the pipeline file."""
+    if store is None:
+        return base / STATE / "store"
+    return store if "://" in store else base / store
 
 
 def _adjusted(pipeline: Pipeline, options: Options) -> Pipeline:
@@ -155,8 +173,8 @@ def _plan_stages(context: Context) -> tuple[str, ...]:
     if fileset is None:
         return ("simulate", *STAGES[:-1])
     planned = plan_delivery(context, fileset)
-    check_readable(context, planned)
-    if any(one.unit is not None and not one.unit.hit for one in planned):
+    if planned.missing:
+        accept(context, planned, [])
         return STAGES[1:-1]
     process = plan_process(context, run_delivery(context, planned, None))
     if process.unit.entry is None:
@@ -176,44 +194,54 @@ def run(path: Path | str, options: Options | None = None, reporter: Reporter | N
         SkimflowError and the stage packages' errors: see their messages; what was finished is kept.
     """
     reporter = reporter or Quiet()
+    return mending(lambda: _run_once(Path(path), options or Options(), reporter), reporter)
+
+
+def mending(work: Callable[[], Done], reporter: Reporter) -> Done:
+    """Do the work; when it meets a damaged blob, which is then removed and so a miss, start over and make it anew."""
     for _ in range(MAX_REPAIRS):
         try:
-            return _run_once(Path(path), options or Options(), reporter)
-        except BlobDamaged as damage:  # it is removed, so that its unit is a miss now: go on from there
+            return work()
+        except BlobDamaged as damage:
             reporter.say(f"{damage}: doing so")
-    return _run_once(Path(path), options or Options(), reporter)
+    return work()
 
 
 def _run_once(path: Path, options: Options, reporter: Reporter) -> RunResult:
+    context = open_context(path, options, reporter)
+    try:
+        return _run_stages(context, options)
+    finally:
+        context.record.save(record_document(context.units, context.entries))
+
+
+def _run_stages(context: Context, options: Options) -> RunResult:
     start = time.perf_counter()
     if options.until == "deliver":
-        context = open_context(path, options, reporter)
         with _Cluster(context) as cluster:
             _deliver(context, options, cluster)
         return _finish(context, {}, start)
-    context, histograms = run_to_histograms(path, options, reporter)
+    histograms = run_to_histograms(context, options)
     if options.until == "process":
         return _finish(context, {}, start)
     return _infer(context, options, histograms, start)
 
 
-def run_to_histograms(path: Path, options: Options, reporter: Reporter) -> tuple[Context, Entry]:
-    """Deliver and process: the run so far, and the entry with the normalised histograms."""
-    context = open_context(path, options, reporter)
+def run_to_histograms(context: Context, options: Options) -> Entry:
+    """Deliver and process: the entry with the normalised histograms."""
     with _Cluster(context) as cluster:
         delivered = _deliver(context, options, cluster)
         processing = plan_process(context, delivered)
         _must_be_kept(options, "process", [processing.unit])
-        return context, run_process(context, processing, cluster.settings())
+        return run_process(context, processing, cluster.settings())
 
 
 def _deliver(context: Context, options: Options, cluster: _Cluster) -> Fileset:
     fileset = resolve_samples(context)
     assert fileset is not None  # noqa: S101
     planned = plan_delivery(context, fileset)
-    _must_be_kept(options, "deliver", [one.unit for one in planned if one.unit])
-    missing = any(one.unit is not None and not one.unit.hit for one in planned)
-    return run_delivery(context, planned, cluster.endpoint() if missing else None)
+    _must_be_kept(options, "deliver", planned.units)
+    return run_delivery(context, planned, cluster.endpoint() if planned.missing else None)
 
 
 def _infer(context: Context, options: Options, histograms: Entry, start: float) -> RunResult:
@@ -269,6 +297,8 @@ class _Cluster:
         from delivery.endpoint import open_endpoint
 
         settings = self._context.pipeline.delivery
+        if settings.endpoint == "raw":
+            return open_endpoint("raw")
         if settings.endpoint == "servicex":
             import rich
 

@@ -87,7 +87,7 @@ def plan(
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=DEMO_FOLDER)
-@click.option("--small", is_flag=True, help="A tenth of a minute of events: shows the way, not the result.")
+@click.option("--small", is_flag=True, help="90 000 events instead of 1.8 million: shows the way, not the result.")
 @json_option
 def demo(folder: Path, small: bool, as_json: bool) -> None:
     """Run the AGC ttbar measurement on simulated events in FOLDER (default: skimflow-demo)."""
@@ -95,6 +95,8 @@ def demo(folder: Path, small: bool, as_json: bool) -> None:
     pipeline = folder / "ttbar.yml"
     if not pipeline.exists():
         _write_demo(pipeline, small)
+    elif small:
+        click.echo(f"{pipeline} is there already and says how many events; --small changes nothing", err=True)
     _show(run_pipeline(pipeline, Options(), reporter()), as_json)
 
 

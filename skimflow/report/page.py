@@ -6,7 +6,8 @@ import base64
 import importlib.metadata
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +20,11 @@ from skimflow.stages.context import Context
 from skimflow.stages.figures import FORMATS, INDEX, run_figures
 from skimflow.stages.process import SUMMARY
 from skimflow.stages.results import headline
-from skimflow.units import LIBRARIES, Record, record_document
+from skimflow.units import LIBRARIES, record_document
 from skimflow.workflow import RunResult
 
 PAGE = "index.html"
+PROVENANCE = "run.json"
 
 
 def write_report(context: Context, result: RunResult, histograms: Entry, workspace: Entry) -> RunResult:
@@ -42,19 +44,16 @@ def write_report(context: Context, result: RunResult, histograms: Entry, workspa
         Section("systematics", "Systematic uncertainties", figures=_shape_groups(context.store, drawn[1])),
         _run_section(context, facts, record),
     ]
-    folder.mkdir(parents=True, exist_ok=True)
-    for entry in drawn:
-        _export(context.store, entry, folder / "figures", skip={INDEX})
-    _export(context.store, histograms, folder, skip={SUMMARY})
-    _export(context.store, workspace, folder)
-    for section in sections:
-        for table in section.tables:
-            _write(folder / "tables" / f"{table.name}.csv", table.csv().encode())
     finished = replace(result, report=folder)
-    _write(folder / "metrics.json", json.dumps(facts["metrics"], indent=1).encode())
-    _write(folder / "results.json", json.dumps(finished.to_json(), indent=1).encode())
-    _write(folder / Record.FILE, json.dumps({"units": record}, indent=1, sort_keys=True).encode())
-    _write(folder / PAGE, _render(context, result, facts, sections).encode())
+    files = {f"figures/{name}": content for entry in drawn for name, content in _outputs(context.store, entry, {INDEX})}
+    files |= {f"tables/{table.name}.csv": table.csv().encode() for section in sections for table in section.tables}
+    files |= dict(_outputs(context.store, histograms, {SUMMARY}))
+    files |= dict(_outputs(context.store, workspace))
+    files["metrics.json"] = json.dumps(facts["metrics"], indent=1).encode()
+    files["results.json"] = json.dumps(finished.to_json(), indent=1).encode()
+    files[PROVENANCE] = json.dumps({"units": record}, indent=1, sort_keys=True).encode()
+    files[PAGE] = _render(context, result, facts, sections).encode()
+    write_folder(folder, files)
     return finished
 
 
@@ -144,7 +143,7 @@ def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Se
 
 
 def _events_section(context: Context, facts: dict[str, Any]) -> Section:
-    units = [unit for unit in context.units if unit.stage == "deliver"]
+    units = [one for one in context.units if one.stage == "deliver" and one.request.key in context.entries]
     delivered = [(unit.name, dict(context.entries[unit.request.key].meta)) for unit in units]
     tables = [*parts.cutflow_tables(facts["cutflow"])]
     if delivered:
@@ -189,16 +188,21 @@ def _figure(store: Store, entry: Entry, name: str, caption: str, kind: str) -> R
     return ReportFigure(name, caption, f"data:{blob.media_type};base64,{content}", formats)
 
 
-def _export(store: Store, entry: Entry, folder: Path, skip: Iterable[str] = ()) -> None:
-    """Copy an entry's outputs into the report."""
-    for name, blob in entry.blobs.items():
-        if name not in skip:
-            _write(folder / name, store.read(blob))
+def _outputs(store: Store, entry: Entry, skip: Iterable[str] = ()) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of an entry's outputs."""
+    return ((name, store.read(blob)) for name, blob in entry.blobs.items() if name not in skip)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the report's files, each at one stroke; what an earlier report left in its sub-folders is removed."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
+            part.write(content)
+        Path(part.name).chmod(0o644)
+        Path(part.name).replace(path)
+    for sub in ("figures", "tables"):
+        for path in (folder / sub).glob("*.*"):
+            if f"{sub}/{path.name}" not in files and not path.name.startswith(".part-"):
+                path.unlink(missing_ok=True)

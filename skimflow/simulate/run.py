@@ -9,13 +9,15 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from skimflow.errors import SimulationError
+from skimflow.pool import in_processes
 from skimflow.progress import Quiet, Reporter
 from skimflow.simulate.samples import SAMPLES, Sample
 
@@ -114,8 +116,9 @@ def simulate(
     known = _known(root, settings)
     planned = [_Job(sample, index) for index in range(files_per_sample) for sample in SAMPLES]
     missing = [job for job in planned if not _is_there(root, job.path, known)]
+    made = in_processes(partial(_make_one, root, settings), missing, jobs or os.cpu_count() or 1)
     with (reporter or Quiet()).bar("simulate", len(missing) * events_per_file, "events") as bar:
-        for done, (job, entry) in enumerate(_make(root, missing, settings, jobs or os.cpu_count() or 1), start=1):
+        for done, (job, entry) in enumerate(made, start=1):
             known[job.path] = entry
             _write(root / RECORD, {"settings": settings, "files": known})
             bar.update(done * events_per_file, note=job.sample.name)
@@ -211,40 +214,14 @@ def _write(path: Path, document: Record) -> None:
     try:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return
-        part = path.with_suffix(".part")
+        part = path.with_suffix(f".{os.getpid()}.part")  # two runs may write at once
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise SimulationError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def _make(root: Path, missing: Sequence[_Job], settings: Record, jobs: int) -> Iterator[tuple[_Job, Record]]:
-    """Make files, in several processes if there is more than one; yields each as it is done."""
-    if jobs == 1 or len(missing) < 2:
-        for job in missing:
-            yield job, _make_one(root, job, settings)
-        return
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    # Fresh processes: forking one that holds threads (a notebook, a Dask client) can deadlock.
-    with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_make_one, root, job, settings): job for job in missing}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise SimulationError(
-                "A process that makes events died: out of memory, or a script calls simulate() outside of "
-                "`if __name__ == '__main__':`. With jobs=1 no processes are started; finished files are kept."
-            ) from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _make_one(root: Path, job: _Job, settings: Record) -> Record:
+def _make_one(root: Path, settings: Record, job: _Job) -> Record:
     """Make one file; runs in its own process."""
     from skimflow.simulate import thinning
     from skimflow.simulate.production import make_file

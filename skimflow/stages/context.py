@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +22,10 @@ from skimflow.units import Record, StageSummary, Unit
 
 if TYPE_CHECKING:
     from delivery.identity import FileMemo
+    from inference.model import Model
+    from queries.named import NamedQuery
+
+SCRATCH = "scratch"
 
 
 @dataclass
@@ -25,16 +33,20 @@ class Context:
     """A pipeline being planned or run: where things are, what was found, what happened.
 
     Attributes:
+        query, model: what the pipeline names, read once, so that all stages see the same.
         base: folder that relative paths of the pipeline start from.
         state: folder for what is kept beside the pipeline file.
         record: requests of the last run, to say why a unit is a miss.
         forced: stages that run although the store has their results.
+        spare_files: files that may still fail after delivery, of those that the pipeline allows.
         units: every unit looked up so far, in order.
         entries: entries by key, found or made in this run.
         summaries: what happened, by stage.
     """
 
     pipeline: Pipeline
+    query: NamedQuery
+    model: Model
     base: Path
     state: Path
     store: Store
@@ -42,6 +54,7 @@ class Context:
     record: Record
     memo: FileMemo
     forced: frozenset[str] = frozenset()
+    spare_files: int = 0
     units: list[Unit] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     summaries: dict[str, StageSummary] = field(default_factory=dict)
@@ -73,9 +86,26 @@ class Context:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder for files on their way into the store, beside the default store so that they can be moved in."""
-        import tempfile
+        """A folder for files on their way into the store, beside the default store so that they can be moved in.
 
+        What killed runs of this machine left behind is removed.
+        """
         self.state.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="scratch-", dir=self.state, ignore_cleanup_errors=True) as folder:
+        mine = f"{SCRATCH}-{platform.node()}-"
+        for left in self.state.glob(f"{mine}*"):
+            if not _is_alive(left.name.removeprefix(mine).partition("-")[0]):
+                shutil.rmtree(left, ignore_errors=True)
+        prefix = f"{mine}{os.getpid()}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=self.state, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
+
+
+def _is_alive(pid: str) -> bool:
+    """Whether a process of this machine has that number; a name of another form is left alone."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, PermissionError):
+        return True
+    return True

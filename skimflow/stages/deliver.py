@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
 from delivery.errors import DeliveryError
-from delivery.identity import FileIdentity, identify_all
+from delivery.identity import FileIdentity, identify, identify_all, shown
 from delivery.requests import FileDelivered, FileFailed, FileRequest
 from processing.filesets import Fileset, InputFile, Sample
-from queries import load
 from queries.named import NamedQuery
 from skimflow.code import code_digest
-from skimflow.errors import DeliveryFailed, RepeatedInput
+from skimflow.errors import DeliveryFailed, RepeatedInput, UsageError
 from skimflow.pipeline import Delivery
 from skimflow.stages.context import Context
 from skimflow.units import Unit, versions
@@ -31,7 +31,7 @@ FILE = "events.root"
 
 @dataclass(frozen=True)
 class DeliveryUnit:
-    """A file of a sample with its unit in the deliver stage (None with the `raw` endpoint).
+    """A file of a sample with its unit in the deliver stage.
 
     A file that cannot be read at all has no identity and no unit, but the reason.
     """
@@ -41,43 +41,59 @@ class DeliveryUnit:
     identity: FileIdentity | DeliveryError
     unit: Unit | None
 
+    @property
+    def name(self) -> str:
+        """Sample and file as people know them; never the secret part of a signed URL."""
+        return f"{self.sample.name}/{Path(shown(self.file.path)).name}"
 
-def plan_delivery(context: Context, fileset: Fileset) -> list[DeliveryUnit]:
+
+@dataclass(frozen=True)
+class DeliveryPlan:
+    """Every file with its unit."""
+
+    files: tuple[DeliveryUnit, ...]
+
+    @property
+    def units(self) -> list[Unit]:
+        """The units of the files that can be read."""
+        return [one.unit for one in self.files if one.unit is not None]
+
+    @property
+    def missing(self) -> list[DeliveryUnit]:
+        """Files whose result the store does not have."""
+        return [one for one in self.files if one.unit is not None and not one.unit.hit]
+
+
+def plan_delivery(context: Context, fileset: Fileset) -> DeliveryPlan:
     """Work out the unit of every file and look it up. Opens no ROOT file."""
-    settings = context.pipeline.delivery
-    query = load(context.pipeline.query, base=context.base)
-    engine = code_digest("delivery.engine.skim") if settings.endpoint == "local" else ""
-    endpoint = _endpoint(settings)
+    query = context.query
+    common = _common_parts(context.pipeline.delivery, query)
     inputs = [(sample, file) for sample in fileset.samples for file in sample.files]
     identities = identify_all([file.path for _, file in inputs], context.memo)
-    units = []
+    files = []
     for (sample, file), (_, identity) in zip(inputs, identities, strict=True):
-        unit = None
-        if settings.endpoint != "raw" and isinstance(identity, FileIdentity):
-            request = _request(context, query, identity, file.tree, engine, endpoint)
-            unit = context.look_up("deliver", f"{sample.name}/{Path(file.path).name}", request)
-        units.append(DeliveryUnit(sample, file, identity, unit))
+        one = DeliveryUnit(sample, file, identity, None)
+        if isinstance(identity, FileIdentity):
+            content: dict[str, Any] = {"digest": identity.digest, "size": identity.size, "tree": _tree(query, file)}
+            request = Request("deliver", VERSION, {**common, "input": content})
+            one = replace(one, unit=context.look_up("deliver", one.name, request))
+        files.append(one)
     context.memo.save()
-    return units
+    return DeliveryPlan(tuple(files))
 
 
-def _request(
-    context: Context, query: NamedQuery, identity: FileIdentity, tree: str, engine: str, endpoint: dict[str, Any]
-) -> Request:
-    settings = context.pipeline.delivery
-    return Request(
-        "deliver",
-        VERSION,
-        {
-            "query": query.digest,
-            "codegen": query.codegen,
-            "format": settings.format,
-            "input": {"digest": identity.digest, "size": identity.size, "tree": query.tree or tree},
-            "endpoint": endpoint,
-            "code": engine,
-            "versions": versions("deliver") if settings.endpoint == "local" else {},
-        },
-    )
+def _common_parts(settings: Delivery, query: NamedQuery) -> dict[str, Any]:
+    """What decides the delivered bytes besides the file."""
+    parts: dict[str, Any] = {"endpoint": _endpoint(settings)}
+    if settings.endpoint != "raw":  # which hands files on as they are, whatever the query
+        parts |= {"query": query.digest, "codegen": query.codegen, "format": settings.format}
+    if settings.endpoint == "local":
+        parts |= {"code": code_digest("delivery.engine.skim"), "versions": versions("deliver")}
+    return parts
+
+
+def _tree(query: NamedQuery, file: InputFile) -> str:
+    return query.tree or file.tree
 
 
 def _endpoint(settings: Delivery) -> dict[str, Any]:
@@ -96,53 +112,33 @@ def open_service(settings: Delivery) -> Endpoint:
     return open_endpoint("servicex", backend=settings.backend)
 
 
-def run_delivery(context: Context, planned: Sequence[DeliveryUnit], endpoint: Endpoint | None) -> Fileset:
+def run_delivery(context: Context, plan: DeliveryPlan, endpoint: Endpoint | None) -> Fileset:
     """Deliver what the store lacks; the fileset of delivered files (or of the raw ones) for the next stage.
 
     Raises:
         DeliveryFailed: more files failed than the pipeline allows; every one was tried, and is named with its reason.
+        UsageError: nobody says how many events a delivered file stands for.
+        RepeatedInput: two files of a sample hold the same events.
     """
-    summary = context.summary("deliver")
-    unreadable = _unreadable(context, planned)
-    if context.pipeline.delivery.endpoint == "raw":
-        summary.note = "raw files, nothing delivered"
-        _accept(context, unreadable, len(planned))
-        found = [(one, one.identity) for one in planned]
-        return _fileset([(one, replace(one.file, digest=i.digest)) for one, i in found if isinstance(i, FileIdentity)])
+    summary = context.summary("deliver").count(plan.units)
     start = time.perf_counter()
-    summary.count(one.unit for one in planned if one.unit is not None)
-    missing = [one for one in planned if one.unit is not None and not one.unit.hit]
-    failures = _deliver(context, missing, endpoint) if missing else []
+    failures = _deliver(context, plan, endpoint) if endpoint is not None and plan.missing else []
     summary.seconds = time.perf_counter() - start
     summary.ran -= len(failures)
-    _accept(context, [*unreadable, *failures], len(planned))
-    return _fileset(
-        [(one, _delivered(context, one)) for one in planned if one.unit and one.unit.request.key in context.entries]
-    )
+    accept(context, plan, failures)
+    return _fileset([(one, _delivered(context, one)) for one in plan.files if _is_kept(context, one)])
 
 
-def check_readable(context: Context, planned: Sequence[DeliveryUnit]) -> None:
-    """Raise `DeliveryFailed` if so many files cannot be read that a run would fail."""
-    _accept(context, _unreadable(context, planned), len(planned))
+def _is_kept(context: Context, one: DeliveryUnit) -> bool:
+    return one.unit is not None and one.unit.request.key in context.entries
 
 
-def _unreadable(context: Context, planned: Sequence[DeliveryUnit]) -> list[FileFailed]:
-    """Files that are not there, or cannot be opened: no key can be worked out for them."""
-    query = load(context.pipeline.query, base=context.base)
-    return [
-        FileFailed(
-            _file_request(context, query, one, index), type(one.identity).__name__, str(one.identity), attempts=1
-        )
-        for index, one in enumerate(planned)
-        if isinstance(one.identity, DeliveryError)
-    ]
-
-
-def _file_request(context: Context, query: NamedQuery, one: DeliveryUnit, index: int) -> FileRequest:
+def _file_request(context: Context, one: DeliveryUnit, index: int) -> FileRequest:
+    query = context.query
     return FileRequest(
         sample=one.sample.name,
         file=one.file.path,
-        tree=query.tree or one.file.tree,
+        tree=_tree(query, one.file),
         query_text=query.text,
         codegen=query.codegen,
         format=context.pipeline.delivery.format,
@@ -150,23 +146,26 @@ def _file_request(context: Context, query: NamedQuery, one: DeliveryUnit, index:
     )
 
 
-def _deliver(context: Context, missing: Sequence[DeliveryUnit], endpoint: Endpoint | None) -> list[FileFailed]:
-    assert endpoint is not None  # noqa: S101
-    query = load(context.pipeline.query, base=context.base)
-    requests = [_file_request(context, query, one, index) for index, one in enumerate(missing)]
+def _deliver(context: Context, plan: DeliveryPlan, endpoint: Endpoint) -> list[FileFailed]:
+    missing = plan.missing
+    requests = [_file_request(context, one, index) for index, one in enumerate(missing)]
     failures: list[FileFailed] = []
     with context.scratch() as scratch, context.reporter.bar("deliver", len(requests), "files") as bar:
         for done, outcome in enumerate(endpoint.deliver(requests, scratch), start=1):
-            if isinstance(outcome, FileFailed):
-                failures.append(outcome)
+            if isinstance(outcome, FileDelivered):
+                kept = _keep(context, missing[outcome.request.index], outcome)
+                failures += [] if kept else [_changed(outcome)]
             else:
-                _keep(context, missing[outcome.request.index], outcome)
+                failures.append(outcome)
             bar.update(done, note=f"{len(failures)} failed" if failures else "")
     return failures
 
 
-def _keep(context: Context, planned: DeliveryUnit, outcome: FileDelivered) -> None:
-    assert planned.unit is not None  # noqa: S101
+def _keep(context: Context, one: DeliveryUnit, outcome: FileDelivered) -> bool:
+    """Keep a delivered file, unless its input is no longer what its key says."""
+    assert one.unit is not None  # noqa: S101
+    if identify(one.file.path, context.memo) != one.identity:
+        return False
     meta = {
         "events_in": outcome.events_in,
         "events_out": outcome.events_out,
@@ -176,39 +175,71 @@ def _keep(context: Context, planned: DeliveryUnit, outcome: FileDelivered) -> No
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
     }
-    context.keep(planned.unit, {FILE: Path(outcome.path)}, meta, {FILE: "application/x-root"})
+    is_input = str(outcome.path) == one.file.path
+    outputs: dict[str, bytes | Path] = {} if is_input else {FILE: Path(outcome.path)}
+    context.keep(one.unit, outputs, meta, {FILE: "application/x-root"})
+    return True
 
 
-def _accept(context: Context, failures: Sequence[FileFailed], total: int) -> None:
-    """Fail, or say what is missing where the pipeline allows it."""
+def _changed(outcome: FileDelivered) -> FileFailed:
+    reason = f"{shown(outcome.request.file)} was replaced while it was read; run again when it is complete"
+    return FileFailed(outcome.request, "InputChanged", reason, outcome.attempts)
+
+
+def accept(context: Context, plan: DeliveryPlan, failures: Sequence[FileFailed]) -> None:
+    """Fail, or say what is missing where the pipeline allows it.
+
+    Files that cannot be read count too. What is left of the allowance goes to processing.
+
+    Raises:
+        DeliveryFailed: too many files failed, or all of a sample.
+    """
+    failures = [*_unreadable(context, plan), *failures]
+    total, allowed = len(plan.files), context.pipeline.delivery.allow_missing
+    context.spare_files = int(allowed * total / 100) - len(failures)
     summary = context.summary("deliver")
     summary.failed = len(failures)
     if not failures:
         return
-    allowed = context.pipeline.delivery.allow_missing
-    percentage = 100 * len(failures) / total
-    if percentage > allowed or len(failures) == total:
-        raise DeliveryFailed(failures, total, allowed)
-    note = (
-        f"{len(failures)} of {total} files failed ({percentage:.1f} %, allowed {allowed:g} %): yields are normalised "
-        f"to the events of the others. " + " ".join(f"{one.request.file}: {one.reason}" for one in failures)
+    failed = Counter(one.request.sample for one in failures)
+    lost = [name for name, count in Counter(one.sample.name for one in plan.files).items() if failed[name] == count]
+    if context.spare_files < 0 or lost:
+        raise DeliveryFailed(failures, total, allowed, lost)
+    summary.note = (
+        f"{len(failures)} of {total} files failed ({100 * len(failures) / total:.1f} %, allowed {allowed:g} %): yields "
+        f"are normalised to the events of the others. "
+        + " ".join(f"{shown(one.request.file)}: {one.reason}" for one in failures)
     )
-    summary.note = f"{summary.note}; {note}" if summary.note else note
-    context.reporter.say(note)
+    context.reporter.say(summary.note)
+
+
+def _unreadable(context: Context, plan: DeliveryPlan) -> list[FileFailed]:
+    """Files that are not there, or cannot be opened: no key can be worked out for them."""
+    return [
+        FileFailed(_file_request(context, one, index), type(one.identity).__name__, str(one.identity), 1)
+        for index, one in enumerate(plan.files)
+        if isinstance(one.identity, DeliveryError)
+    ]
 
 
 def _delivered(context: Context, one: DeliveryUnit) -> InputFile:
-    """The delivered file as an input of the next stage; its path is filled in when it is needed."""
+    """The delivered file as an input of the next stage, or the raw one."""
     assert one.unit is not None  # noqa: S101
+    assert isinstance(one.identity, FileIdentity)  # noqa: S101
     entry = context.entries[one.unit.request.key]
-    blob = entry.blobs[FILE]
     nevts = one.file.nevts if one.file.nevts is not None else entry.meta["events_in"]
+    if nevts is None:
+        raise UsageError(
+            f"nobody says how many generated events {one.name} stands for: the service does not tell what it read, "
+            f"and the fileset has no 'nevts' for the file. Give it there, or use `endpoint: local`"
+        )
+    blob = entry.blobs.get(FILE)
     return InputFile(
-        path=f"blob:{blob.digest}",
+        path=one.file.path if blob is None else f"blob:{blob.digest}",
         nevts=nevts,
         tree=entry.meta["tree"],
         entries=entry.meta["events_out"],
-        digest=blob.digest,
+        digest=one.identity.digest if blob is None else blob.digest,
     )
 
 
@@ -224,9 +255,9 @@ def _fileset(files: Sequence[tuple[DeliveryUnit, InputFile]]) -> Fileset:
         known = samples.setdefault(one.sample.name, {})
         before = known.get(file.digest)
         if before is not None and file.entries != 0:
-            raise RepeatedInput(one.sample.name, origins[one.sample.name, file.digest], one.file.path)
-        nevts = file.nevts if before is None else (before.nevts or 0) + (file.nevts or 0)
+            raise RepeatedInput(one.sample.name, origins[one.sample.name, file.digest], one.name)
+        nevts = (file.nevts or 0) + (0 if before is None else before.nevts or 0)
         known[file.digest] = replace(file, nevts=nevts)
-        origins[one.sample.name, file.digest] = one.file.path
+        origins[one.sample.name, file.digest] = one.name
     originals = {one.sample.name: one.sample for one, _ in files}
     return Fileset(tuple(replace(originals[name], files=tuple(known.values())) for name, known in samples.items()))

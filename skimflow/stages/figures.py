@@ -9,17 +9,16 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry
 from skimflow.code import code_digest
+from skimflow.pool import in_processes
 from skimflow.stages.context import Context
-from skimflow.stages.fit import WORKSPACE, model_of
+from skimflow.stages.fit import WORKSPACE
 from skimflow.stages.results import Results, fit_result
 from skimflow.units import Unit, versions
 
@@ -30,7 +29,7 @@ VERSION = 1
 INDEX = "index.json"
 FORMATS = ("svg", "pdf", "png")
 SHAPE_FORMATS = ("pdf", "png")  # half a second each: the many shapes are drawn in what notes and pages need
-BATCHES_PER_CORE = 4
+BATCH = 3
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _shape_drawings(context: Context, workspace: Entry, _: Results) -> Iterator[
 
 def _shown_model(context: Context) -> Model:
     """The model with its labels; simulated demonstration events never carry an experiment's name."""
-    model = model_of(context)
+    model = context.model
     if context.pipeline.samples.simulate is None:
         return model
     return model.model_copy(update={"experiment": "skimflow", "label": "simulated events"})
@@ -120,19 +119,16 @@ def _slug(text: str) -> str:
 
 
 def _draw(context: Context, unit: Unit, drawings: Iterator[Drawing]) -> Entry:
-    """Draw in as many processes as there are cores: a figure in three formats takes half a second."""
+    """Draw in as many processes as there are cores: a figure takes some half a second for each format."""
     todo = list(drawings)
-    cores = os.cpu_count() or 1
-    size = max(1, len(todo) // (cores * BATCHES_PER_CORE))
-    batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+    batches = [tuple(todo[start : start + BATCH]) for start in range(0, len(todo), BATCH)]
     outputs: dict[str, bytes | Path] = {INDEX: _index(todo)}
-    with (
-        context.reporter.bar("figures", len(todo), "figures") as bar,
-        ProcessPoolExecutor(min(cores, len(batches) or 1), mp_context=get_context("spawn")) as pool,
-    ):
-        for number, drawn in enumerate(pool.map(draw_batch, batches), start=1):
+    with context.reporter.bar("figures", len(todo), "figures") as bar:
+        done = 0
+        for batch, drawn in in_processes(draw_batch, batches, os.cpu_count() or 1):
             outputs.update(drawn)
-            bar.update(min(number * size, len(todo)))
+            done += len(batch)
+            bar.update(done)
     return context.keep(unit, outputs, {}, {name: _media_type(name) for name in outputs})
 
 

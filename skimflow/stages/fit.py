@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry
@@ -16,9 +16,6 @@ from skimflow.code import code_digest
 from skimflow.stages.context import Context
 from skimflow.stages.process import HISTOGRAMS
 from skimflow.units import Unit, versions
-
-if TYPE_CHECKING:
-    from inference.model import Model
 
 VERSION = 1
 WORKSPACE = "workspace.json"
@@ -32,7 +29,7 @@ def plan_build(context: Context, histograms: Entry) -> Unit:
         VERSION,
         {
             "histograms": histograms.blobs[HISTOGRAMS].digest,
-            "model": json.loads(model_of(context).model_dump_json()),
+            "model": json.loads(context.model.model_dump_json()),
             "code": code_digest("inference.workspace"),
             "versions": versions("build"),
         },
@@ -48,7 +45,7 @@ def run_build(context: Context, unit: Unit, histograms: Entry) -> Entry:
         from inference.workspace import build, workspace_bytes
 
         templates = load_histograms(json.loads(context.store.read(histograms.blobs[HISTOGRAMS])))
-        return {WORKSPACE: workspace_bytes(build(templates, model_of(context)))}
+        return {WORKSPACE: workspace_bytes(build(templates, context.model))}
 
     entry = _made(context, unit, "build", build)
     if entry.meta["warnings"]:
@@ -108,12 +105,3 @@ def _warnings_of(library: str) -> Iterator[list[str]]:
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
-
-
-def model_of(context: Context) -> Model:
-    """The statistical model: a file beside the pipeline, else the name of a model of the package."""
-    from inference.model import load_model
-
-    model = context.pipeline.inference.model
-    beside = context.path(model)
-    return load_model(beside if beside.is_file() else str(model))

@@ -52,7 +52,7 @@ def plan_process(context: Context, fileset: Fileset) -> ProcessPlan:
             "samples": {
                 sample.name: {
                     "cross_section": sample.cross_section,
-                    "files": sorted([file.digest, file.tree, file.nevts] for file in sample.files),
+                    "files": sorted([file.digest, file.tree, file.entries, file.nevts] for file in sample.files),
                 }
                 for sample in fileset.samples
             },
@@ -82,7 +82,7 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
             store=context.store,
             chunk_events=context.pipeline.processing.chunk_events,
             code=plan.code,
-            allow_missing=context.pipeline.delivery.allow_missing / 100,
+            allow_missing=context.spare_files / sum(len(sample.files) for sample in fileset.samples),
             progress=bar.update,
         )
     summary.seconds = time.perf_counter() - start

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Entry
 from skimflow.stages.context import Context
-from skimflow.stages.fit import WORKSPACE, model_of, plan_result, run_result
+from skimflow.stages.fit import WORKSPACE, plan_result, run_result
 from skimflow.units import Unit
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class _Job:
     def _yields(self, results: Results) -> Any:
         from inference.yields import yields
 
-        model = model_of(self._context)
+        model = self._context.model
         return {
             "prefit": json.loads(yields(self._workspace, model=model).to_json()),
             "postfit": json.loads(yields(self._workspace, fit_result(results), model=model).to_json()),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skimflow.code import code_digest, sources
+from skimflow.code import check_defined, code_digest, sources
 from skimflow.errors import CodeNotFound
 
 SOURCE = '''"""A processor."""
@@ -103,3 +103,10 @@ def test_broken_code_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("x = 1\ndef f(:\n")
     with pytest.raises(CodeNotFound, match=r"broken\.py:2"):
         code_digest("broken.py", base=tmp_path)
+
+
+@pytest.mark.parametrize("target", ["mine.py:proces", "mine.py", "helper.py:process"])
+def test_a_name_that_the_source_does_not_give_is_told(target: str, analysis: Path) -> None:
+    check_defined("mine.py:process", analysis)
+    with pytest.raises(CodeNotFound, match=target.rpartition(":")[2]):
+        check_defined(target, analysis)

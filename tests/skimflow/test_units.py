@@ -1,7 +1,5 @@
 """Why a result is made: the words for each change of a request."""
 
-import json
-
 import pytest
 
 from artifacts.keys import Request
@@ -36,9 +34,8 @@ def test_a_change_is_said_in_words(change, words):
 def record(tmp_path, store, request):
     entry = store.put(request, {"result": b"1"}, {})
     unit = Unit("fit", "fit", request, entry)
-    document = record_document([unit], {request.key: entry})
-    (tmp_path / Record.FILE).write_text(json.dumps({"units": document}))
-    return Record(tmp_path)
+    Record(tmp_path / "last.json").save(record_document([unit], {request.key: entry}))
+    return Record(tmp_path / "last.json")
 
 
 def test_a_record_knows_why(tmp_path):
@@ -55,11 +52,22 @@ def test_a_record_knows_why(tmp_path):
     assert "gone from the store" in kept.look_up(empty, "fit", "fit", request).reason
 
 
+def test_a_later_run_adds_to_the_record(tmp_path):
+    store, request, other = Store.open(tmp_path / "store"), Request("fit", 1, PARTS), Request("build", 1, PARTS)
+    record(tmp_path, store, request)
+    Record(tmp_path / "last.json").save({"build/workspace": {"key": other.key, "parts": PARTS, "blobs": {}}})
+    kept = Record(tmp_path / "last.json")
+    assert kept.look_up(store, "fit", "fit", request).hit
+    assert "gone from the store" in kept.look_up(store, "build", "workspace", other).reason
+
+
 @pytest.mark.parametrize("text", ["", "[", "[]", "{}", '{"units": 3}'])
 def test_a_damaged_record_is_no_record(tmp_path, text):
-    (tmp_path / Record.FILE).write_text(text)
+    (tmp_path / "last.json").write_text(text)
     store = Store.open(tmp_path / "store")
-    assert Record(tmp_path).look_up(store, "fit", "fit", Request("fit", 1, PARTS)).reason == "never computed"
+    assert (
+        Record(tmp_path / "last.json").look_up(store, "fit", "fit", Request("fit", 1, PARTS)).reason == "never computed"
+    )
 
 
 def test_a_summary_adds_up(tmp_path):
