@@ -238,7 +238,7 @@ class WorkerWatch:
             address = self.client.scheduler.address if self.client.scheduler else "(closed)"
             raise WorkersLost(
                 f"the cluster at {address} has had no worker for {gone:.0f} s with {waiting} chunks left; finished "
-                "chunks are kept: look at the workers' logs (memory, lifetime), then run again"
+                "chunks are kept: look at the workers' logs (memory, lifetime, missing packages), then run again"
             )
 
 

@@ -27,7 +27,7 @@ def load_processor(name: str) -> ProcessorABC:
     top-level package: workers need not have it, and one that imported it before an edit does not go on with the old.
 
     Raises:
-        UnknownProcessor: no such module, file or class, or the class is no processor or needs arguments.
+        UnknownProcessor: no such module, file or class, or the class is no processor, needs arguments or cannot travel.
     """
     module_name, _, class_name = name.rpartition(":")
     try:
@@ -41,9 +41,17 @@ def load_processor(name: str) -> ProcessorABC:
     if not (inspect.isclass(found) and issubclass(found, ProcessorABC)):
         raise UnknownProcessor(f"{name!r} is not a class derived from coffea.processor.ProcessorABC")
     try:
-        return found()
+        processor = found()
     except TypeError as error:
         raise UnknownProcessor(f"{name!r} cannot be made without arguments: {error}") from error
+    try:
+        cloudpickle.dumps(processor)
+    except Exception as error:  # pickling calls the user's code and raises what that raises
+        raise UnknownProcessor(
+            f"{name!r} cannot be sent to workers ({error}); make what cannot be pickled, as a lock or an open file, "
+            "where it is used and not for the module or class as a whole"
+        ) from error
+    return processor
 
 
 def _from_module(name: str) -> ModuleType:

@@ -79,6 +79,14 @@ def test_what_is_no_processor_is_named(name: str) -> None:
         load_processor(name)
 
 
+def test_what_cannot_travel_is_named(mine: Path) -> None:
+    (mine.parent / "helper.py").write_text(
+        "import threading\nlock = threading.Lock()\ndef answer():\n    with lock:\n        return 41\n"
+    )
+    with pytest.raises(UnknownProcessor, match=r"sent to workers .*lock"):
+        load_processor(f"{mine}:Mine")
+
+
 def test_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def f(:\n")
     with pytest.raises(UnknownProcessor, match="broken"):

@@ -5,7 +5,6 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import numpy as np
 import pytest
 import uproot
 
-from artifacts.errors import BlobDamaged, StoreFull, StoreUnavailable
+from artifacts.errors import StoreFull, StoreUnavailable
 from artifacts.keys import Request
-from artifacts.store import Blob, Store, blob_name
+from artifacts.store import Store
 from delivery.engine import TransformRequest, transform
 from processing.chunk_store import Recipe
 from processing.clusters import ClusterSettings, local_cluster
@@ -34,27 +33,10 @@ from processing.planning import plan
 from processing.run import DEFAULT_PROCESSOR, Processed, process
 from queries.named import load
 
+pytestmark = pytest.mark.usefixtures("faults")
+
 CHUNK = 6_000
 IN_PROCESS = ClusterSettings(kind="iterative")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parent))
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
-        patch.setenv("FAULT_MARKS", str(tmp_path_factory.mktemp("marks")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def events(shared_data: Path) -> Path:
-    return shared_data / "agc/processor-reference/events.root"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "store")
 
 
 def sample(*paths: Path | str, process: str = "ttbar", variation: str = "nominal", **fields: Any) -> Sample:
@@ -330,10 +312,6 @@ def test_requests_that_cannot_be_met_say_what_would_be_right(events: Path, store
             run(fileset, store, processor=name)
     with pytest.raises(FilesetError, match="digest"):
         run(Fileset((sample("https://host.invalid/file.root"),)), store)
-    with pytest.raises(FilesetError, match="blob:<SHA-256>:<size"):
-        run(Fileset((sample("blob:abc", digest="abc", entries=1),)), store)
-    with pytest.raises(FilesetError, match="entries"):
-        run(Fileset((sample(f"blob:{'0' * 64}:1"),)), store)
     with pytest.raises(ClusterUnavailable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(fileset, store, cluster=ClusterSettings(kind="address", address="tcp://127.0.0.1:9", connect_timeout=1))
     with pytest.raises(ClusterUnavailable, match="pip install dask-gateway"):
@@ -342,66 +320,7 @@ def test_requests_that_cannot_be_met_say_what_would_be_right(events: Path, store
         run(fileset, store, cluster=ClusterSettings(kind="slurm"))
 
 
-# Inputs that lie in the store
-
-
-def put(store: Store, *files: Path) -> list[Blob]:
-    """The files as outputs of a stage."""
-    entry = store.put(Request("deliver", 1, {}), {file.name: file.read_bytes() for file in files}, {})
-    return [entry.blobs[file.name] for file in files]
-
-
-def from_store(*blobs: tuple[Blob, int]) -> Fileset:
-    files = tuple(InputFile(f"blob:{b.digest}:{b.size}", 30_000, "Events", entries, b.digest) for b, entries in blobs)
-    return Fileset((Sample("ttbar", "nominal", files, CROSS_SECTIONS_PB["ttbar"]),))
-
-
-def spoil(store: Store, blob: Blob) -> None:
-    path = store.backend.file(blob_name(blob.digest))
-    assert path is not None
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:-3] + b"bad")
-
-
-def test_inputs_of_a_store_in_memory_give_what_their_files_give(
-    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    memory = Store.open("memory://inputs")
-    (blob,) = put(memory, events)
-    result = run(from_store((blob, 30_000)), memory)
-    assert result.histograms == run(Fileset((sample(events),)), Store.open(tmp_path / "other")).histograms
-
-
-def test_an_input_of_the_store_is_read_only_for_what_is_not_kept(events: Path, store: Store, tmp_path: Path) -> None:
-    first, second = put(store, events, copy_events(events, tmp_path / "other.root", 9_000))
-    run(from_store((first, 30_000)), store)
-    spoil(store, first)
-    both = run(from_store((first, 30_000), (second, 9_000)), store)
-    assert (both.accounting.cached, both.metrics.new_events) == (5, 9_000)
-
-
-def test_a_damaged_input_of_the_store_is_no_failed_chunk(events: Path, store: Store) -> None:
-    (blob,) = put(store, events)
-    run(from_store((blob, 30_000)), store)
-    spoil(store, blob)
-    with pytest.raises(BlobDamaged) as caught:
-        run(from_store((blob, 30_000)), store, code="other", allow_missing=1.0)
-    assert caught.value.digest == blob.digest
-    put(store, events)
-    assert run(from_store((blob, 30_000)), store, code="other").accounting.complete
-
-
 # On Dask
-
-
-@pytest.fixture(scope="module")
-def scheduler(faults: None) -> Iterator[ClusterSettings]:
-    import dask
-
-    # A task is given up when two of its workers died: with Dask's default of four this would take twice as long.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), local_cluster(2) as cluster:
-        yield ClusterSettings(kind="address", address=cluster.scheduler_address)
 
 
 def test_dask_and_this_process_agree_to_the_last_bit(
@@ -418,17 +337,6 @@ def test_dask_and_this_process_agree_to_the_last_bit(
 def test_a_bug_in_one_chunk_is_named_by_dask_too(events: Path, store: Store, scheduler: ClusterSettings) -> None:
     with pytest.raises(IncompleteProcessing, match=r"^1 of 5 .*\n.*12000 to 18000: ZeroDivisionError: a bug"):
         run(Fileset((sample(events),)), store, processor=faulty("Broken"), cluster=scheduler)
-
-
-def test_an_input_of_the_store_is_found_and_verified_on_the_worker(
-    events: Path, store: Store, scheduler: ClusterSettings
-) -> None:
-    (blob,) = put(store, events)
-    assert run(from_store((blob, 30_000)), store, cluster=scheduler).accounting.done == 5
-    spoil(store, blob)
-    with pytest.raises(BlobDamaged) as caught:
-        run(from_store((blob, 30_000)), store, cluster=scheduler, code="other", allow_missing=1.0)
-    assert caught.value.digest == blob.digest
 
 
 def test_a_foreign_worker_ends_the_run_on_dask_too(events: Path, store: Store, scheduler: ClusterSettings) -> None:
