@@ -19,7 +19,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from delivery.errors import DeliveryError, InputUnreachable, MissingFile, UnreadableFile, nearest
-from delivery.retry import attempts, is_transient
+from delivery.retry import attempts, ends_early, is_transient
 from delivery.urls import shown
 
 __all__ = ["FileIdentity", "FileMemo", "Memo", "identify", "identify_all", "local_path", "shown"]
@@ -30,6 +30,9 @@ Memo = MutableMapping[str, str]
 SETTLED_SECONDS = 2.0
 """A digest is remembered only if the file is older: file systems stamp times in ticks of up to two seconds, and a
 second write within one tick would leave size and time as they were."""
+
+
+ENDS_EARLY = "it ends within its header: truncated, or no ROOT file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +118,33 @@ def _stamp(stat: os.stat_result) -> str:
 
 
 def _identify_remote(url: str) -> FileIdentity:
-    try:
-        for attempt in attempts(url):
-            with attempt:
-                size, uuid = _root_header(url)
-    except FileNotFoundError as error:
-        raise MissingFile(url) from error
-    except Exception as error:  # uproot and each protocol of fsspec raise what they like
-        kind = InputUnreachable if is_transient(error, url) else UnreadableFile
-        raise kind(url, f"{type(error).__name__}: {error}") from error
+    for attempt in attempts(url):
+        with attempt:
+            size, uuid = root_header(url)
     content = json.dumps([shown(url), size, uuid])
     return FileIdentity(hashlib.sha256(content.encode()).hexdigest(), size)
 
 
-def _root_header(url: str) -> tuple[int, str]:
+def root_header(url: str) -> tuple[int, str]:
+    """Size in bytes and UUID of a remote ROOT file, asked for once.
+
+    Raises MissingFile; UnreadableFile if it is no ROOT file or shorter than its header says; InputUnreachable if
+    asking again may help.
+    """
     import uproot
 
-    with uproot.open(url) as directory:
-        return int(directory.file.source.num_bytes), str(directory.file.uuid)
+    try:
+        with uproot.open(url) as directory:
+            size, end, uuid = directory.file.source.num_bytes, directory.file.fEND, directory.file.uuid
+    except FileNotFoundError as error:
+        raise MissingFile(url) from error
+    except Exception as error:  # uproot and each protocol of fsspec raise what they like
+        kind = InputUnreachable if is_transient(error, url) else UnreadableFile
+        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        raise kind(url, ENDS_EARLY if ends_early(error) else said) from error
+    if size < end:
+        raise UnreadableFile(url, f"truncated: it has {size} of {end} bytes")
+    return int(size), str(uuid)
 
 
 class FileMemo(Memo):

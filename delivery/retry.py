@@ -33,12 +33,17 @@ def is_transient(error: BaseException, file: str) -> bool:
     if isinstance(error, DeliveryError):
         cause = error.__cause__ if isinstance(error, UnreadableFile) else None
         return error.transient or (cause is not None and is_transient(cause, file))
-    if not is_remote(file) or isinstance(error, LASTING):
+    if not is_remote(file) or isinstance(error, LASTING) or ends_early(error):
         return False
     status = getattr(error, "status", None)
     if isinstance(status, int):
         return status in PASSING_STATUS or status == 0
     return isinstance(error, OSError) or _is_broken_connection(error)
+
+
+def ends_early(error: BaseException) -> bool:
+    """Whether uproot met the end of a file where more should be; it has no class of its own for that."""
+    return isinstance(error, OSError) and str(error).startswith("expected Chunk of length")
 
 
 def _is_broken_connection(error: BaseException) -> bool:

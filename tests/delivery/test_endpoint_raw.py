@@ -1,5 +1,6 @@
 """Raw: the inputs themselves, looked at but untouched."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,31 @@ def test_each_failure_is_named_and_harms_no_other(shared_data: Path, tmp_path: P
         assert (outcome.error, outcome.attempts) == (error, 1)
         assert Path(requests[index].file).name in outcome.reason
         assert "\n" not in outcome.reason
+
+
+@pytest.mark.parametrize("length", [-1, 20_000, 100])
+def test_a_remote_file_whose_end_is_missing(web: Any, shared_data: Path, tmp_path: Path, length: int) -> None:
+    """Its header and tree may be there all the same, and promise events that are not."""
+    whole = (shared_data / "root" / "nano_dy.root").read_bytes()
+    (tmp_path / "cut.root").write_bytes(whole[:length])
+    web.folder = tmp_path
+    (outcome,) = open_endpoint("raw").deliver([request(f"{web.url}/cut.root")], tmp_path)
+    assert isinstance(outcome, FileFailed)
+    assert (outcome.error, outcome.attempts) == ("UnreadableFile", 1)
+    assert f"{web.url}/cut.root" in outcome.reason
+    assert "truncated" in outcome.reason
+    assert "\n" not in outcome.reason
+
+
+def test_an_error_page_in_place_of_a_remote_file(web: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.root").write_text("<html><body>503 Service Unavailable</body></html>\n")
+    (tmp_path / "b.root").write_text("<html><body>503 Service Unavailable</body></html>\n" * 100)
+    web.folder = tmp_path
+    requests = [request(f"{web.url}/{name}.root", index) for index, name in enumerate("ab")]
+    for outcome in open_endpoint("raw").deliver(requests, tmp_path):
+        assert isinstance(outcome, FileFailed)
+        assert (outcome.error, outcome.attempts) == ("UnreadableFile", 1)
+        assert re.search("no ROOT file|not a ROOT file", outcome.reason)
 
 
 def test_an_rntuple_is_a_tree(shared_data: Path) -> None:

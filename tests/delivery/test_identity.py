@@ -129,6 +129,14 @@ def test_a_remote_file_that_is_not_there(web: Any) -> None:
         identify(f"{web.url}/no_such.root")
 
 
+def test_a_remote_file_whose_end_is_missing(web: Any, shared_data: Path, tmp_path: Path) -> None:
+    whole = (shared_data / "root" / "nano_dy.root").read_bytes()
+    (tmp_path / "cut.root").write_bytes(whole[:-1])
+    web.folder = tmp_path
+    with pytest.raises(UnreadableFile, match=f"truncated: it has {len(whole) - 1} of {len(whole)} bytes"):
+        identify(f"{web.url}/cut.root")
+
+
 def test_a_remote_file_that_is_no_root_file(web: Any, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("no ROOT file\n" * 100)
     web.folder = tmp_path
