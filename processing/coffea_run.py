@@ -12,7 +12,7 @@ from processing.checkpoints import ArtifactCheckpointer, chunk_of_item, work_ite
 from processing.chunks import ChunkFailure
 from processing.clusters import connect
 from processing.executors import AccountingDaskExecutor, AccountingIterativeExecutor, Outcome
-from processing.inputs import Inputs
+from processing.inputs import Inputs, require_reachable
 from processing.processors import load_processor
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def run_chunks(
         ClusterUnavailable: no cluster to work on, all its workers went away, or one has another environment.
         ArtifactError: the store cannot keep a result or serve an input.
     """
+    require_reachable(chunks, store_url, cluster)
     processor = load_processor(recipe.processor)
     outcome = Outcome(progress=progress, total_events=sum(chunk.events for chunk in chunks))
     checkpointer, inputs = ArtifactCheckpointer(store_url, recipe, reuse), Inputs(store_url)

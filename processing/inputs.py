@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from artifacts.store import Blob, Store
-from processing.errors import FilesetError
+from processing.errors import ClusterUnavailable, FilesetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from processing.chunks import Chunk
+    from processing.clusters import ClusterSettings
 
 SCHEME = "blob:"
 REMEMBERED = 10_000
@@ -30,6 +36,20 @@ def blob_at(path: str) -> Blob:
     if form is None:
         raise FilesetError(f"{path}: a file of the store is named blob:<SHA-256>:<size in bytes>")
     return Blob(form[1], int(form[2]), "application/x-root")
+
+
+def require_reachable(chunks: Iterable[Chunk], store_url: str, cluster: ClusterSettings) -> None:
+    """Refuse workers that cannot see the store that the chunks' files lie in.
+
+    Raises:
+        ClusterUnavailable: the store is in this process's memory and the workers are other processes.
+    """
+    apart = cluster.kind != "iterative" and store_url.startswith("memory:")
+    if apart and any(is_blob(chunk.path) for chunk in chunks):
+        raise ClusterUnavailable(
+            f"workers of a {cluster.kind} cluster cannot read files in {store_url}, the memory of this process; "
+            "use cluster kind 'iterative', or a store in a folder or bucket"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from artifacts.errors import BlobDamaged
 from artifacts.keys import Request
 from artifacts.store import Blob, Store, blob_name
 from processing.clusters import ClusterSettings
-from processing.errors import FilesetError
+from processing.errors import ClusterUnavailable, FilesetError
 from processing.filesets import CROSS_SECTIONS_PB, Fileset, InputFile, Sample
 from processing.run import Processed, process
 
@@ -48,6 +48,13 @@ def test_inputs_of_a_store_in_memory_give_what_their_files_give(
     file = InputFile(str(events), 30_000)
     fileset = Fileset((Sample("ttbar", "nominal", (file,), CROSS_SECTIONS_PB["ttbar"]),))
     assert result.histograms == run(fileset, Store.open(tmp_path / "other")).histograms
+
+
+def test_workers_that_cannot_see_the_store_are_refused(events: Path) -> None:
+    memory = Store.open("memory://unseen")
+    (blob,) = put(memory, events)
+    with pytest.raises(ClusterUnavailable, match="cluster kind 'iterative', or a store in a folder"):
+        run(from_store((blob, 30_000)), memory, cluster=ClusterSettings(workers=1))
 
 
 def test_an_input_of_the_store_is_read_only_for_what_is_not_kept(events: Path, store: Store, shared_data: Path) -> None:
