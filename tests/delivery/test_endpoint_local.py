@@ -245,11 +245,14 @@ def test_a_scheduler_that_goes_away_is_noticed(tmp_path: Path) -> None:
 
 
 def test_leaving_early_ends_the_work(client: Client, tmp_path: Path) -> None:
-    files = [small_file(tmp_path / f"{i}.root") for i in range(6)]
-    outcomes = LocalEndpoint(client).deliver([request(file, i) for i, file in enumerate(files)], tmp_path / "s")
-    assert isinstance(next(outcomes), FileDelivered)
-    outcomes.close()  # type: ignore[attr-defined]
-    assert not any(".marker" in path.name for path in (tmp_path / "s").iterdir())
+    files = [small_file(tmp_path / f"{i}.root") for i in range(20)]
+    requests = [request(file, i) for i, file in enumerate(files)]
+    for endpoint, scratch in ((LocalEndpoint(client), tmp_path / "there"), (LocalEndpoint(), tmp_path / "here")):
+        outcomes = endpoint.deliver(requests, scratch)
+        assert isinstance(next(outcomes), FileDelivered)
+        outcomes.close()  # type: ignore[attr-defined]
+        assert not any(".marker" in path.name for path in scratch.iterdir())
+    assert len(list((tmp_path / "here").iterdir())) < len(files)
 
 
 def test_a_worker_that_does_not_see_the_folder_returns_the_bytes(tmp_path: Path, client: Client) -> None:
