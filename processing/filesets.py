@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +140,26 @@ def _sample(name: tuple[str, str], content: Any, where: str, limit: int | None, 
     files = fields.get("files")
     if not isinstance(files, list) or not files:
         raise FilesetError(f"{where}: 'files' must be a list with at least one file")
-    chosen = files[:limit]
-    return Sample(
-        process,
-        variation,
-        tuple(_input_file(entry, f"{where}/files[{i}]", folder) for i, entry in enumerate(chosen)),
-        float(cross_section),
-    )
+    listed = [_input_file(entry, f"{where}/files[{i}]", folder) for i, entry in enumerate(files)]
+    listed = _agreeing(listed, _count(fields, "nevts_total", where), where)
+    return Sample(process, variation, tuple(listed[:limit]), float(cross_section))
+
+
+def _agreeing(files: list[InputFile], total: int | None, where: str) -> list[InputFile]:
+    """The files with their generated events, checked against the sample's total.
+
+    Without any number, unskimmed files stand for their entries.
+    """
+    if total is None:
+        return files
+    if len(files) == 1 and files[0].nevts is None:
+        return [replace(files[0], nevts=total)]
+    if any(file.nevts is None for file in files):
+        raise FilesetError(f"{where}: 'nevts_total' is {total:,}, but not every file has 'nevts': give it for each")
+    found = sum(file.nevts or 0 for file in files)
+    if found != total:
+        raise FilesetError(f"{where}: 'nevts_total' is {total:,}, but the files' 'nevts' add up to {found:,}")
+    return files
 
 
 def _input_file(entry: Any, where: str, folder: Path) -> InputFile:

@@ -41,6 +41,7 @@ class Context:
         spare_files: files that may still fail after delivery, of those that the pipeline allows.
         units: every unit looked up so far, in order.
         entries: entries by key, found or made in this run.
+        names: of the files that go into processing, by the path they have there.
         summaries: what happened, by stage.
     """
 
@@ -57,6 +58,7 @@ class Context:
     spare_files: int = 0
     units: list[Unit] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     summaries: dict[str, StageSummary] = field(default_factory=dict)
 
     def look_up(self, stage: str, name: str, request: Request) -> Unit:

@@ -234,8 +234,10 @@ def _delivered(context: Context, one: DeliveryUnit) -> InputFile:
             f"and the fileset has no 'nevts' for the file. Give it there, or use `endpoint: local`"
         )
     blob = entry.blobs.get(FILE)
+    path = one.file.path if blob is None else f"blob:{blob.digest}:{blob.size}"
+    context.names[path] = one.name
     return InputFile(
-        path=one.file.path if blob is None else f"blob:{blob.digest}",
+        path=path,
         nevts=nevts,
         tree=entry.meta["tree"],
         entries=entry.meta["events_out"],

@@ -9,11 +9,12 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from artifacts.keys import Request
 from artifacts.store import Entry
 from processing.chunk_store import processor_label
+from processing.errors import IncompleteProcessing
 from processing.filesets import LUMINOSITY_PB, Fileset
 from skimflow.code import code_digest, forget_imported
 from skimflow.stages.context import Context
@@ -72,24 +73,34 @@ def run_process(context: Context, plan: ProcessPlan, cluster: ClusterSettings) -
 
     forget_imported(context.pipeline.processing.processor, context.base)
     start = time.perf_counter()
-    fileset = _with_paths(context, plan.fileset)
+    fileset = plan.fileset
     events = sum(file.entries or 0 for sample in fileset.samples for file in sample.files)
     with context.reporter.bar("process", events, "events") as bar:
-        result = process(
-            fileset,
-            processor=_processor(context),
-            cluster=cluster,
-            store=context.store,
-            chunk_events=context.pipeline.processing.chunk_events,
-            code=plan.code,
-            allow_missing=context.spare_files / sum(len(sample.files) for sample in fileset.samples),
-            progress=bar.update,
-        )
+        try:
+            result = process(
+                fileset,
+                processor=_processor(context),
+                cluster=cluster,
+                store=context.store,
+                chunk_events=context.pipeline.processing.chunk_events,
+                code=plan.code,
+                reuse="process" not in context.forced,
+                allow_missing=context.spare_files / sum(len(sample.files) for sample in fileset.samples),
+                progress=bar.update,
+            )
+        except IncompleteProcessing as error:
+            raise _named(context, error) from error
     summary.seconds = time.perf_counter() - start
     summary.hits = result.metrics.cached_chunks
     summary.ran = result.metrics.chunks - summary.hits
     summary.reasons = {plan.unit.reason: summary.ran}
     return _keep(context, plan.unit, result)
+
+
+def _named(context: Context, error: IncompleteProcessing) -> IncompleteProcessing:
+    """The same error with the names of the input files: a blob's digest tells nobody which file is meant."""
+    failures = [replace(one, path=context.names.get(one.path, one.path)) for one in error.failures]
+    return IncompleteProcessing(failures, error.planned, error.hint)
 
 
 def _processor(context: Context) -> str:
@@ -104,16 +115,17 @@ def _keep(context: Context, unit: Unit, result: Processed) -> Entry:
     from processing.histograms import to_uhi_json, write_root
 
     accounting = result.accounting
+    left_out = sorted(context.names.get(path, path) for path in accounting.left_out)
     if not accounting.complete:
-        parts = {**unit.request.parts, "left_out": sorted(accounting.left_out)}
+        parts = {**unit.request.parts, "left_out": left_out}
         unit = replace(unit, request=Request(unit.request.stage, unit.request.version, parts))
         summary = context.summary("process")
         summary.failed = len(accounting.failed) + len(accounting.missing)
-        summary.note = f"left out, and not in the normalisation: {', '.join(accounting.left_out)}"
+        summary.note = f"left out, and not in the normalisation: {', '.join(left_out)}"
     facts = {
         "cutflow": result.cutflow,
         "nevts": result.nevts,
-        "accounting": {"planned": accounting.planned, "done": accounting.done, "left_out": list(accounting.left_out)},
+        "accounting": {"planned": accounting.planned, "done": accounting.done, "left_out": left_out},
         "metrics": result.metrics.to_json(),
     }
     with context.scratch() as scratch:
@@ -124,19 +136,3 @@ def _keep(context: Context, unit: Unit, result: Processed) -> Entry:
         }
         media = {HISTOGRAMS: "application/json", SUMMARY: "application/json", ROOT_FILE: "application/x-root"}
         return context.keep(unit, outputs, {}, media)
-
-
-def _with_paths(context: Context, fileset: Fileset) -> Fileset:
-    """The fileset with every delivered blob as a verified local file."""
-    blobs = {blob.digest: blob for entry in context.entries.values() for blob in entry.blobs.values()}
-
-    def located(sample: Any) -> Any:
-        files = tuple(
-            replace(file, path=str(context.store.local_path(blobs[file.digest])))
-            if file.path.startswith("blob:")
-            else file
-            for file in sample.files
-        )
-        return replace(sample, files=files)
-
-    return Fileset(tuple(located(sample) for sample in fileset.samples))

@@ -1,6 +1,7 @@
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,3 +108,28 @@ def test_a_process_outside_the_agc_brings_its_cross_section(tmp_path: Path) -> N
     path = write(tmp_path, {"zprime": {"nominal": {"cross_section": 1.5, "files": [{"path": "x.root"}]}}})
     sample = load_fileset(path).samples[0]
     assert (sample.cross_section, sample.files[0].nevts) == (1.5, None)
+
+
+def totals(tmp_path: Path, total: int | None, *nevts: int | None) -> Path:
+    files = [{"path": f"{i}.root"} | ({} if n is None else {"nevts": n}) for i, n in enumerate(nevts)]
+    sample = {"files": files} | ({} if total is None else {"nevts_total": total})
+    path = tmp_path / "fileset.json"
+    path.write_text(json.dumps({"ttbar": {"nominal": sample}}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("total", "nevts", "read"),
+    [(30, (10, 20), [10, 20]), (30, (None,), [30]), (None, (10, None), [10, None]), (None, (None,), [None])],
+)
+def test_events_and_their_total(
+    tmp_path: Path, total: int | None, nevts: tuple[int | None, ...], read: list[Any]
+) -> None:
+    (sample,) = load_fileset(totals(tmp_path, total, *nevts)).samples
+    assert [file.nevts for file in sample.files] == read
+
+
+@pytest.mark.parametrize(("total", "nevts"), [(31, (10, 20)), (30, (None, 20)), (30, (None, None)), (-1, (1,))])
+def test_events_that_disagree_with_their_total_are_refused(tmp_path: Path, total: int, nevts: tuple[Any, ...]) -> None:
+    with pytest.raises(FilesetError, match="nevts_total"):
+        load_fileset(totals(tmp_path, total, *nevts))
