@@ -141,25 +141,20 @@ def _sample(name: tuple[str, str], content: Any, where: str, limit: int | None, 
     if not isinstance(files, list) or not files:
         raise FilesetError(f"{where}: 'files' must be a list with at least one file")
     listed = [_input_file(entry, f"{where}/files[{i}]", folder) for i, entry in enumerate(files)]
-    listed = _agreeing(listed, _count(fields, "nevts_total", where), where)
+    listed = _counted(listed, _count(fields, "nevts_total", where), where)
     return Sample(process, variation, tuple(listed[:limit]), float(cross_section))
 
 
-def _agreeing(files: list[InputFile], total: int | None, where: str) -> list[InputFile]:
-    """The files with their generated events, checked against the sample's total.
+def _counted(files: list[InputFile], total: int | None, where: str) -> list[InputFile]:
+    """The files with their generated events: each one's own, which go with any choice of files, as in the AGC.
 
-    Without any number, unskimmed files stand for their entries.
+    The total alone tells them for a single file. Without any number, unskimmed files stand for their entries.
     """
-    if total is None:
+    if total is None or all(file.nevts is not None for file in files):
         return files
-    if len(files) == 1 and files[0].nevts is None:
+    if len(files) == 1:
         return [replace(files[0], nevts=total)]
-    if any(file.nevts is None for file in files):
-        raise FilesetError(f"{where}: 'nevts_total' is {total:,}, but not every file has 'nevts': give it for each")
-    found = sum(file.nevts or 0 for file in files)
-    if found != total:
-        raise FilesetError(f"{where}: 'nevts_total' is {total:,}, but the files' 'nevts' add up to {found:,}")
-    return files
+    raise FilesetError(f"{where}: 'nevts_total' is {total:,}, but not every file has 'nevts': give it for each")
 
 
 def _input_file(entry: Any, where: str, folder: Path) -> InputFile:

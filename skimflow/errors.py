@@ -93,8 +93,10 @@ def by_reason(failures: Sequence[FileFailed]) -> dict[str, list[str]]:
 
     The file's own name is taken out of the reason, so that equal reasons are equal.
     """
+    from delivery.identity import shown
+
     groups: dict[str, list[str]] = {}
     for one in failures:
-        reason = one.reason.replace(f"{one.request.file}: ", "").replace(one.request.file, "the file")
-        groups.setdefault(reason, []).append(f"{one.request.sample}  {one.request.file}")
+        reason = one.reason.replace(f"{shown(one.request.file)}: ", "").replace(shown(one.request.file), "the file")
+        groups.setdefault(reason, []).append(f"{one.request.sample}  {shown(one.request.file)}")
     return groups

@@ -13,10 +13,11 @@ from typing import Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry, Store
+from delivery.versions import BYTES_DECIDED_BY
 from processing.chunk_store import LIBRARIES as CHUNK_LIBRARIES
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    "deliver": ("numpy", "awkward", "uproot", "pyarrow"),
+    "deliver": BYTES_DECIDED_BY,
     "process": CHUNK_LIBRARIES,
     "build": ("numpy", "boost-histogram", "hist", "cabinetry", "pyhf"),
     "fit": ("numpy", "scipy", "pyhf", "cabinetry", "iminuit"),

@@ -304,7 +304,7 @@ class _Cluster:
 
             rich.reconfigure(stderr=True)  # the client logs through rich's own console; stdout is for results
             return open_service(settings)
-        return open_endpoint("local", scheduler=self._in_process() if self._iterative else self._start())
+        return open_endpoint("local", scheduler=self._start())
 
     def settings(self) -> ClusterSettings:
         """Where processing runs its tasks: on the cluster that delivery started, if it did."""
@@ -315,24 +315,10 @@ class _Cluster:
             return ClusterSettings(kind="address", address=self._client.scheduler.address)
         return ClusterSettings(kind=wanted.kind, workers=wanted.workers or os.cpu_count() or 1, address=wanted.address)
 
-    @property
-    def _iterative(self) -> bool:
-        return self._context.pipeline.cluster.kind == "iterative"
-
     def _start(self) -> Any:
+        """The client of this run's cluster; `iterative` has none and works in this process."""
         from processing.clusters import connect
 
-        if self._client is None:
+        if self._client is None and self._context.pipeline.cluster.kind != "iterative":
             self._client = self._stack.enter_context(connect(self.settings()))
         return self._client
-
-    def _in_process(self) -> Any:
-        """A scheduler and one thread in this process: `iterative` starts no other."""
-        import distributed
-
-        make_client: Any = distributed.Client
-        return self._stack.enter_context(
-            make_client(
-                processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
-            )
-        )
