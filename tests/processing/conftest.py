@@ -31,6 +31,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture(scope="module")
 def scheduler(faults: None) -> Iterator[ClusterSettings]:
     import dask
+    import distributed  # noqa: F401 - its settings must be there before one of them is changed and put back
 
     # A task is given up when two of its workers died: with Dask's default of four this would take twice as long.
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), local_cluster(2) as cluster:
