@@ -109,10 +109,13 @@ class Record:
 
     def save(self, document: Mapping[str, Any]) -> None:
         """Write down what this run found and made, also when it ends early; units it did not come to stay."""
+        units = {**self._units, **document}
+        if units == self._units:
+            return
         part = self._path.with_suffix(f".{os.getpid()}.part")
         with suppress(OSError):  # a folder that cannot be written costs the reasons of the next run, nothing else
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({"units": {**self._units, **document}}), encoding="utf-8")
+            part.write_text(json.dumps({"units": units}), encoding="utf-8")
             part.replace(self._path)
 
     def _reason(self, stage: str, name: str, request: Request) -> str:
