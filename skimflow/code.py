@@ -16,6 +16,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -38,7 +39,7 @@ def code_digest(*targets: str, base: Path | None = None) -> str:
     """
     files = {file for target in targets for file in sources(target, base)}
     # By name and content, never by place: an analysis that moves to another folder keeps its results.
-    said = sorted(f"{file.name} {_meaning(str(file), file.stat().st_mtime_ns)}" for file in files)
+    said = sorted(f"{file.name} {_meaning(file)}" for file in files)
     said += sorted({library for file in files if not _is_ours(file) for library in _libraries(file)})
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
@@ -54,7 +55,7 @@ def sources(target: str, base: Path | None = None) -> frozenset[Path]:
             continue
         found.add(file)
         if file.suffix == ".py":
-            todo.extend(one for name in _imports(file) for one in _files_of(name, file))
+            todo.extend(one for name in _source(file).imports for one in _files_of(name, file))
             todo.extend(_data_files(file))
     return frozenset(found)
 
@@ -122,11 +123,31 @@ def forget_imported(target: str, base: Path | None = None) -> None:
     importlib.invalidate_caches()
 
 
-@cache
-def _meaning(file: str, _changed: int) -> str:
+def _meaning(file: Path) -> str:
     """Hash of one file: of its syntax tree without docstrings if it is Python, else of its bytes."""
-    content = ast.dump(_tree(Path(file))).encode() if file.endswith(".py") else Path(file).read_bytes()
-    return hashlib.sha256(content).hexdigest()
+    return _source(file).meaning if file.suffix == ".py" else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is read from a Python file, once for each of its states: parsing is most of the work of a key."""
+
+    meaning: str
+    imports: tuple[str, ...]
+    text: str
+
+
+def _source(file: Path) -> _Source:
+    stat = file.stat()
+    return _parsed(str(file), stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _parsed(name: str, _changed: int, _size: int) -> _Source:
+    file = Path(name)
+    tree = _tree(file)
+    meaning = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _Source(meaning, tuple(_imported_names(tree)), file.read_text(encoding="utf-8"))
 
 
 def _tree(file: Path) -> ast.Module:
@@ -151,9 +172,9 @@ def _is_ours(file: Path) -> bool:
     return any(file.is_relative_to(ROOT / room) for room in ROOMS)
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _imported_names(tree: ast.Module) -> Iterator[str]:
     """Names that a file imports anywhere in its text; relative ones keep their leading dots."""
-    for node in ast.walk(_tree(file)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -188,7 +209,7 @@ def _import_roots(file: Path) -> list[Path]:
 
 def _libraries(file: Path) -> Iterator[str]:
     """Name and version of each installed library that a user's Python file imports."""
-    for name in _imports(file) if file.suffix == ".py" else ():
+    for name in _source(file).imports if file.suffix == ".py" else ():
         top = name.partition(".")[0]
         if top and top not in ROOMS and top not in sys.stdlib_module_names and not any(_files_of(top, file)):
             yield f"{top} {_version(top)}"
@@ -206,7 +227,7 @@ def _version(module: str) -> str:
 
 def _data_files(file: Path) -> Iterator[Path]:
     """Files beside the code or one folder below that its text names (corrections, thresholds): part of what it does."""
-    text = file.read_text(encoding="utf-8")
+    text = _source(file).text
     for data in (*file.parent.glob("*"), *file.parent.glob("*/*")):
         if data.suffix != ".py" and data.name in text and data.is_file():
             yield data.resolve()
