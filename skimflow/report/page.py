@@ -129,7 +129,9 @@ def _ranking_table(ranking: dict[str, Any]) -> Table:
 
 def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:
     tables = []
-    for stage, values in result.results.get("yields", {}).items():
+    yields = result.results.get("yields", {})
+    for stage in ("prefit", "postfit") if yields else ():
+        values = yields[stage]
         for region in values["regions"]:
             rows = [
                 (one["sample"], f"{one['total']:,.1f}", f"{one['total_uncertainty']:,.1f}")
