@@ -13,8 +13,8 @@ from coffea.processor.checkpointer import CheckpointerABC
 from coffea.processor.executor import WorkItem
 
 from processing.chunk_store import Kept, Recipe, keep, recall
-from processing.chunks import Chunk
-from processing.errors import ClusterUnavailable
+from processing.chunks import Chunk, ChunkResult
+from processing.errors import ClusterUnavailable, UnexpectedResult
 from processing.inputs import open_store
 
 if TYPE_CHECKING:
@@ -58,7 +58,16 @@ class ArtifactCheckpointer(CheckpointerABC):  # type: ignore[misc]
             )
 
     def save(self, output: Mapping[str, Any], metadata: Mapping[str, Any], processor_instance: Any) -> None:  # noqa: ARG002
-        """Keep the output of a chunk."""
+        """Keep the output of a chunk.
+
+        Raises:
+            UnexpectedResult: the processor returned something else than a `ChunkResult`.
+        """
+        if not isinstance(output["out"], ChunkResult):
+            raise UnexpectedResult(
+                f"{self.recipe.processor} returned {type(output['out']).__name__} from process(); "
+                "it must return a processing.chunks.ChunkResult (docs/pipeline.md)"
+            )
         measured = output["metrics"]
         metrics = {
             "processtime": measured["processtime"],

@@ -28,6 +28,10 @@ class MissingColumns(ProcessingError):
     """The file lacks columns that the processor reads."""
 
 
+class UnexpectedResult(ProcessingError):
+    """A processor returned something else than a `ChunkResult`."""
+
+
 class ClusterUnavailable(ProcessingError):
     """The workers that the settings ask for cannot be had."""
 

@@ -8,7 +8,9 @@ What is no fault of a chunk (the store's, the cluster's) ends the run.
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +96,16 @@ def _may_pass(error: BaseException) -> bool:
 
 def _sentence(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no message"
+    return (lines[0] if lines else "no message") + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """Where in the user's own code it happened: file, line and function; empty elsewhere."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if "site-packages" not in file.parts and not file.is_relative_to(Path(__file__).parent) and file.is_file():
+            return f" ({file.name}:{frame.lineno} in {frame.name})"
+    return ""
 
 
 @dataclass

@@ -37,6 +37,11 @@ class Broken(Faulty):
         raise ZeroDivisionError("a bug in the analysis\nwith a second line")
 
 
+class ReturnsADict(TtbarProcessor):
+    def process(self, events: Any) -> Any:
+        return {"events": len(events)}
+
+
 class BrokenUntilMended(Faulty):
     def fault(self) -> None:
         if not seen_before("mended"):

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import pickle
+import re
 import resource
 import shutil
 import subprocess
@@ -175,12 +176,19 @@ def test_a_bug_in_one_chunk_is_named_and_the_others_are_kept(events: Path, store
     with pytest.raises(IncompleteProcessing) as caught:
         run(Fileset((sample(events),)), store, processor=faulty("Broken"))
     failures = caught.value.failures
-    assert [(f.start, f.stop, f.error, f.reason, f.attempts) for f in failures] == [
-        (12_000, 18_000, "ZeroDivisionError", "a bug in the analysis", 1)
-    ]
+    assert [(f.start, f.stop, f.error, f.attempts) for f in failures] == [(12_000, 18_000, "ZeroDivisionError", 1)]
+    # The first line of the message, and the line of the user's own code.
+    assert re.fullmatch(r"a bug in the analysis \(faulty_processors\.py:\d+ in fault\)", failures[0].reason)
     assert f"{events} events 12000 to 18000: ZeroDivisionError: a bug in the analysis" in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert kept_chunks(store) == 4
+
+
+def test_a_processor_that_returns_something_else_is_told_what_to_return(events: Path, store: Store) -> None:
+    with pytest.raises(
+        IncompleteProcessing, match=r"returned dict from process\(\); it must return a processing\.chunks"
+    ):
+        run(Fileset((sample(events),)), store, processor=faulty("ReturnsADict"))
 
 
 def test_a_passing_error_of_input_is_tried_again(events: Path, store: Store) -> None:
