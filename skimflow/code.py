@@ -15,6 +15,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,8 @@ from skimflow.errors import CodeNotFound
 
 ROOMS = ("queries", "delivery", "processing", "inference")
 ROOT = Path(__file__).resolve().parent.parent
+INSTALLED = frozenset(Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib"))
+"""Folders of installed libraries; ROOT is one of them where skimflow itself is installed."""
 
 
 def code_digest(*targets: str, base: Path | None = None) -> str:
@@ -191,20 +194,26 @@ def _files_of(name: str, importer: Path) -> Iterator[Path]:
         roots = [importer.parents[level - 1]]
     elif parts[0] in ROOMS:
         roots = [ROOT]
+    elif _is_ours(importer):
+        roots = []
     else:
-        roots = _import_roots(importer)
+        roots = _import_roots(importer, parts[0])
     for root in roots:
         for depth in range(1, len(parts) + 1):
             path = root.joinpath(*parts[:depth])
             yield from (one.resolve() for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file())
 
 
-def _import_roots(file: Path) -> list[Path]:
-    """Folders that a user's file may import from: its own, and the one that holds its outermost package."""
+def _import_roots(file: Path, package: str) -> list[Path]:
+    """Folders that a user's file may import a package of its author from.
+
+    Its own folder, and the one that holds its outermost package. Where libraries are installed, only that very package is
+    its author's: its neighbours count by their version.
+    """
     roots = [file.parent]
     while (roots[-1] / "__init__.py").is_file():
         roots.append(roots[-1].parent)
-    return roots
+    return [root for root in roots if root not in INSTALLED or file.is_relative_to(root / package)]
 
 
 def _libraries(file: Path) -> Iterator[str]:

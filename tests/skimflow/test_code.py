@@ -110,3 +110,25 @@ def test_a_name_that_the_source_does_not_give_is_told(target: str, analysis: Pat
     check_defined("mine.py:process", analysis)
     with pytest.raises(CodeNotFound, match=target.rpartition(":")[2]):
         check_defined(target, analysis)
+
+
+def test_neighbours_of_an_installed_package_are_libraries(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = package.parent
+    (site / "library.py").write_text("value = 1\n")
+    (package / "proc.py").write_text("import library\nfrom mypkg.helpers import value\n")
+    assert site / "library.py" in sources("mypkg/proc.py:P", site)
+    monkeypatch.setattr("skimflow.code.INSTALLED", frozenset({site}))
+    found = sources("mypkg/proc.py:P", site)
+    assert site / "library.py" not in found
+    assert package / "helpers.py" in found
+
+
+def test_our_code_leads_to_no_library_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "processing").mkdir()
+    (tmp_path / "processing" / "__init__.py").write_text("")
+    (tmp_path / "processing" / "ours.py").write_text("import numpy\nfrom processing import other\n")
+    (tmp_path / "processing" / "other.py").write_text("")
+    (tmp_path / "numpy.py").write_text("")
+    monkeypatch.setattr("skimflow.code.ROOT", tmp_path)
+    names = {path.name for path in sources("processing/ours.py:x", tmp_path)}
+    assert names == {"__init__.py", "ours.py", "other.py"}
