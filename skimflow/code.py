@@ -207,8 +207,8 @@ def _files_of(name: str, importer: Path) -> Iterator[Path]:
 def _import_roots(file: Path, package: str) -> list[Path]:
     """Folders that a user's file may import a package of its author from.
 
-    Its own folder, and the one that holds its outermost package. Where libraries are installed, only that very package is
-    its author's: its neighbours count by their version.
+    Its own folder, and the one that holds its outermost package. Where libraries are installed, only that very package
+    is its author's: its neighbours count by their version.
     """
     roots = [file.parent]
     while (roots[-1] / "__init__.py").is_file():
