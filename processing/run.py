@@ -16,7 +16,7 @@ from processing.metrics import Metrics
 from processing.planning import Accounting, account, plan, recall_all, require_enough, sum_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hist import Hist
 
@@ -109,16 +109,23 @@ def process(
         events += total.events
     metrics = Metrics(
         wall_seconds=time.monotonic() - start,
-        process_seconds=measured.get("processtime", 0.0),
         events=events,
-        new_events=measured.get("entries", 0),
-        bytes_read=measured.get("bytesread", 0),
-        columns=tuple(sorted(measured.get("columns", ()))),
         chunks=accounting.done,
         cached_chunks=accounting.cached,
         cluster=cluster.kind,
         workers=workers,
         chunk_events=chunk_events,
         files=len(planned),
+        **_measured(measured),
     )
     return Processed(merge(normalised), cutflow, nevts, accounting, metrics)
+
+
+def _measured(coffea: Mapping[str, Any]) -> dict[str, Any]:
+    """What coffea measured of the new chunks, in our words; zeros where there were none."""
+    return {
+        "process_seconds": coffea.get("processtime", 0.0),
+        "new_events": coffea.get("entries", 0),
+        "bytes_read": coffea.get("bytesread", 0),
+        "columns": tuple(sorted(coffea.get("columns", ()))),
+    }

@@ -14,7 +14,6 @@ from typing import Any
 from skimflow.code import ROOMS
 
 PACKAGES = (*ROOMS, "artifacts", "skimflow")
-CONFIGURATIONS = (".servicex", "servicex.yaml", "servicex.yml")
 TIMEOUT_S = 5.0
 
 
@@ -91,8 +90,10 @@ def check_store(url: str) -> Finding:
 
 def find_configuration(folder: Path) -> Path | None:
     """The ServiceX client's configuration file, looked for as that client does: from here upwards, then home."""
+    from delivery.servicex_config import NAMES
+
     for place in (folder, *folder.parents, Path.home()):
-        for name in CONFIGURATIONS:
+        for name in NAMES:
             if (place / name).is_file():
                 return place / name
     return None
