@@ -147,7 +147,7 @@ class WorkerKilled(DeliveryError):
         )
 
 
-class MissingTree(DeliveryError):
+class UnknownTree(DeliveryError):
     """The file has no tree of the wanted name (or none at all)."""
 
     def __init__(self, file: str, tree: str | None, trees: Sequence[str]) -> None:
@@ -202,7 +202,7 @@ class LengthMismatch(DeliveryError):
         return f"{self.file}: {self.reason}{excerpt(self.text, self.span)}"
 
 
-class UnknownColumn(DeliveryError):
+class UnknownBranch(DeliveryError):
     """The query names columns that the tree lacks; all of them in one error.
 
     ``near`` maps each missing name to the nearest names in the tree, ``spans`` to its first place in ``text``.

@@ -23,7 +23,7 @@ def tree_and_entries(path: Path | str, tree: str | None = None) -> tuple[str, in
 
     tree: its name; None means the first.
 
-    Raises MissingTree; UnreadableFile, caused by what went wrong, for a file that is damaged, absent or no such file.
+    Raises UnknownTree; UnreadableFile, caused by what went wrong, for a file that is damaged, absent or no such file.
     """
     if str(path).endswith(".parquet"):
         return "", _parquet_rows(path)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-OutputFormat = Literal["parquet", "root-file"]
+Codegen = Literal["uproot", "uproot-raw", "python"]
+OutputFormat = Literal["parquet", "root-file", "root-rntuple"]
+Semantics = Literal["servicex", "strict"]
 
 DEFAULT_CHUNK_BYTES = 32 * 1024 * 1024
 
@@ -21,9 +23,12 @@ class CutflowRow:
 class TransformRequest:
     """One query on one file.
 
-    ``text`` is the selection (qastle for codegen ``uproot``), ``input`` a path or URL, ``output`` the file to write.
+    ``text`` is the selection (qastle for codegen ``uproot``, JSON for ``uproot-raw``, base64 of a function's source for
+    ``python``), ``input`` a path or URL, ``output`` the file to write.
     ``tree`` None means the tree that the query names, else the first tree of the file. ``chunk_bytes`` bounds the
     uncompressed bytes of the query's columns that are held at once; neither it nor ``threads`` changes the output.
+    ``semantics`` servicex gives what ServiceX's own transformer gives, strict what the query says (docs/queries.md).
+    ``allow_python`` is the operator's leave to run the code that codegen ``python`` brings.
     """
 
     text: str
@@ -34,6 +39,8 @@ class TransformRequest:
     format: OutputFormat = "root-file"
     threads: int = 1
     chunk_bytes: int = DEFAULT_CHUNK_BYTES
+    semantics: Semantics = "servicex"
+    allow_python: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class TransformResult:
 
     ``events_in`` events were in the tree, ``events_out`` rows were written; ``cutflow`` has one row per top-level
     ``Where``; ``bytes_read`` counts compressed bytes of baskets or pages, ``columns`` the branches that were read.
+    ``warnings`` are sentences on answers that may not be what was meant, each with its place in the query;
+    ``sum_of_weights`` is the sum of genWeight over all events of the tree, None where it has no such branch.
     """
 
     events_in: int
@@ -51,6 +60,8 @@ class TransformResult:
     bytes_written: int
     seconds: float
     columns: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    sum_of_weights: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from delivery.engine.expressions import Expression
+from delivery.engine.expressions import Expression, flat
 from delivery.engine.header import Header
 from delivery.engine.plan import Plan, Record, Selection, Shape, Stage
 from delivery.engine.terms import EventRecord, Scope, Terms, Unknown, Value, Variable, single_lambda
-from delivery.errors import DepthMismatch, QueryFault, UnknownColumn, UnsupportedNode, nearest
+from delivery.errors import DepthMismatch, QueryFault, UnknownBranch, UnsupportedNode, nearest
 from queries.printer import unparse
 from queries.syntax import BoolOp, Call, Lambda, Linq, Name, Node
 
@@ -20,7 +20,7 @@ from queries.syntax import BoolOp, Call, Lambda, Linq, Name, Node
 def compile_query(node: Node, text: str, header: Header) -> Plan:
     """Plan of a canonical tree on a file with this header; `text` is what the spans point into.
 
-    Raises UnknownColumn (for all unknown columns at once), UnsupportedNode, DepthMismatch, BadLiteral, UnknownName.
+    Raises UnknownBranch (for all unknown columns at once), UnsupportedNode, DepthMismatch, BadLiteral, UnknownName.
     """
     return Compiler(text, header).plan(node)
 
@@ -51,7 +51,7 @@ class Compiler:
         if missing:
             known = self._header.names()
             near = {name: nearest(name, known) for name in missing}
-            raise UnknownColumn(self._header.file, self._header.tree, near, self._text, missing) from fault
+            raise UnknownBranch(self._header.file, self._header.tree, near, self._text, missing) from fault
 
     def _end_stage(self, exploded: dict[str, Expression]) -> None:
         self._stages.append(Stage(tuple(self._selections), exploded))
@@ -120,7 +120,7 @@ class Compiler:
             return replace(shape, fields=inner, zipped=False)
         name = f"{len(self._stages) + 1}:{len(exploded)}"
         exploded[name] = shape
-        return self._terms.expressions.column(name, shape.dtype, False)
+        return self._terms.expressions.column(name, flat(shape.sample))
 
     def _output(self, value: Value, node: Node) -> Shape:
         if isinstance(value, EventRecord):

@@ -146,13 +146,11 @@ class Expressions:
 
     _known: dict[Hashable, Expression] = field(default_factory=dict)
 
-    def column(self, name: str, dtype: np.dtype[Any], jagged: bool, counter: str | None = None) -> Expression:
+    def column(self, name: str, sample: Column, counter: str | None = None) -> Expression:
         """A column of the rows at hand; columns with the same `counter` have lists of equal lengths."""
         key = ("column", name)
         if key not in self._known:
-            empty = np.empty(0, dtype)
-            sample: Column = Lists(np.zeros(1, np.int64), empty) if jagged else empty
-            lengths = ("counter", counter or name) if jagged else None
+            lengths = ("counter", counter or name) if isinstance(sample, Lists) else None
             self._known[key] = Expression("column", (), name, sample, lengths, False, frozenset([name]), None)
         return self._known[key]
 

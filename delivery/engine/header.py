@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
+from delivery.engine.values import Column
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """Type of a branch: NumPy dtype, whether it has a list per event, and the branch that counts its items."""
+    """Type of a branch, as its value in no events, and the branch that counts its lists' items."""
 
-    dtype: np.dtype[np.generic]
-    jagged: bool
+    sample: Column
     counter: str | None = None
 
 

@@ -48,7 +48,7 @@ def transform(request: TransformRequest) -> TransformResult:
     """Run a query on one file and write the result; equal requests on equal files write equal bytes.
 
     Raises QuerySyntaxError of `queries` for text that is no query, and of `delivery.errors`: UnreadableFile,
-    MissingTree, UnknownColumn, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, LengthMismatch,
+    UnknownTree, UnknownBranch, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, LengthMismatch,
     UnwritableType. No output file is left behind by an error.
     """
     began = time.perf_counter()

@@ -20,7 +20,7 @@ from delivery.engine.baskets import BasketDamaged, Layout, decode_basket, from_b
 from delivery.engine.branches import LazyTree, private_classes
 from delivery.engine.header import ColumnType
 from delivery.engine.values import Column, Lists, Mask, concatenate, keep_rows, native, row_range
-from delivery.errors import DeliveryError, InputUnreachable, MissingTree, UnreadableFile
+from delivery.errors import DeliveryError, InputUnreachable, UnknownTree, UnreadableFile
 from delivery.retry import is_transient
 
 _MAGIC = b"root"
@@ -61,7 +61,7 @@ class Source(Protocol):
 def open_source(file: str, tree: str | None) -> Source:
     """The tree of this name (None: the first tree) of a local or remote ROOT file.
 
-    Raises UnreadableFile or MissingTree.
+    Raises UnreadableFile or UnknownTree.
     """
     with reading(file):
         if "://" not in file:
@@ -123,7 +123,7 @@ def _tree_key(opened: Any, file: str, tree: str | None) -> Any:
     if tree is None and trees:
         tree = trees[0]
     if tree is None or tree.split(";")[0] not in trees:
-        raise MissingTree(file, tree, trees)
+        raise UnknownTree(file, tree, trees)
     return opened.key(tree)
 
 
@@ -186,8 +186,7 @@ class TreeSource:
         self._layouts[name] = Layout(content.from_dtype, jagged, header)
         (leaf, *_) = branch.member("fLeaves")
         counter = leaf.member("fLeafCount") if jagged else None
-        kind = content.from_dtype.newbyteorder("=")
-        return ColumnType(kind, jagged, None if counter is None else counter.member("fName"))
+        return ColumnType(self._empty(name), None if counter is None else counter.member("fName"))
 
     def size(self, name: str) -> tuple[int, int]:
         """Compressed and uncompressed bytes of a branch."""
@@ -298,7 +297,7 @@ class NtupleSource:
     def column_type(self, name: str) -> ColumnType | str:
         """Type of a field, or the name of a type that the engine cannot read."""
         empty = self._arrays(name, 0, 0)
-        return str(self._ntuple[name].typename) if isinstance(empty, str) else _column_type(empty)
+        return str(self._ntuple[name].typename) if isinstance(empty, str) else ColumnType(empty)
 
     def size(self, name: str) -> tuple[int, int]:
         """Bytes of a field; an RNTuple's are not told apart by field here, so all count alike."""
@@ -327,8 +326,3 @@ class NtupleSource:
             content = np.asarray(lists.content.data)
             return Lists(np.asarray(lists.offsets.data), content[: lists.offsets.data[-1]])
         return str(layout.form.type)
-
-
-def _column_type(column: Column) -> ColumnType:
-    lists = isinstance(column, Lists)
-    return ColumnType(column.content.dtype if isinstance(column, Lists) else column.dtype, lists)

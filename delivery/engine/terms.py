@@ -107,7 +107,7 @@ class Terms:
             raise self.fault(
                 UnsupportedNode, f"branch {name!r} of {self._header.file} has the unsupported type {kind}", node
             )
-        return self.expressions.column(name, kind.dtype, kind.jagged, kind.counter)
+        return self.expressions.column(name, kind.sample, kind.counter)
 
     def _name(self, node: Name, scope: Scope) -> Value:
         if node.id not in scope:

@@ -1,13 +1,14 @@
 """Columns in memory: flat contents and, for lists, the offsets that cut them into rows.
 
-A column is a NumPy array with one number per row, or a `Lists`: one list of numbers per row. Nothing here holds
-records; a record is a set of columns with names, and these are settled before anything is read (see
-`delivery.engine.terms`).
+A column is a NumPy array with one number per row, a `Lists` (one list of numbers per row), or, for everything else
+(records, options, deeper lists, strings), an awkward array. The first two are what nearly all of a query's work is done
+on, without awkward's cost per operation; `to_awkward` and `from_awkward` go from one form to the other without copying.
 """
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +33,39 @@ class Lists:
         return self.offsets[1:] - self.offsets[:-1]
 
 
-Column: TypeAlias = Array | Lists
+Column: TypeAlias = Array | Lists | ak.Array
+
+
+def to_awkward(column: Column) -> Any:
+    """The column as an awkward array."""
+    if isinstance(column, Lists):
+        content = ak.contents.NumpyArray(np.ascontiguousarray(column.content))
+        return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(column.offsets), content))
+    return ak.Array(column) if isinstance(column, np.ndarray) else column
+
+
+def from_awkward(array: Any) -> Column:
+    """The awkward array in its simplest form: NumPy or `Lists` where these can hold it."""
+    layout = array.layout
+    while layout.is_indexed and not layout.is_option:
+        layout = layout.project()
+    if layout.parameters or layout.is_option or layout.is_union or layout.is_record or layout.is_unknown:
+        return array
+    if layout.is_numpy:
+        return layout.data if layout.data.ndim == 1 else array
+    if layout.is_regular:  # its type says that all lists have one length
+        return array
+    content = layout.content
+    while content.is_indexed and not content.is_option:
+        content = content.project()
+    if not content.is_numpy or content.parameters or content.data.ndim != 1:
+        return array
+    lists = layout.to_ListOffsetArray64(True)
+    content = lists.content
+    while content.is_indexed:
+        content = content.project()
+    offsets = np.asarray(lists.offsets.data)
+    return Lists(offsets, np.asarray(content.data)[: offsets[-1]])
 
 
 def as_lists(column: Column) -> Lists:
@@ -57,7 +90,7 @@ def same_lengths(left: Lists, right: Lists) -> bool:
 def keep_rows(column: Column, keep: Mask) -> Column:
     """The rows where `keep` is True."""
     if not isinstance(column, Lists):
-        return column[keep]
+        return column[keep]  # copies, for NumPy as for awkward arrays
     rows = np.flatnonzero(keep)
     starts = column.offsets[rows]
     offsets = offsets_of(column.offsets[rows + 1] - starts)
@@ -93,6 +126,8 @@ def concatenate(parts: list[Column]) -> Column:
     first = parts[0]
     if len(parts) == 1:
         return first
+    if isinstance(first, ak.Array):
+        return ak.concatenate(parts)
     if not isinstance(first, Lists):
         return np.concatenate(parts)  # type: ignore[arg-type]
     lists = [as_lists(part) for part in parts]
@@ -104,4 +139,6 @@ def native(column: Column) -> Column:
     """The column with contents in this machine's byte order."""
     if isinstance(column, Lists):
         return Lists(column.offsets, column.content.astype(column.content.dtype.newbyteorder("="), copy=False))
+    if isinstance(column, ak.Array):
+        return column
     return column.astype(column.dtype.newbyteorder("="), copy=False)

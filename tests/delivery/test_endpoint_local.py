@@ -128,8 +128,8 @@ def test_each_failure_is_named_and_harms_no_other(root: Path, client: Client, tm
     assert isinstance(found[0], FileDelivered)
     assert [path.name for path in (tmp_path / "s").iterdir()] == [Path(found[0].path).name]
     expected = {
-        1: ("UnknownColumn", "MET_pt"),
-        2: ("MissingTree", "'Events'"),
+        1: ("UnknownBranch", "MET_pt"),
+        2: ("UnknownTree", "'Events'"),
         3: ("UnreadableFile", "text.root"),
         4: ("UnreadableFile", "nowhere.root"),
         5: ("QuerySyntaxError", "line 1"),

@@ -8,7 +8,7 @@ import pytest
 import uproot
 
 from delivery.endpoint import open_endpoint
-from delivery.errors import MissingTree, UnreadableFile
+from delivery.errors import UnknownTree, UnreadableFile
 from delivery.outputs import tree_and_entries
 from delivery.requests import FileDelivered, FileFailed, FileRequest
 
@@ -72,7 +72,7 @@ def test_each_failure_is_named_and_harms_no_other(shared_data: Path, tmp_path: P
     ]
     found = {o.request.index: o for o in open_endpoint("raw").deliver(requests, tmp_path)}
     assert isinstance(found[0], FileDelivered)
-    expected = {1: "MissingFile", 2: "UnreadableFile", 3: "UnreadableFile", 4: "UnreadableFile", 5: "MissingTree"}
+    expected = {1: "MissingFile", 2: "UnreadableFile", 3: "UnreadableFile", 4: "UnreadableFile", 5: "UnknownTree"}
     for index, error in expected.items():
         outcome = found[index]
         assert isinstance(outcome, FileFailed)
@@ -123,7 +123,7 @@ def test_which_tree_is_meant(tmp_path: Path) -> None:
     assert tree_and_entries(write("one.root", "anything")) == ("anything", 3)
     assert tree_and_entries(write("more.root", "Events", "Runs")) == ("Events", 3)
     assert tree_and_entries(tmp_path / "more.root", "Runs") == ("Runs", 3)
-    with pytest.raises(MissingTree, match="no tree 'c'; trees in the file: 'b', 'a'"):
+    with pytest.raises(UnknownTree, match="no tree 'c'; trees in the file: 'b', 'a'"):
         tree_and_entries(write("neither.root", "b", "a"), "c")
 
 

@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from delivery.engine import TransformRequest, evaluate, transform
-from delivery.errors import MissingTree, UnknownColumn
+from delivery.errors import UnknownBranch, UnknownTree
 from queries.named import load
 
 AGC = "queries.ttbar:agc_published_ml"
@@ -77,7 +77,7 @@ def test_a_rntuple_gives_what_uproot_reads(shared_data):
 
 def test_all_columns_that_a_file_lacks_are_named_with_what_is_near(shared_data, tmp_path):
     request = TransformRequest(load(AGC).text, str(shared_data / "root/nano_tt_v15.root"), tmp_path / "out.root")
-    with pytest.raises(UnknownColumn) as caught:
+    with pytest.raises(UnknownBranch) as caught:
         transform(request)
     error = pickle.loads(pickle.dumps(caught.value))
     assert set(error.columns) == {"Jet_btagCSVV2", "Jet_qgl", "Jet_jetId"}
@@ -90,7 +90,7 @@ def test_all_columns_that_a_file_lacks_are_named_with_what_is_near(shared_data, 
 
 def test_a_tree_that_is_not_there_is_named_beside_those_that_are(shared_data, tmp_path):
     text = load(AGC).text
-    with pytest.raises(MissingTree, match=r"no tree 'Event'; trees in the file: 'Events'"):
+    with pytest.raises(UnknownTree, match=r"no tree 'Event'; trees in the file: 'Events'"):
         transform(TransformRequest(text, str(shared_data / CMS), tmp_path / "out.root", tree="Event"))
 
 

@@ -18,7 +18,7 @@ from delivery.errors import (
     DepthMismatch,
     LengthMismatch,
     QueryFault,
-    UnknownColumn,
+    UnknownBranch,
     UnknownName,
     UnsupportedNode,
 )
@@ -162,8 +162,8 @@ def test_lists_of_other_branches_combine_only_if_their_lengths_agree(file):
 @pytest.mark.parametrize(
     ("query", "error", "words"),
     [
-        ("DS.Select(lambda e: e.mett)", UnknownColumn, "near: met"),
-        ("DS.Select(lambda e: {'a': e.Jet_ptt, 'b': e.rum}).Select(lambda r: r.c)", UnknownColumn, "Jet_ptt, rum"),
+        ("DS.Select(lambda e: e.mett)", UnknownBranch, "near: met"),
+        ("DS.Select(lambda e: {'a': e.Jet_ptt, 'b': e.rum}).Select(lambda r: r.c)", UnknownBranch, "Jet_ptt, rum"),
         ("DS.Select(lambda e: {'abc': e.met, 'b': e.run}).Select(lambda r: r.abd)", UnknownName, "near: abc"),
         ("DS.Select(lambda e: f.met)", UnknownName, "known: "),
         ("DS.Select(lambda e: e.met.Count())", DepthMismatch, "Count needs a list"),

@@ -8,7 +8,7 @@ from aiohttp import ClientPayloadError, ClientResponseError, RequestInfo, Server
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from delivery.errors import InputUnreachable, MissingTree, UnreadableFile
+from delivery.errors import InputUnreachable, UnknownTree, UnreadableFile
 from delivery.retry import attempts, is_remote, is_transient
 
 REMOTE = "root://eospublic.cern.ch//a.root"
@@ -41,10 +41,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (ValueError("no ROOT file"), False),
         (InputUnreachable(REMOTE, "reset"), True),
         (UnreadableFile(REMOTE, "damaged"), False),
-        (MissingTree(REMOTE, "a", ()), False),
+        (UnknownTree(REMOTE, "a", ()), False),
         (caused(UnreadableFile(REMOTE, "?"), answer(502)), True),
         (caused(UnreadableFile(REMOTE, "?"), FileNotFoundError()), False),
-        (caused(MissingTree(REMOTE, "a", ()), OSError()), False),
+        (caused(UnknownTree(REMOTE, "a", ()), OSError()), False),
     ],
 )
 def test_what_may_pass(error: Exception, transient: bool) -> None:
@@ -86,7 +86,7 @@ def test_then_the_error_itself_is_raised() -> None:
 
 
 def test_what_lasts_is_tried_once() -> None:
-    made, call = failing(9, MissingTree(REMOTE, "a", ()))
-    with pytest.raises(MissingTree):
+    made, call = failing(9, UnknownTree(REMOTE, "a", ()))
+    with pytest.raises(UnknownTree):
         attempts(REMOTE)(call)
     assert len(made) == 1
