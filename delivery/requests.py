@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 Codegen = Literal["uproot", "uproot-raw", "python"]
-OutputFormat = Literal["parquet", "root-file", "root-rntuple"]
+OutputFormat = Literal["parquet", "root-file", "root-rntuple", "raw-file"]
+"""``raw-file`` is of codegen ``python`` alone: whatever file its function wrote, as it is."""
 Semantics = Literal["servicex", "strict"]
 
 DEFAULT_CHUNK_BYTES = 32 * 1024 * 1024
@@ -107,3 +108,37 @@ class FileFailed:
 
 
 Outcome = FileDelivered | FileFailed
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnBytes:
+    """A branch and the bytes that all its entries take, on disk and uncompressed, from the file's header."""
+
+    name: str
+    compressed: int
+    plain: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Columns that are read together; ``text`` is the predicate that needs them, empty for the output's columns."""
+
+    title: str
+    text: str
+    columns: tuple[ColumnBytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The plan of one query on one file, before anything is read but the file's header.
+
+    ``phases`` in the order in which they will be read, each with the columns that no phase before it has read;
+    ``schema`` has (column, type) of the output, types in awkward's notation; ``warnings`` as in `TransformResult`;
+    ``file_bytes`` is the size of the file, ``entries`` the events of its tree.
+    """
+
+    phases: tuple[Phase, ...]
+    schema: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    file_bytes: int
+    entries: int
