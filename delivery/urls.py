@@ -24,3 +24,16 @@ def without_secrets(text: str, url: str = "") -> str:
         if secret:
             text = text.replace(secret, "")
     return text
+
+
+def masked(text: str) -> str:
+    """``text`` with asterisks for what `shown` takes from the URLs in it: every character keeps its place."""
+    return _URL_IN_TEXT.sub(_asterisks, text)
+
+
+def _asterisks(found: re.Match[str]) -> str:
+    parts = _URL.fullmatch(found[0])
+    if parts is None:
+        return found[0]
+    user, query = parts["user"] or "", parts["query"]
+    return f"{parts['scheme']}{'*' * len(user)}{parts['place']}{'*' * len(query)}"
