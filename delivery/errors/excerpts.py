@@ -27,7 +27,7 @@ def nearest(name: str, known: Iterable[str], limit: int = 5) -> tuple[str, ...]:
     collection = _collection(wanted)
     same = [other for other in originals if collection and _collection(other) == collection]
     close = difflib.get_close_matches(wanted, same, limit, 0.5)
-    close += difflib.get_close_matches(wanted, [o for o in originals if o not in close], limit, 0.7)
+    close += difflib.get_close_matches(wanted, [o for o in originals if o not in close], limit, 0.65)
     return tuple([original for other in close for original in originals[other]][:limit])
 
 
