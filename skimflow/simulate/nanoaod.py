@@ -46,7 +46,7 @@ SCALARS = {"run": "uint32", "luminosityBlock": "uint32", "event": "uint64"}
 EVENTS_PER_LUMI = 1000
 EVENTS_PER_FILE_LIMIT = 10_000_000
 SMALLEST_JET_PT = 15.0
-COMPRESSIONS = {"zlib": ("ZLIB", 1), "lzma": ("LZMA", 9), "zstd": ("ZSTD", 3)}
+COMPRESSIONS = {"zlib": ("ZLIB", 1), "lzma": ("LZMA", 9), "zstd": ("ZSTD", 3), "lz4": ("LZ4", 4)}
 
 
 def rounded(values: F32, bits: int) -> F32:
@@ -157,7 +157,7 @@ class Writer:
 
     Args:
         path: the file; it appears only when `close` has ended well.
-        compression: ``zlib`` (level 1), ``lzma`` (level 9, as CMS) or ``zstd`` (level 3).
+        compression: ``zlib`` (level 1), ``lzma`` (level 9, as CMS), ``zstd`` (level 3) or ``lz4`` (level 4).
         clusters: how many clusters are expected; more are possible.
         leave_out: a branch that the file shall lack.
     """

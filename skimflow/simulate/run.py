@@ -30,7 +30,7 @@ SEED = 1
 LARGEST_FILE = 10_000_000
 RECORD = "simulation.json"
 
-Compression: TypeAlias = Literal["zlib", "lzma", "zstd"]
+Compression: TypeAlias = Literal["zlib", "lzma", "zstd", "lz4"]
 Record: TypeAlias = dict[str, Any]
 
 
@@ -98,7 +98,7 @@ def simulate(
         events_per_file: events written to each file.
         files_per_sample: files of each of the nine samples.
         seed: seed of the random numbers, not negative.
-        compression: ``zlib`` (level 1), ``lzma`` (level 9) or ``zstd`` (level 3).
+        compression: ``zlib`` (level 1), ``lzma`` (level 9), ``zstd`` (level 3) or ``lz4`` (level 4).
         jobs: processes (default: one per core).
         reporter: shows the progress (default: nothing is shown).
 

@@ -188,7 +188,7 @@ def test_up_to_date_notices_what_changed(tmp_path: Path) -> None:
     assert not up_to_date(tmp_path, **settings)
 
 
-@pytest.mark.parametrize("compression", ["zlib", "lzma", "zstd"])
+@pytest.mark.parametrize("compression", ["zlib", "lzma", "zstd", "lz4"])
 def test_compressions(tmp_path: Path, compression: str) -> None:
     simulate(tmp_path, events_per_file=100, files_per_sample=1, compression=compression, jobs=1)
     simulated = tree(tmp_path, "ttbar__nominal")
@@ -203,7 +203,7 @@ def test_compressions(tmp_path: Path, compression: str) -> None:
         ({"events_per_file": 0}, "from 1 to 10000000"),
         ({"files_per_sample": 0}, "at least 1"),
         ({"seed": -1}, "0 or a positive number"),
-        ({"compression": "lz4"}, "zlib, lzma, zstd"),
+        ({"compression": "brotli"}, "zlib, lzma, zstd, lz4"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, settings: dict[str, object], words: str) -> None:
