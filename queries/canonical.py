@@ -40,7 +40,7 @@ def _prefix(node: Node) -> str:
 
 
 def _free_names(node: Node) -> set[str]:
-    """Names that no lambda binds."""
+    """Names that no lambda binds, but for those in the input file's name, which the canonical form leaves out."""
     free: set[str] = set()
     stack: list[tuple[Node, frozenset[str]]] = [(node, frozenset())]
     while stack:
@@ -49,7 +49,10 @@ def _free_names(node: Node) -> set[str]:
             free.add(current.id)
         elif isinstance(current, Lambda):
             bound = bound.union(current.params)
-        stack.extend((child, bound) for child in children(current))
+        below = children(current)
+        if isinstance(current, Call) and current.func == Name("EventDataset") and "EventDataset" not in bound:
+            del below[1:2]
+        stack.extend((child, bound) for child in below)
     return free
 
 

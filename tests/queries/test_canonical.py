@@ -145,6 +145,10 @@ SAME = {
     "quotes": ["(attr e 'x')", '(attr e "x")', r"(attr e '\x78')"],
     "numbers": ["(list 1.0 .5 1e3)", "(list 1. 0.5 1000.0)"],
     "minus": ["-5", "(- 5)"],
+    "names in the file's name": [
+        "(Where (call EventDataset v0 'Events') (lambda (list e) e))",
+        "(Where (call EventDataset 'x' 'Events') (lambda (list e) e))",
+    ],
 }
 
 

@@ -1,0 +1,61 @@
+"""Small files with columns of every kind, for queries that are wrong and for damage."""
+
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+
+
+def _lists(counts: list[int], dtype: str, seed: int) -> ak.Array:
+    values = np.random.default_rng(seed).uniform(0, 100, sum(counts)).astype(dtype)
+    return ak.unflatten(ak.Array(values), counts)
+
+
+def small_columns(events: int = 40) -> dict[str, Any]:
+    """Columns of numbers of all sizes and signs, bools, fixed arrays, two collections; every fifth event is empty."""
+    numbers = np.arange(events)
+    jets, muons = [int(n % 5) for n in numbers], [int(n % 3) for n in numbers]
+    return {
+        "met": (numbers * 1.25).astype(np.float32),
+        "run": (numbers + 1).astype(np.uint32),
+        "byte": (250 + numbers).astype(np.uint8),
+        "flag": numbers % 2 == 0,
+        "short": (numbers * 7 - 100).astype(np.int16),
+        "long": numbers * 10**12,
+        "vv": np.arange(3 * events, dtype=np.float64).reshape(events, 3),
+        "Jet": ak.zip(
+            {
+                "pt": _lists(jets, "float32", 1),
+                "eta": _lists(jets, "float32", 2),
+                "phi": _lists(jets, "float32", 3),
+                "mass": _lists(jets, "float32", 4),
+                "id": _lists(jets, "int32", 5),
+            }
+        ),
+        "Mu": ak.zip({"pt": _lists(muons, "float64", 6)}),
+    }
+
+
+def small_tree(path: Path, compression: Any = None, baskets: int = 2) -> Path:
+    """`small_columns` as a TTree `Events` in this number of baskets."""
+    columns = {name: ak.Array(column) for name, column in small_columns().items()}
+    step = -(-len(columns["met"]) // baskets)
+    with uproot.recreate(path, compression=compression) as file:
+        tree = file.mktree("Events", {name: array.type.content for name, array in columns.items()})
+        for start in range(0, len(columns["met"]), step):
+            tree.extend({name: array[start : start + step] for name, array in columns.items()})
+    return path
+
+
+def small_ntuple(path: Path) -> Path:
+    """`small_columns` as an RNTuple `Events` in two clusters."""
+    columns = ak.zip({n: c for n, c in small_columns().items() if n != "Jet"}, depth_limit=1)
+    jets = small_columns()["Jet"]
+    for field in jets.fields:
+        columns[f"Jet_{field}"] = jets[field]
+    with uproot.recreate(path) as file:
+        ntuple = file.mkrntuple("Events", columns[:20])
+        ntuple.extend(columns[20:])
+    return path
