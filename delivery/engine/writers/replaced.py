@@ -9,16 +9,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import awkward as ak
 
-from delivery.engine.expressions import Expression
-from delivery.engine.plan import Shape
-from delivery.engine.rows import Piece
-from delivery.engine.stream import assemble
 from delivery.engine.values import Column, concatenate, row_range
 from delivery.errors import UnwritableType
+
+if TYPE_CHECKING:
+    from delivery.engine.expressions import Expression
+    from delivery.engine.rows import Piece
 
 TREE = "servicex"
 GROUP_ROWS = 50_000
@@ -41,12 +41,12 @@ class Writer(Protocol):
 class Rebuffered:
     """Passes rows on to a writer in groups of exactly `rows` rows (the last one shorter)."""
 
-    def __init__(self, writer: Writer, shape: Shape, rows: int) -> None:
+    def __init__(self, writer: Writer, shape: Any, rows: int) -> None:
         self._writer, self._shape, self._rows = writer, shape, rows
         self._waiting: list[dict[Expression, Column]] = []
         self._count = 0
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: "Piece") -> None:
         """Append the piece's rows."""
         start = 0
         while start < piece.rows:
@@ -59,6 +59,8 @@ class Rebuffered:
 
     def end(self) -> None:
         """Write what is left."""
+        from delivery.engine.stream import assemble
+
         if self._waiting:
             parts, count = self._waiting, self._count
             self._waiting, self._count = [], 0

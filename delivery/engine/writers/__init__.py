@@ -1,0 +1,69 @@
+"""Results to files, as ServiceX's transformers write them: Parquet, a TTree or an RNTuple, written group by group.
+
+The bytes of an output depend on its rows, its groups and the identity given by the caller, on nothing else: neither on
+the time nor on the process. `Grouped` makes the groups depend on the rows alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from delivery.engine.writers.grouping import Grouped
+from delivery.engine.writers.record import Json, read_record
+from delivery.engine.writers.replaced import GROUP_BYTES, GROUP_ROWS, ParquetWriter, Rebuffered, RootWriter
+from delivery.requests import OutputFormat
+
+__all__ = [
+    "GROUP_BYTES",
+    "GROUP_ROWS",
+    "TREE",
+    "Grouped",
+    "ParquetWriter",
+    "Rebuffered",
+    "RootWriter",
+    "Writer",
+    "open_writer",
+    "read_record",
+]
+
+TREE = "servicex"
+
+
+class Writer(Protocol):
+    """An output in the making: under another name until `close`, so that what was there before stays if it fails."""
+
+    def write(self, rows: Any, tree: str = TREE) -> None:
+        """Append a group of rows (an ``ak.Array`` of the sample's type) to an output tree."""
+
+    def copy(self, name: str, source: Any) -> None:
+        """Copy the object ``name`` of an open ROOT file or folder (an uproot directory) with its bytes as they are."""
+
+    def close(self, record: Mapping[str, Json]) -> None:
+        """End the file, with a record of what was done in it, and give it its name."""
+
+    def abandon(self) -> None:
+        """Remove the unfinished file; nothing happens after `close`."""
+
+
+def open_writer(
+    path: Path, output_format: OutputFormat, samples: Mapping[str, Any], identity: bytes, *, treenames: bool = False
+) -> Writer:
+    """An output file at ``path`` with a tree (in Parquet: a table) for each of ``samples``.
+
+    ``samples`` maps a tree's name to an ``ak.Array`` of zero rows whose type is that of every group. ``identity`` (at
+    least 16 bytes) says what is written; a ROOT file gets its identifier from it. With ``treenames``, or with several
+    trees, a Parquet table has a last column `treename` that says to which tree a row belongs, as uproot-raw writes it.
+
+    Raises UnwritableType for what the format cannot hold, OutputUnwritable where the file system refuses.
+    """
+    if output_format == "parquet":
+        from delivery.engine.writers.parquet import TableWriter
+
+        return TableWriter(path, samples, treenames=treenames or len(samples) > 1)
+    if output_format == "root-file":
+        from delivery.engine.writers.tree import TreeWriter
+
+        return TreeWriter(path, samples, identity)
+    from delivery.engine.writers.ntuple import NTupleWriter
+
+    return NTupleWriter(path, samples, identity)

@@ -1,0 +1,50 @@
+"""An RNTuple as uproot's ``mkrntuple`` makes it: one field per column, any depth, missing values, unions."""
+
+from typing import Any
+
+from awkward.types import NumpyType, OptionType, RecordType, UnknownType
+
+from delivery.engine.writers.layouts import in_one_form
+from delivery.engine.writers.root import RootWriter
+from delivery.errors import UnwritableType
+
+_NUMBERS = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)} | {"bool", "float32", "float64"}
+
+
+class NTupleWriter(RootWriter):
+    """A ROOT file of RNTuples."""
+
+    def _check(self, sample: Any) -> None:
+        kind = sample.type.content
+        if not isinstance(kind, RecordType):
+            what = "missing rows" if isinstance(kind, OptionType) else "rows that are not records"
+            raise UnwritableType(
+                f"an RNTuple is made of columns with names and cannot hold {what} ({kind})",
+                hint="select two or more columns: Select(lambda e: {'x': …, 'y': …}), or use --format parquet",
+            )
+        for field in sample.fields:
+            content = sample[field].type.content
+            reason = _refusal(content)
+            if reason:
+                raise UnwritableType(
+                    f"the column {field!r} ({content}) cannot be written to an RNTuple: {reason}",
+                    hint="use --format parquet, or leave it out",
+                )
+
+    def _make(self, tree: str, sample: Any) -> Any:
+        return self._file.mkrntuple(tree, in_one_form(sample).layout.form)
+
+    def _extend(self, tree: Any, rows: Any) -> None:
+        if len(rows):
+            tree.extend(in_one_form(rows))
+
+
+def _refusal(kind: Any) -> str | None:
+    """Why uproot cannot write a field of this type, None if it can."""
+    if isinstance(kind, NumpyType):
+        known = kind.primitive in _NUMBERS and kind.parameter("__array__") != "byte"
+        return None if known else f"an RNTuple has no {kind}"
+    if isinstance(kind, UnknownType):
+        return "nothing says what type its values have"
+    contents = kind.contents if hasattr(kind, "contents") else [kind.content]
+    return next((reason for content in contents if (reason := _refusal(content))), None)
