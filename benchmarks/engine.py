@@ -1,29 +1,46 @@
-"""The transform engine on the AGC query: ``python benchmarks/engine.py [FILE]``.
+"""The transform engine on the AGC's query: ``python -m benchmarks.engine [FILE …] [--peer PYTHON …]``.
 
-Prints CPU and wall seconds, the ratios to a plain uproot read of the same columns and to nothing but the decompression
-of the same baskets, and the peak memory above the import baseline for a file and one three times its size. Without FILE
-it simulates 300 000 W + jets events, once per compression.
+CPU and wall seconds of whole transforms, file to file; their ratio to nothing but the decompression of the same
+baskets, which no reader can beat, to a plain uproot read of the same columns, and to the peer writing Parquet.
+Without FILE 300 000 W + jets events are simulated, once per compression.
 """
 
-import sys
 import tempfile
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
 import uproot
 
+from benchmarks.measuring import Peer, Report, Timing, options, table, timed
 from delivery.engine import TransformRequest, transform
-from delivery.engine.baskets import decompress
+from delivery.engine.compression import decompress
 from queries.named import load
 from skimflow.simulate.production import make_file
 from skimflow.simulate.samples import SAMPLES
 
 QUERY = "queries.ttbar:agc_published_ml"
-REPEATS = 3
+TREE = "Events"
+Format = Literal["root-file", "parquet"]
+COMPRESSIONS = ("zlib", "zstd", "lz4", "lzma")
+THREADS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One file: what was read and kept, and the timings of every way to do it."""
+
+    name: str
+    events_in: int
+    events_out: int
+    bytes_read: int
+    transforms: dict[str, dict[int, Timing]]  # by output format and threads
+    decompression: Timing
+    uproot: Timing
+    peers: dict[str, Timing]
 
 
 def make_input(path: Path, events: int, compression: str = "zlib") -> Path:
@@ -33,21 +50,10 @@ def make_input(path: Path, events: int, compression: str = "zlib") -> Path:
     return path
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """Least CPU and least wall seconds of a few runs."""
-    cpu, wall = [], []
-    for _ in range(REPEATS):
-        began = time.process_time(), time.perf_counter()
-        work()
-        cpu.append(time.process_time() - began[0])
-        wall.append(time.perf_counter() - began[1])
-    return min(cpu), min(wall)
-
-
 def read_plainly(file: Path, columns: tuple[str, ...]) -> None:
     """What one would write by hand: all of these columns as arrays."""
     with uproot.open(file) as opened:
-        opened["Events"].arrays(list(columns))
+        opened[TREE].arrays(list(columns))
 
 
 def only_decompress(file: Path, columns: tuple[str, ...]) -> Callable[[], None]:
@@ -55,77 +61,78 @@ def only_decompress(file: Path, columns: tuple[str, ...]) -> Callable[[], None]:
     payloads = []
     with uproot.open(file) as opened, file.open("rb") as stream:
         for name in columns:
-            branch = opened["Events"][name]
+            branch = opened[TREE][name]
             for number in range(branch.num_baskets):
                 basket = branch.basket(number)
                 stream.seek(int(branch.member("fBasketSeek")[number]))
                 raw = stream.read(basket.compressed_bytes)
                 if basket.block_compression_info is not None:
                     key = basket.member("fKeylen")
-                    payloads.append((raw, key, basket.uncompressed_bytes - key))
+                    payloads.append((raw[key:], basket.uncompressed_bytes - key))
 
     def work() -> None:
-        for raw, start, size in payloads:
-            decompress(raw, start, size)
+        for packed, size in payloads:
+            decompress(packed, size)
 
     return work
 
 
-def _high_water() -> float:
-    """Peak memory of this process in MB (getrusage would count the parent's, before exec, too)."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def _peak(file: str, threads: int) -> float:
-    transform  # noqa: B018 - brings the imports that do not count
-    base = _high_water()
-    with tempfile.TemporaryDirectory() as folder:
-        transform(TransformRequest(load(QUERY).text, file, Path(folder) / "out.root", threads=threads))
-    return _high_water() - base
-
-
-def peak_memory(file: Path, threads: int) -> float:
-    """MB above the import baseline, in a process of its own."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak, (str(file), threads))
-
-
-def report(file: Path, folder: Path) -> None:
+def measure(file: Path, folder: Path, peers: list[Peer]) -> Measured:
     """Time one file."""
-    text = load(QUERY).text
-    results = {}
-    for kind in ("root-file", "parquet"):
-        for threads in (1, 2):
-            request = TransformRequest(text, str(file), folder / "out", format=kind, threads=threads)
-            results[kind, threads] = timed(partial(transform, request))
-    done = transform(TransformRequest(text, str(file), folder / "out"))
-    plain = timed(lambda: read_plainly(file, done.columns))
-    pure = timed(only_decompress(file, done.columns))
-    print(f"{file.name}: {done.events_in} events in, {done.events_out} out, {done.bytes_read / 1e6:.1f} MB read")
-    for row in done.cutflow:
-        print(f"  {row.passed:8d} pass")
-    print(f"{'':24}{'CPU s':>8}{'wall s':>8}{'CPU / uproot':>14}{'CPU / inflate':>15}")
-    lines = {"uproot arrays": plain, "decompression alone": pure}
-    lines |= {f"{kind}, {threads} thread(s)": took for (kind, threads), took in results.items()}
-    for name, (cpu, wall) in lines.items():
-        print(f"{name:24}{cpu:8.3f}{wall:8.3f}{cpu / plain[0]:14.2f}{cpu / max(pure[0], 1e-9):15.2f}")
+    text, out = load(QUERY).text, folder / "out"
+    results = {
+        kind: {
+            threads: timed(partial(transform, TransformRequest(text, str(file), out, format=kind, threads=threads)))
+            for threads in THREADS
+        }
+        for kind in get_args(Format)
+    }
+    done = transform(TransformRequest(text, str(file), out))
+    return Measured(
+        name=file.stem,
+        events_in=done.events_in,
+        events_out=done.events_out,
+        bytes_read=done.bytes_read,
+        transforms=results,
+        decompression=timed(only_decompress(file, done.columns)),
+        uproot=timed(partial(read_plainly, file, done.columns)),
+        peers={peer.name: peer.run(text, file, TREE, out) for peer in peers},
+    )
+
+
+def section(measured: list[Measured]) -> str:
+    """The table."""
+    peers = list(measured[0].peers)
+    header = ["input → output", "CPU", "CPU / decompression", "CPU / uproot read", *(f"{p} CPU / ours" for p in peers)]
+    rows = []
+    for one in measured:
+        for kind, by_threads in one.transforms.items():
+            cpu = by_threads[1].cpu
+            ratios = [f"{cpu / one.decompression.cpu:.2f}", f"{cpu / one.uproot.cpu:.2f}"]
+            theirs = [f"{one.peers[p].cpu / cpu:.1f}" if kind == "parquet" else "" for p in peers]
+            walls = " → ".join(f"{timing.wall:.2f}" for timing in by_threads.values())
+            rows.append([f"{one.name} → {kind}", f"{cpu:.2f} s", *ratios, *theirs, f"{walls} s"])
+    header.append("wall, " + " → ".join(map(str, THREADS)) + " threads")
+    first = measured[0]
+    share = first.events_out / first.events_in
+    return (
+        f"The AGC's query with the columns of its machine learning on {first.events_in:,} simulated W + jets events, "
+        f"{share:.0%} of which pass ({first.bytes_read / 1e6:.0f} MB read).\n\n{table(header, rows)}"
+    )
 
 
 def main() -> None:
     """Measure."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if len(sys.argv) > 1:
-            report(Path(sys.argv[1]), folder)
-            return
-        for compression in ("zstd", "lzma", "zlib"):
-            small = make_input(folder / f"{compression}.root", 300_000, compression)
-            report(small, folder)
-        large = make_input(folder / "zlib-large.root", 900_000)
-        for file in (small, large):
-            sizes = ", ".join(f"{peak_memory(file, threads):.0f} MB with {threads}" for threads in (1, 8))
-            print(f"peak above imports, {file.stat().st_size / 1e6:.0f} MB file: {sizes} thread(s)")
+    parser = options(__doc__)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--events", type=int, default=300_000)
+    chosen = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        files = chosen.files or [make_input(folder / f"{c}.root", chosen.events, c) for c in COMPRESSIONS]
+        peers = [stack.enter_context(Peer(python)) for python in chosen.peer]
+        measured = [measure(file, folder, peers) for file in files]
+    Report("Whole transforms", "python -m benchmarks.engine", section(measured), measured).show(chosen)
 
 
 if __name__ == "__main__":
