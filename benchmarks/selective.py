@@ -47,8 +47,8 @@ def section(readings: list[Reading], cpu: tuple[float, float], chosen: argparse.
     total = [f"**{sum(getattr(one, name) for one in readings):,}**" for name in ("full", "few", "none")]
     return (
         f"Compressed bytes read of each column (what is read is decompressed, nothing else is); {chosen.events:,} "
-        f"simulated events in a file of {size / 1e6:.0f} MB, selected by the column `event`. CPU seconds: {cpu[0]:.3f} for "
-        f"every event, {cpu[1]:.3f} for the few.\n\n{table(header, [*rows, ['**all**', *total]])}"
+        f"simulated events in a file of {size / 1e6:.0f} MB, selected by the column `event`. CPU seconds: {cpu[0]:.3f} "
+        f"for every event, {cpu[1]:.3f} for the few.\n\n{table(header, [*rows, ['**all**', *total]])}"
     )
 
 
