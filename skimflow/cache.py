@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skimflow.quantities import SIZES, bytes_text
+
 if TYPE_CHECKING:
     from artifacts.entry import Entry
     from artifacts.maintenance import Kept, Removal
     from artifacts.store import Store
 
-SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _WIDEST = 60
@@ -117,7 +118,7 @@ def list_entries(store: Store, stage: str | None, as_json: bool) -> None:
     if kept:
         rows = [_row(one) for one in kept]
         _print_table(("key", "stage", "what", "blobs", "size", "age", "used"), rows, right={"blobs", "size"})
-    click.echo(f"{_count(len(kept), 'entry', 'entries')}, {_size(_room(kept))} in {store.url}", err=True)
+    click.echo(f"{_count(len(kept), 'entry', 'entries')}, {bytes_text(_room(kept))} in {store.url}", err=True)
 
 
 @cache.command("show")
@@ -142,13 +143,13 @@ def show(store: Store, key: str, as_json: bool) -> None:
         "stage": f"{entry.stage} (version {entry.version})",
         "created": f"{entry.created} ({_age(_since(entry))} ago)",
         "used": _used(time.time() - used),
-        "size": f"{_size(entry.size)}, {state}",
+        "size": f"{bytes_text(entry.size)}, {state}",
     }.items():
         click.echo(f"{name:8} {value}")
     for title, document in (("request", entry.request), ("meta", entry.meta)):
         click.echo(f"\n{title}\n{_indented(document)}")
     click.echo("\nblobs")
-    rows = [(name, _size(blob.size), blob.media_type, blob.digest) for name, blob in sorted(entry.blobs.items())]
+    rows = [(name, bytes_text(blob.size), blob.media_type, blob.digest) for name, blob in sorted(entry.blobs.items())]
     _print_table(("output", "size", "type", "sha256"), rows, right={"size"})
 
 
@@ -177,7 +178,9 @@ def verify_store(store: Store, as_json: bool) -> None:
             _count(len(found.unreadable), "damaged entry", "damaged entries"),
             f"{_count(len(found.orphaned), 'blob')} without an entry",
         ]
-        read = f"{_count(found.entries, 'entry', 'entries')} and {_count(found.blobs, 'blob')} ({_size(found.size)})"
+        read = (
+            f"{_count(found.entries, 'entry', 'entries')} and {_count(found.blobs, 'blob')} ({bytes_text(found.size)})"
+        )
         click.echo(f"{read} read: {', '.join(counts)}")
         if not found.sound:
             click.echo("what is damaged is never served: it is computed again when it is next needed", err=True)
@@ -198,8 +201,8 @@ def remove_entries(store: Store, keys: tuple[str, ...], yes: bool, as_json: bool
     entries = {entry.key: entry for entry in (find(store, key) for key in keys)}
     room = sum(entry.size for entry in entries.values())
     for entry in entries.values():
-        click.echo(f"{entry.key[:12]}  {entry.stage}  {_what(entry)}  {_size(entry.size)}", err=True)
-    _ask(f"Remove {_count(len(entries), 'entry', 'entries')} ({_size(room)}) from {store.url}?", yes)
+        click.echo(f"{entry.key[:12]}  {entry.stage}  {_what(entry)}  {bytes_text(entry.size)}", err=True)
+    _ask(f"Remove {_count(len(entries), 'entry', 'entries')} ({bytes_text(room)}) from {store.url}?", yes)
     _report([remove(store, key) for key in entries], as_json)
 
 
@@ -220,7 +223,7 @@ def collect(store: Store, max_size: float | None, max_age: float | None, yes: bo
     kept = survey(store)
     going = to_remove(kept, limit, max_age, time.time())
     if going:
-        room = f"{_size(_room(kept))} in {_count(len(kept), 'entry', 'entries')}"
+        room = f"{bytes_text(_room(kept))} in {_count(len(kept), 'entry', 'entries')}"
         _ask(f"Remove {_count(len(going), 'entry', 'entries')} from {store.url} ({room})?", yes)
     _report([collect_garbage(store, limit, max_age)], as_json)
 
@@ -248,7 +251,9 @@ def _report(removals: Sequence[Removal], as_json: bool) -> None:
         _print_json({"keys": keys, "blobs": blobs, "size": size, "temporaries": temporaries})
         return
     left = f" and {_count(temporaries, 'half-written file')}" if temporaries else ""
-    click.echo(f"removed {_count(len(keys), 'entry', 'entries')}, {_count(blobs, 'blob')}{left}: {_size(size)} freed")
+    click.echo(
+        f"removed {_count(len(keys), 'entry', 'entries')}, {_count(blobs, 'blob')}{left}: {bytes_text(size)} freed"
+    )
 
 
 def _print_json(document: Any) -> None:
@@ -296,7 +301,7 @@ def _row(one: Kept) -> tuple[str, ...]:
         entry.stage,
         _what(entry),
         str(len(entry.blobs)),
-        _size(entry.size),
+        bytes_text(entry.size),
         _age(_since(entry)),
         _used(time.time() - one.used),
     )
@@ -335,16 +340,6 @@ def _since(entry: Entry) -> float:
 
 def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _size(size: float) -> str:
-    """Bytes in the unit that leaves at most three digits before the point."""
-    unit = "B"
-    for candidate, factor in SIZES.items():
-        if size >= factor:
-            unit = candidate
-    number = size / SIZES[unit]
-    return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
 
 
 def _age(seconds: float) -> str:

@@ -27,6 +27,8 @@ COMMANDS = {
     "check": ("skimflow.commands.check:check", "Prove that delivery loses no event that processing selects."),
     "report": ("skimflow.commands.run:report", "Write the report of a pipeline from its kept results."),
     "fit": ("skimflow.commands.fit:fit", "Fit a pyhf workspace."),
+    "transform": ("skimflow.commands.transform:transform", "Run a query on one ROOT file, as ServiceX would."),
+    "explain": ("skimflow.commands.transform:explain", "Show what a query would read of a file; run nothing."),
     "simulate": ("skimflow.simulate.command:simulate_command", "Write NanoAOD-like demonstration files."),
     "cache": ("skimflow.cache:cache", "List, check and clean the store."),
     "doctor": ("skimflow.commands.doctor:doctor", "Check versions, packages, store and endpoints."),
@@ -102,7 +104,8 @@ def main() -> None:
 def exit_code(error: Exception) -> int | None:
     """The exit code of an error of ours or of the system; None for a bug, which keeps its traceback."""
     from artifacts.errors import ArtifactError, InvalidStoreURL
-    from delivery.errors import DeliveryError
+    from delivery.engine.usercode.errors import PythonNotAllowed
+    from delivery.errors import DeliveryError, MissingFile, QueryFault, UnknownBranch, UnknownTree
     from inference.errors import InferenceError, InvalidModel, InvalidWorkspace, UnknownParameter
     from processing.errors import FilesetError, ProcessingError, UnknownProcessor
     from queries.errors import QueryError
@@ -110,8 +113,9 @@ def exit_code(error: Exception) -> int | None:
 
     if isinstance(error, SkimflowError):
         return error.exit_code
-    bad_input = (QueryError, FilesetError, UnknownProcessor, InvalidModel, InvalidStoreURL, InvalidWorkspace)
-    if isinstance(error, (*bad_input, UnknownParameter)):
+    bad_query = (QueryError, QueryFault, UnknownBranch, UnknownTree, MissingFile, PythonNotAllowed)
+    bad_input = (FilesetError, UnknownProcessor, InvalidModel, InvalidStoreURL, InvalidWorkspace, UnknownParameter)
+    if isinstance(error, (*bad_query, *bad_input)):
         return BAD_INPUT
     if isinstance(error, OSError | ArtifactError | DeliveryError | InferenceError | ProcessingError):
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -117,3 +118,27 @@ def reporter(quiet: bool = False) -> Reporter:
     if quiet:
         return Quiet()
     return Terminal() if sys.stderr.isatty() else Lines()
+
+
+@contextmanager
+def late_clock(title: str, after_s: float = 1.0) -> Iterator[None]:
+    """Shows on a terminal that a step is at work and for how long, once it has taken ``after_s`` seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False)
+    clock = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    )
+    clock.add_task(title, total=None)
+    late = threading.Timer(after_s, clock.start)
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+        late.join()
+        clock.stop()

@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 from artifacts.entry import Entry
 from artifacts.keys import Request
 from artifacts.store import Store
-from skimflow.cache import _age, _size, cache, default_store_url
+from skimflow.cache import _age, cache, default_store_url
+from skimflow.quantities import bytes_text
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def test_importing_the_commands_is_light() -> None:
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (345e9, "345 GB"), (2e15, "2000 TB")],
 )
 def test_sizes(size: float, text: str) -> None:
-    assert _size(size) == text
+    assert bytes_text(size) == text
 
 
 @pytest.mark.parametrize(

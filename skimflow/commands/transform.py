@@ -1,0 +1,188 @@
+"""`skimflow transform` and `explain`: one query on one file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from delivery.requests import Codegen, Explanation, OutputFormat, Semantics, TransformRequest, TransformResult
+from skimflow.cli import json_option, print_json
+from skimflow.errors import UsageError
+from skimflow.progress import late_clock
+from skimflow.quantities import bytes_text, share_text
+from skimflow.selections import selection_text
+
+if TYPE_CHECKING:
+    from delivery.requests import ColumnBytes
+
+FORMAT_BY_SUFFIX: dict[str, OutputFormat] = {".parquet": "parquet", ".root": "root-file"}
+_CUT_TEXT = 72
+_OF_SHELL = '"$`\\!'
+
+
+def _query_options(codegens: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            json_option,
+            click.option("--tree", metavar="T", help="Tree to read (default: the query's, else the first)."),
+            click.option(
+                "--semantics", type=click.Choice(get_args(Semantics)), default="servicex", show_default=True,
+                help="servicex: what ServiceX answers; strict: what the query says.",
+            ),
+            click.option(
+                "--selection", required=True, metavar="FILE|TEXT",
+                help="The query: its text, a file that holds it, or a query function, such as queries.ttbar:selected.",
+            ),
+            click.option(
+                "--codegen", type=click.Choice(codegens), default="uproot", show_default=True,
+                help="Language of the selection.",
+            ),
+        ):  # fmt: skip
+            function = option(function)
+        return function
+
+    return add
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@_query_options(get_args(Codegen))
+@click.option(
+    "--format", "form", type=click.Choice(get_args(OutputFormat)),
+    help="Format of OUTPUT (default: by its suffix, .parquet or .root).",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="Threads (default: one for each core, at most 8).")
+@click.option("--allow-python", is_flag=True, help="Run the code that a selection for codegen python brings.")
+def transform(
+    source: str, output: Path, codegen: str, selection: str, semantics: Semantics, tree: str | None,
+    form: OutputFormat | None, threads: int | None, allow_python: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Run a query on INPUT (a ROOT file or URL) and write the result to OUTPUT.
+
+    OUTPUT appears when it is whole; if the query fails, what was there stays.
+    """
+    if form is None:
+        form = _format_of(output)
+    if "://" not in source and output.exists() and Path(source).exists() and output.samefile(source):
+        raise UsageError(f"{output} is the input; give the result another name")
+    request = TransformRequest(
+        selection_text(selection, codegen), source, output, tree, codegen, form,
+        threads=threads or min(8, os.cpu_count() or 1), semantics=semantics, allow_python=allow_python,
+    )  # fmt: skip
+    from delivery import engine
+
+    with late_clock(f"transform {Path(source).name}"):
+        result = engine.transform(request)
+    if as_json:
+        print_json({"input": source, "output": str(output), "format": form, **asdict(result)})
+    else:
+        _print_result(result, request)
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@_query_options(("uproot", "uproot-raw"))
+def explain(source: str, codegen: str, selection: str, semantics: Semantics, tree: str | None, as_json: bool) -> None:
+    """Show what a query would read of INPUT, in which order, and what it would give; reads the file's header only."""
+    request = TransformRequest(
+        selection_text(selection, codegen), source, Path(os.devnull), tree, codegen, semantics=semantics
+    )
+    from delivery import engine
+
+    with late_clock(f"explain {Path(source).name}"):
+        found = engine.explain(request)
+    if as_json:
+        print_json({"input": source, **asdict(found)})
+    else:
+        _print_plan(found, request)
+        click.echo(f"do it: {_transform_command(request, selection)}")
+
+
+def _format_of(output: Path) -> OutputFormat:
+    if output.suffix not in FORMAT_BY_SUFFIX:
+        formats = ", ".join(get_args(OutputFormat))
+        raise UsageError(f"the suffix of {output} tells no format; add --format, one of {formats}")
+    return FORMAT_BY_SUFFIX[output.suffix]
+
+
+def _print_result(result: TransformResult, request: TransformRequest) -> None:
+    click.echo(f"{result.events_in:,} events in, {result.events_out:,} rows out")
+    before = result.events_in
+    for row in result.cutflow:
+        click.echo(f"  {row.passed:>13,}  {share_text(row.passed, before):>7}  {_cut(row.text)}")
+        before = row.passed
+    if result.sum_of_weights is not None:
+        click.echo(f"sum of genWeight over all events in: {result.sum_of_weights:.10g}")
+    columns = f"{len(result.columns)} column{'' if len(result.columns) == 1 else 's'}"
+    click.echo(
+        f"read {bytes_text(result.bytes_read)} of {columns}, wrote {bytes_text(result.bytes_written)}, "
+        f"{result.seconds:.2f} s"
+    )
+    _print_warnings(result.warnings)
+    click.echo(f"look at it: {_look_command(request)}")
+
+
+def _print_warnings(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        click.secho(f"warning: {warning}", fg="yellow")
+
+
+def _look_command(request: TransformRequest) -> str:
+    path = str(request.output)
+    if request.format == "raw-file":
+        return f"file {shlex.quote(path)}"
+    if request.format == "parquet":
+        code = f"import awkward as ak; ak.from_parquet({path!r}).show(type=True)"
+    elif request.codegen == "uproot":
+        code = f"import uproot; uproot.open({path!r})['servicex'].arrays().show(type=True)"
+    else:
+        code = f"import uproot; print(uproot.open({path!r}).classnames())"
+    return "python -c " + (shlex.quote(code) if set(code) & set(_OF_SHELL) else f'"{code}"')
+
+
+def _print_plan(found: Explanation, request: TransformRequest) -> None:
+    click.echo(f"{request.input}: {found.entries:,} events, {bytes_text(found.file_bytes)}")
+    for number, phase in enumerate(found.phases, 1):
+        click.echo(f"phase {number}: {phase.title}")
+        if phase.text:
+            click.echo(f"    {_cut(phase.text)}")
+        if not phase.columns:
+            click.echo("    reads nothing new")
+        for column in phase.columns:
+            click.echo(_column_line(column))
+    read = [column for phase in found.phases for column in phase.columns]
+    compressed, plain = sum(one.compressed for one in read), sum(one.plain for one in read)
+    share = share_text(compressed, found.file_bytes)
+    click.echo(
+        f"at most {bytes_text(compressed)} of {len(read)} columns to read"
+        f"{f' ({share} of the file)' if share else ''}, {bytes_text(plain)} uncompressed"
+    )
+    click.echo("gives:")
+    width = max((len(name) for name, _ in found.schema), default=0)
+    for name, kind in found.schema:
+        click.echo(f"    {name or '(no name)':<{width}}  {kind}")
+    _print_warnings(found.warnings)
+
+
+def _column_line(column: ColumnBytes) -> str:
+    return f"    {column.name:<40} {bytes_text(column.compressed):>9} {bytes_text(column.plain):>9} uncompressed"
+
+
+def _transform_command(request: TransformRequest, selection: str) -> str:
+    words = ["skimflow", "transform", "--codegen", request.codegen, "--selection", selection]
+    words += ["--semantics", "strict"] if request.semantics == "strict" else []
+    words += ["--tree", request.tree] if request.tree else []
+    shown = [word if len(word) <= _CUT_TEXT else "…" for word in words]
+    return shlex.join(shown).replace("'…'", "…") + f" {shlex.quote(request.input)} OUT.parquet"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _CUT_TEXT else line[: _CUT_TEXT - 1] + "…"
