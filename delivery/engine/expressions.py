@@ -3,34 +3,22 @@
 Semantics are those of awkward arrays as func_adl_uproot uses them: NumPy arithmetic with Python literals weak
 (float32 * 1.5 is float32; float32 <= 3.3 compares with float32(3.3)), lists combined item by item, one number per row
 repeated for each item of the row's list. The type of an expression is found by evaluating it on zero rows.
+
+Fields are taken as early as can be: a field of zipped columns is that column, a field of selected records is the
+selected field. So records are made only where something needs them whole.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import awkward as ak
 import numpy as np
 
-from delivery.engine.values import (
-    Array,
-    Column,
-    Lists,
-    count_true,
-    keep_items,
-    same_lengths,
-)
+from delivery.engine.operations import OPERATIONS, Span, UnequalLists, general
+from delivery.engine.values import ROWS, Array, Column, Lists
 
-Literal: TypeAlias = bool | int | float
-Argument: TypeAlias = "Expression | Literal"
-Span: TypeAlias = tuple[int, int]
-
-
-class UnequalLists(Exception):
-    """Lists that are combined differ in length, or a list that must have items is empty."""
-
-    def __init__(self, reason: str, span: Span | None = None) -> None:
-        super().__init__(reason, span)
-        self.reason, self.span = reason, span
+Literal: TypeAlias = bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +30,8 @@ class Expression:
     """
 
     operation: str
-    arguments: tuple[Argument, ...]
-    parameter: str
+    arguments: "tuple[Argument, ...]"
+    parameter: Hashable
     sample: Column
     lengths: Hashable
     partial: bool
@@ -52,92 +40,49 @@ class Expression:
 
     @property
     def jagged(self) -> bool:
-        """Whether it has a list per row rather than one number."""
-        return isinstance(self.sample, Lists)
+        """Whether it has a list per row rather than one value."""
+        return is_jagged(self.sample)
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of its numbers."""
-        return self.sample.content.dtype if isinstance(self.sample, Lists) else self.sample.dtype
+    def optional(self) -> bool:
+        """Whether rows can be missing."""
+        return isinstance(self.sample, ak.Array) and self.sample.layout.is_option
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of the fields, if it has records."""
+        return list(self.sample.fields) if isinstance(self.sample, ak.Array) else []
+
+    @property
+    def is_tuple(self) -> bool:
+        """Whether its records have numbers for names."""
+        return bool(self.fields) and bool(ak.is_tuple(self.sample))
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """Type of its numbers; None for anything but numbers and lists of numbers."""
+        if isinstance(self.sample, Lists):
+            return self.sample.content.dtype
+        return self.sample.dtype if isinstance(self.sample, np.ndarray) else None
+
+    @property
+    def type(self) -> str:
+        """Type of one row in awkward's words."""
+        sample = self.sample
+        return str(general(sample).type.content) if isinstance(sample, Lists | np.ndarray | ak.Array) else str(sample)
 
 
-def _elementwise(name: str, *arguments: Any) -> Column:
-    ufunc = getattr(np, name)
-    shape = next((a for a in arguments if isinstance(a, Lists)), None)
-    if shape is None:
-        return np.asarray(ufunc(*arguments))
-    flat = [_flat_like(shape, argument) for argument in arguments]
-    return Lists(shape.offsets, ufunc(*flat))
+Argument: TypeAlias = Expression | Literal
 
 
-def _flat_like(shape: Lists, argument: Any) -> Any:
-    """Contents of an argument laid out like those of `shape`; literals stay literals."""
-    if isinstance(argument, Lists):
-        if not same_lengths(shape, argument):
-            raise UnequalLists(_first_difference(shape, argument))
-        return argument.content
-    if isinstance(argument, np.ndarray):
-        return np.repeat(argument, shape.counts)
-    return argument
-
-
-def _first_difference(left: Lists, right: Lists) -> str:
-    row = int(np.argmax(left.counts != right.counts))
-    return f"lists of different lengths meet ({left.counts[row]} and {right.counts[row]} items in one row)"
-
-
-def _broadcast(_: str, value: Column, shape: Lists) -> Column:
-    return Lists(shape.offsets, _flat_like(shape, value))
-
-
-def _filter(_: str, lists: Lists, mask: Lists) -> Column:
-    return keep_items(lists, _flat_like(lists, mask))
-
-
-def _count(_: str, lists: Lists) -> Column:
-    return lists.counts
-
-
-def _count_true(_: str, mask: Lists) -> Column:
-    return count_true(mask.offsets, mask.content)
-
-
-def _any(_: str, mask: Lists) -> Column:
-    found: Column = count_true(mask.offsets, mask.content.astype(np.bool_)) > 0
-    return found
-
-
-def _all(_: str, mask: Lists) -> Column:
-    held: Column = count_true(mask.offsets, ~mask.content.astype(np.bool_)) == 0
-    return held
-
-
-def _sum(_: str, lists: Lists) -> Column:
-    import awkward as ak  # its kernel adds float32 from left to right, as the peer does
-
-    layout = ak.contents.ListOffsetArray(
-        ak.index.Index64(lists.offsets), ak.contents.NumpyArray(np.ascontiguousarray(lists.content))
-    )
-    return np.asarray(ak.sum(ak.Array(layout), axis=1))
-
-
-def _first(_: str, lists: Lists) -> Column:
-    if len(lists) and lists.counts.min() == 0:
-        raise UnequalLists("First of an empty list (guard it with a Where on Count before)")
-    return lists.content[lists.offsets[:-1]]
-
-
-OPERATIONS: Mapping[str, Callable[..., Column]] = {
-    "elementwise": _elementwise,
-    "broadcast": _broadcast,
-    "filter": _filter,
-    "count": _count,
-    "count_true": _count_true,
-    "any": _any,
-    "all": _all,
-    "sum": _sum,
-    "first": _first,
-}
+def is_jagged(sample: Any) -> bool:
+    """Whether a column has a list per row (of records: in all fields)."""
+    if isinstance(sample, Lists):
+        return True
+    if not isinstance(sample, ak.Array):
+        return False
+    lowest, _ = sample.layout.minmax_depth
+    return bool(lowest > 1)
 
 
 @dataclass(slots=True)
@@ -150,41 +95,154 @@ class Expressions:
         """A column of the rows at hand; columns with the same `counter` have lists of equal lengths."""
         key = ("column", name)
         if key not in self._known:
-            lengths = ("counter", counter or name) if isinstance(sample, Lists) else None
-            self._known[key] = Expression("column", (), name, sample, lengths, False, frozenset([name]), None)
+            lengths = ("counter", counter or name) if is_jagged(sample) else None
+            read = frozenset[str]() if name == ROWS else frozenset([name])
+            self._known[key] = Expression("column", (), name, sample, lengths, False, read, None)
         return self._known[key]
 
-    def make(self, operation: str, *arguments: Argument, parameter: str = "", span: Span) -> Expression:
-        """An operation on arguments; raises what NumPy raises if the types do not fit (TypeError, OverflowError)."""
+    def make(self, operation: str, *arguments: Argument, parameter: Hashable = "", span: Span) -> Expression:
+        """An operation on arguments.
+
+        Raises what NumPy and awkward raise if the types do not fit (TypeError, ValueError, OverflowError, …).
+        """
+        simpler = self._simpler(operation, arguments, parameter, span)
+        if simpler is not None:
+            return simpler
         key = (operation, parameter, tuple(_identity(argument) for argument in arguments))
         if key not in self._known:
-            if operation == "count" and _is_filter(arguments[0]):
-                return self.make("count_true", arguments[0].arguments[1], span=span)  # type: ignore[union-attr]
             self._known[key] = _typed(operation, arguments, parameter, span)
         return self._known[key]
 
+    def _simpler(
+        self, operation: str, arguments: tuple[Argument, ...], parameter: Hashable, span: Span
+    ) -> Expression | None:
+        """The same value from less: fields taken before records are made, counts without the lists."""
+        source = arguments[0] if arguments else None
+        if not isinstance(source, Expression):
+            return None
+        inner = source.operation
+        if operation == "field" and inner == "zip":
+            return self._field_of_zip(source, str(parameter), span)
+        if operation == "field" and inner in ("index", "at", "slice"):
+            changed = self.make("field", source.arguments[0], parameter=parameter, span=span)
+            return self.make(inner, changed, *source.arguments[1:], parameter=source.parameter, span=span)
+        if operation == "count" and parameter == 1 and inner == "index" and _filters(source):
+            return self.make("count_true", source.arguments[1], span=span)
+        if operation == "count" and parameter == 1 and _zipped_lists(source):
+            shape = self.zip_shape(source, span)
+            return None if shape is None else self.make("count", shape, parameter=1, span=span)
+        if operation == "index" and _zipped_lists(source) and _is_mask(arguments[1]):
+            return self._index_of_zip(source, arguments[1], span)
+        return None
 
-def _is_filter(argument: Argument) -> bool:
-    return isinstance(argument, Expression) and argument.operation == "filter"
+    def _field_of_zip(self, zipped: Expression, name: str, span: Span) -> Expression | None:
+        depth_limit = zipped.parameter[1]  # type: ignore[index]
+        names = zipped.fields
+        if name not in names:
+            return None
+        column = zipped.arguments[names.index(name)]
+        if not isinstance(column, Expression):
+            return None
+        if depth_limit == 1:
+            return column
+        shape = self.zip_shape(zipped, span) if _zipped_lists(zipped) else None
+        if shape is None:
+            return None
+        if column.jagged and column.lengths == shape.lengths and not shape.partial:
+            return column
+        return self.make("broadcast", column, shape, span=span)
+
+    def _index_of_zip(self, zipped: Expression, mask: Argument, span: Span) -> Expression:
+        """Items of a list of records selected field by field."""
+        names = zipped.fields
+        fields = [self.make("field", zipped, parameter=name, span=span) for name in names]
+        chosen = [self.make("index", column, mask, span=span) for column in fields]
+        return self.make("zip", *chosen, parameter=zipped.parameter, span=span)
+
+    def zip_shape(self, zipped: Expression, span: Span) -> Expression | None:
+        """Lists as long as the records' lists, checked against each other where that is not certain."""
+        lists = [a for a in zipped.arguments if isinstance(a, Expression) and a.jagged]
+        shape = lists[0]
+        for other in lists[1:]:
+            if other.lengths != shape.lengths:
+                shape = self.make("broadcast", shape, other, span=span)
+        return shape
+
+
+def _zipped_lists(source: Expression) -> bool:
+    """Whether these are records in lists made of flat columns, of which at least one has lists."""
+    if source.operation != "zip" or source.parameter[1] == 1:  # type: ignore[index]
+        return False
+    columns = [argument for argument in source.arguments if isinstance(argument, Expression)]
+    flat = all(isinstance(column.sample, Lists | np.ndarray) for column in columns)
+    return flat and len(columns) == len(source.arguments) and any(column.jagged for column in columns)
+
+
+def _is_mask(argument: Argument) -> bool:
+    return isinstance(argument, Expression) and argument.jagged and argument.dtype == np.bool_
+
+
+def _filters(source: Expression) -> bool:
+    lists, mask = source.arguments
+    return isinstance(lists, Expression) and isinstance(lists.sample, Lists) and _is_mask(mask)
 
 
 def _identity(argument: Argument) -> Hashable:
     return argument if isinstance(argument, Expression) else (type(argument), repr(argument))
 
 
-def _typed(operation: str, arguments: tuple[Argument, ...], parameter: str, span: Span) -> Expression:
+def _typed(operation: str, arguments: tuple[Argument, ...], parameter: Hashable, span: Span) -> Expression:
     inner = [argument for argument in arguments if isinstance(argument, Expression)]
-    lists = [argument for argument in inner if argument.jagged]
     samples = [a.sample if isinstance(a, Expression) else a for a in arguments]
     with np.errstate(all="ignore"):
         sample = OPERATIONS[operation](parameter, *samples)
-    lengths: Hashable = None
-    if isinstance(sample, Lists):
-        lengths = ("filter", lists[0].lengths, lists[1]) if operation == "filter" else lists[0].lengths
-    unequal = len({argument.lengths for argument in lists}) > 1
-    partial = unequal or operation == "first" or any(argument.partial for argument in inner)
+    lengths = _lengths(operation, parameter, inner) if is_jagged(sample) else None
+    partial = operation in FALLIBLE or unequal(operation, inner) or any(argument.partial for argument in inner)
     columns = frozenset[str]().union(*(argument.columns for argument in inner))
     return Expression(operation, arguments, parameter, sample, lengths, partial, columns, span)
+
+
+FALLIBLE = frozenset(["at", "combinations", "method", "attribute", "cartesian", "cross", "ranges", "raw"])
+SHAPING = frozenset(
+    (
+        "elementwise", "broadcast", "zip", "field", "fields", "four_vectors", "attribute", "method", "where",
+        "full_like", "fill_none", "argsort", "any", "all", "sum", "min", "max", "mean", "count", "at", "at_or_none", "flatten",
+        "concatenate",
+    )
+)  # fmt: skip
+
+
+def unequal(operation: str, arguments: list[Expression]) -> bool:
+    """Whether an operation item by item meets lists whose lengths are not known to be equal."""
+    lists = [argument for argument in arguments if argument.jagged]
+    if operation == "index" and arguments[1].operation == "argsort":
+        return False
+    if operation in ("cartesian", "cross", "concatenate") or (operation == "zip" and len(lists) < 2):
+        return False
+    return len({argument.lengths for argument in lists}) > 1
+
+
+def _lengths(operation: str, parameter: Hashable, inner: list[Expression]) -> Hashable:
+    """A token that is equal for columns whose lists have equal lengths in every row."""
+    lists = [argument for argument in inner if argument.jagged]
+    tokens = {argument.lengths for argument in lists}
+    if operation == "index":
+        if inner[1].operation == "argsort":
+            return inner[0].lengths
+        return ("index", inner[0].lengths, inner[1])
+    if operation in ("cartesian", "cross"):
+        return inner[0].lengths
+    if operation == "combinations":
+        return ("combinations", inner[0].lengths, parameter)
+    if operation in SHAPING and len(tokens) == 1 and not _changes_lists(operation, parameter):
+        return next(iter(tokens))
+    return (operation, parameter, *inner)
+
+
+def _changes_lists(operation: str, parameter: Hashable) -> bool:
+    """Whether an operation changes the rows' lists themselves rather than what is in them."""
+    axis = parameter[0] if isinstance(parameter, tuple) and parameter else parameter
+    return operation in ("flatten", "concatenate", "at", "at_or_none") and axis == 1
 
 
 class Evaluation:
@@ -202,15 +260,22 @@ class Evaluation:
 
     def _compute(self, expression: Expression) -> Column:
         if expression.operation == "column":
-            return self._columns(expression.parameter)
+            return self._columns(str(expression.parameter))
         arguments = [self(a) if isinstance(a, Expression) else a for a in expression.arguments]
         try:
             with np.errstate(all="ignore"):
                 return OPERATIONS[expression.operation](expression.parameter, *arguments)
         except UnequalLists as error:
-            raise UnequalLists(error.reason, error.span or expression.span) from None
+            raise type(error)(error.reason, error.span or expression.span) from None
+        except (ValueError, IndexError) as error:  # the types fit, so it is the lists' lengths
+            raise UnequalLists(_first_line(error), expression.span) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def flat(column: Column) -> Array:
     """Contents of lists one after the other."""
-    return column.content if isinstance(column, Lists) else column
+    return column.content if isinstance(column, Lists) else np.asarray(column)

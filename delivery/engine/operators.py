@@ -1,14 +1,15 @@
-"""Operators and functions of the language as NumPy operations on expressions, with literals folded."""
+"""Operators and functions of the language as operations on expressions, with literals folded."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
 
-from delivery.engine.expressions import Argument, Expression, Expressions, Literal, UnequalLists
-from delivery.errors import BadLiteral, DepthMismatch, QueryFault, UnsupportedNode
-from queries.syntax import Attribute, Binary, BoolOp, Call, Compare, Name, Node, Unary
+from delivery.engine.expressions import Argument, Expression, Expressions, Literal, unequal
+from delivery.engine.operations import UnequalLists
+from delivery.errors import BadLiteral, DepthMismatch, QueryFault, UnsupportedNode, location
+from queries.syntax import Node
 
 UFUNCS: Mapping[str, str] = {
     "+": "add",
@@ -38,57 +39,42 @@ UNARY_UFUNCS: Mapping[str, str] = {
     "not": "logical_not",
     "~": "invert",
 }
-COMPARISONS = frozenset(UFUNCS[op] for op in ("==", "!=", "<", "<=", ">", ">="))
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
 
-# Literals combined with literals, as Python does it; powers are left out, for 9 ** 9 ** 9 would never end.
+# Literals combined with literals, as Python does it; powers and shifts are left out, for 9 ** 9 ** 9 would never end.
 FOLDED: Mapping[str, Callable[..., Literal]] = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,
     "true_divide": operator.truediv,
+    "floor_divide": operator.floordiv,
+    "remainder": operator.mod,
     "negative": operator.neg,
     "positive": operator.pos,
     "absolute": abs,
+    "logical_and": lambda left, right: bool(left and right),
+    "logical_or": lambda left, right: bool(left or right),
+    "logical_not": operator.not_,
+    **COMPARISONS,
 }
+MAX_DIGITS = 400  # of a folded integer, bits: beyond what any column can hold
 
 Fault = Callable[[type[QueryFault], str, Node], QueryFault]
 
 
-def numpy_function(name: str) -> np.ufunc | None:
-    """The NumPy function of this name if it works number by number (one result), None otherwise."""
-    function = getattr(np, name, None)
-    return function if isinstance(function, np.ufunc) and function.nout == 1 else None
-
-
 class Operators:
-    """Applies operators to arguments; type errors come out as faults at the node."""
+    """Applies operations to arguments; type errors come out as faults at the node, accidents as `warnings`."""
 
-    def __init__(self, expressions: Expressions, fault: Fault) -> None:
-        self._expressions, self._fault = expressions, fault
-
-    def operands(self, node: Node) -> Sequence[Node] | None:
-        """Operands of an operator or function that is known here, None for any other node."""
-        match node:
-            case Unary(operand=operand):
-                return (operand,)
-            case Binary(left=left, right=right) | Compare(left=left, right=right) | BoolOp(left=left, right=right):
-                return (left, right)
-            case Call(func=Name(id="abs"), args=args):
-                return args
-            case Call(func=Attribute(value=Name(id="np"), name=name), args=args) if numpy_function(name):
-                return args
-        return None
-
-    def apply(self, node: Node, arguments: Sequence[Argument]) -> Argument:
-        """The value of an operator or function that `operands` knows."""
-        match node:
-            case Unary(op=op):
-                return self.elementwise(UNARY_UFUNCS[op], node, *arguments)
-            case Binary(op=op) | Compare(op=op) | BoolOp(op=op):
-                return self.elementwise(UFUNCS[op], node, *arguments)
-            case Call(func=Attribute(name=name)):
-                return self.elementwise(name, node, *arguments)
-        return self.elementwise("absolute", node, *arguments)
+    def __init__(self, expressions: Expressions, fault: Fault, text: str, strict: bool) -> None:
+        self._expressions, self._fault, self._text, self._strict = expressions, fault, text, strict
+        self.warnings: dict[tuple[int, int], str] = {}
 
     def elementwise(self, name: str, node: Node, *arguments: Argument) -> Argument:
         """A NumPy function, number by number."""
@@ -98,51 +84,83 @@ class Operators:
             raise self._fault(UnsupportedNode, problem, node)
         if not any(isinstance(argument, Expression) for argument in arguments):
             return self._fold(name, node, arguments)
-        self._check_range(name, node, arguments)
-        return self._made("elementwise", node, *arguments, parameter=name)
+        beyond = self._beyond_range(name, node, arguments)
+        return self.apply("elementwise", node, *arguments, parameter=name) if beyond is None else beyond
 
-    def truth(self, value: Expression, node: Node) -> Expression:
-        """One bool per number: whether it is not 0."""
-        return self._made("elementwise", node, value, True, parameter="logical_and")
-
-    def reduce(self, operation: str, node: Node, *arguments: Expression) -> Expression:
-        """An operation on lists."""
-        return self._made(operation, node, *arguments)
-
-    def zipped(self, part: Expression, shape: Expression, node: Node) -> Expression:
-        """A column with one item for each of `shape`'s: itself if its lists are as long for certain."""
-        if part.jagged and part.lengths == shape.lengths and not shape.partial:
-            return part
-        return self._made("broadcast", node, part, shape)
-
-    def _made(self, operation: str, node: Node, *arguments: Argument, parameter: str = "") -> Expression:
+    def apply(self, operation: str, node: Node, *arguments: Argument, parameter: Hashable = "") -> Expression:
+        """An operation of `delivery.engine.operations`."""
         span = (node.span.start, node.span.end)
         try:
-            return self._expressions.make(operation, *arguments, parameter=parameter, span=span)
+            made = self._expressions.make(operation, *arguments, parameter=parameter, span=span)
         except OverflowError as error:
             raise self._fault(BadLiteral, f"a literal is out of range ({error})", node) from error
-        except (TypeError, ValueError, UnequalLists) as error:
-            types = ", ".join(str(a.dtype if isinstance(a, Expression) else a) for a in arguments)
-            problem = f"{parameter or operation} does not work on {types}"
+        except (TypeError, ValueError, IndexError, AttributeError, NotImplementedError, UnequalLists) as error:
+            problem = f"{describe(operation, parameter)} does not work on {', '.join(_type(a) for a in arguments)}"
             raise self._fault(DepthMismatch, problem, node) from error
+        self._warn(operation, arguments, span)
+        return made
 
-    def _check_range(self, name: str, node: Node, arguments: Sequence[Argument]) -> None:
-        """Comparing an integer column with a literal that it cannot hold is an error, as in the peer."""
-        if name not in COMPARISONS:
+    def _warn(self, operation: str, arguments: tuple[Argument, ...], span: tuple[int, int]) -> None:
+        """Lists of two collections combined item by item: an answer only where their lengths happen to agree."""
+        lists = [argument for argument in arguments if isinstance(argument, Expression)]
+        if operation not in ("elementwise", "zip", "where", "index") or not unequal(operation, lists):
             return
+        if span not in self.warnings:
+            collections = sorted({name for argument in lists for name in argument.columns})
+            self.warnings[span] = (
+                f"query {location(self._text, span) or '1:1'}: lists that need not be equally long meet item by item "
+                f"({', '.join(collections[:4])}); the answer depends on their lengths being equal by accident. "
+                "For all pairs run Select over e.name inside the other list's lambda, or use strict semantics"
+            )
+
+    def _beyond_range(self, name: str, node: Node, arguments: tuple[Argument, ...]) -> Expression | None:
+        """An integer column compared with a literal that it cannot hold: an error, as in the peer.
+
+        In strict semantics, the answer of mathematics.
+        """
         columns = [argument for argument in arguments if isinstance(argument, Expression)]
         kind = columns[0].dtype
-        for literal in arguments:
-            if type(literal) is int and kind.kind in "iu":
-                limits: Any = np.iinfo(kind)
-                if not limits.min <= literal <= limits.max:
-                    problem = f"{literal} is out of the range of {kind} ({limits.min} to {limits.max})"
-                    raise self._fault(BadLiteral, problem, node)
+        if name not in COMPARISONS or len(columns) > 1 or kind is None or kind.kind not in "iu":
+            return None
+        (literal,) = (argument for argument in arguments if not isinstance(argument, Expression))
+        limits: Any = np.iinfo(kind)
+        if type(literal) is not int or limits.min <= literal <= limits.max:
+            return None
+        if not self._strict:
+            problem = f"{literal} is out of the range of {kind} ({limits.min} to {limits.max})"
+            raise self._fault(BadLiteral, problem, node)
+        sides = [0 if isinstance(argument, Expression) else argument for argument in arguments]
+        return self.apply("full_like", node, columns[0], parameter=(COMPARISONS[name](*sides), "bool"))
 
-    def _fold(self, name: str, node: Node, arguments: Sequence[Argument]) -> Literal:
+    def _fold(self, name: str, node: Node, arguments: tuple[Argument, ...]) -> Literal:
         if name not in FOLDED:
             raise self._fault(UnsupportedNode, f"{name} of literals alone is not supported; write its value", node)
         try:
-            return FOLDED[name](*arguments)
-        except ArithmeticError as error:
+            value = FOLDED[name](*arguments)
+        except (ArithmeticError, TypeError, ValueError) as error:
             raise self._fault(BadLiteral, str(error), node) from error
+        if (isinstance(value, int) and value.bit_length() > MAX_DIGITS) or isinstance(value, str):
+            raise self._fault(BadLiteral, "this literal is too large", node)
+        return value
+
+
+def describe(operation: str, parameter: Hashable) -> str:
+    """An operation in words, for messages."""
+    match operation, parameter:
+        case (("elementwise" | "attribute" | "method" | "field"), str(name)):
+            return name
+        case "index", _:
+            return "selecting items"
+    return operation.replace("_", " ")
+
+
+def _type(argument: Argument) -> str:
+    if not isinstance(argument, Expression):
+        return repr(argument)
+    return argument.type
+
+
+def numpy_function(name: str) -> np.ufunc | None:
+    """The NumPy function of this name if it works number by number (one result), None otherwise."""
+    function = getattr(np, name, None)
+    return function if isinstance(function, np.ufunc) and function.nout == 1 else None

@@ -1,28 +1,12 @@
-"""The plan of a query: stages of row selections, and the shape of what is written.
+"""The plan of a query: stages of row selections, and what is written of each row.
 
 Columns are settled here once and for all, from the tree's header: what runs later knows no query text.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from delivery.engine.expressions import Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Named values side by side. ``zipped``: one list of records per row, so every field holds lists of equal lengths.
-
-    ``is_tuple``: fields have numbers for names, as a Python tuple's.
-    """
-
-    fields: dict[str, "Shape"]
-    zipped: bool = False
-    is_tuple: bool = False
-
-
-Shape: TypeAlias = Expression | Record
+from queries.syntax import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +20,11 @@ class Selection:
     conjuncts: tuple[Expression, ...]
     ordered: bool
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Columns that the conjuncts read."""
+        return frozenset[str]().union(*(conjunct.columns for conjunct in self.conjuncts))
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -47,29 +36,33 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All of a query: the stages (the last one explodes nothing) and the shape of each row written."""
+    """All of a query: the stages (the last one explodes nothing), what is written of each row, and ``tail``.
+
+    ``tail`` is the rest of a query that needs all rows at once (OrderBy, Sum, First and the like of the whole dataset),
+    a chain of operators on the name `STREAM`; None if there is no such rest.
+    """
 
     stages: tuple[Stage, ...]
-    output: Shape
+    output: Expression
+    tail: Node | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Branches that may be read, sorted."""
-        first = self.stages[0]
-        names = {name for s in first.selections for c in s.conjuncts for name in c.columns}
+        names = {name for selection in self.stages[0].selections for name in selection.columns}
         return tuple(sorted(names | self.payload(0)))
+
+    @property
+    def selections(self) -> tuple[Selection, ...]:
+        """All selections, in the query's order."""
+        return tuple(selection for stage in self.stages for selection in stage.selections)
 
     def payload(self, stage: int) -> set[str]:
         """Columns that a stage reads after its selections."""
         last = stage == len(self.stages) - 1
-        results = leaves(self.output) if last else self.stages[stage].exploded.values()
+        results = [self.output] if last else list(self.stages[stage].exploded.values())
         return {name for expression in results for name in expression.columns}
 
 
-def leaves(shape: Shape) -> Iterator[Expression]:
-    """The expressions in a shape, in order."""
-    if isinstance(shape, Expression):
-        yield shape
-    else:
-        for value in shape.fields.values():
-            yield from leaves(value)
+STREAM = "#stream"  # in a plan's tail: the rows that the stages give

@@ -1,23 +1,31 @@
 """One range of entries through a plan: columns are read as the selections need them, for the rows still there."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from delivery.engine.expressions import Evaluation, Expression, flat
-from delivery.engine.plan import Plan, Selection, Stage, leaves
+from delivery.engine.expressions import Evaluation, Expression
+from delivery.engine.operations import OPERATIONS, general
+from delivery.engine.plan import Plan, Selection, Stage
 from delivery.engine.source import Source
-from delivery.engine.values import Column, Mask, keep_rows
+from delivery.engine.values import ROWS, Array, Column, Lists, Mask, keep_rows
+
+WEIGHT = "genWeight"
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a range of entries gives: the values of the output's expressions, and the rows that passed each `Where`."""
+    """What a range of entries gives: rows of the output (an ``ak.Array``), and how many rows passed each `Where`.
 
-    rows: int
-    values: Mapping[Expression, Column]
+    ``weights`` is the sum of `WEIGHT` over all entries, None where nobody asked.
+    """
+
+    rows: Any
     passed: tuple[int, ...]
+    weights: Fraction | None = None
 
 
 class Rows:
@@ -31,11 +39,19 @@ class Rows:
 
     def column(self, name: str) -> Column:
         """A column of the rows still there."""
+        if name == ROWS:
+            return np.zeros(self.count, np.int8)
         if name not in self._columns:
             if self._source is None:
                 raise KeyError(name)
             self._columns[name] = self._source.read(name, self._start, self._stop, self._kept)
         return self._columns[name]
+
+    def fetch(self, expressions: Iterable[Expression]) -> None:
+        """Have the bytes of the columns that these expressions read at hand, fetched together."""
+        names = sorted({n for e in expressions for n in e.columns if n not in self._columns})
+        if self._source is not None and names:
+            self._source.prefetch(names, self._start, self._stop, self._kept)
 
     def select(self, mask: Mask, later: set[str]) -> None:
         """Keep the rows where `mask` is True, and of the columns those that are needed `later`."""
@@ -70,21 +86,37 @@ def ordered(plan: Plan, source: Source) -> Plan:
                 known |= cheapest.columns
         known |= {name for conjunct in left for name in conjunct.columns}
         selections.append(Selection(selection.text, tuple(left), selection.ordered))
-    return Plan((Stage(tuple(selections), first.exploded), *rest), plan.output)
+    return replace(plan, stages=(Stage(tuple(selections), first.exploded), *rest))
 
 
-def run_range(plan: Plan, source: Source, start: int, stop: int) -> Piece:
+def run_range(plan: Plan, source: Source, start: int, stop: int, *, weigh: bool = False) -> Piece:
     """The entries `start` to `stop` through all stages; raises `UnequalLists` and UnreadableFile."""
     rows = Rows(source, {}, start, stop)
+    weights = exact_sum(source.read(WEIGHT, start, stop, None)) if weigh else None
     passed: list[int] = []
     for number, stage in enumerate(plan.stages):
         _select(rows, stage, plan.payload(number), passed)
         evaluate = Evaluation(rows.column)
         if number < len(plan.stages) - 1:
-            items = {name: flat(evaluate(lists)) for name, lists in stage.exploded.items()}
-            rows = Rows(None, dict(items), 0, len(next(iter(items.values()))))
-    values = {expression: evaluate(expression) for expression in leaves(plan.output)}
-    return Piece(rows.count, values, tuple(passed))
+            rows.fetch(stage.exploded.values())
+            items = {name: OPERATIONS["flatten"](1, evaluate(lists)) for name, lists in stage.exploded.items()}
+            rows = Rows(None, items, 0, len(next(iter(items.values()))))
+    rows.fetch([plan.output])
+    return Piece(general(evaluate(plan.output)), tuple(passed), weights)
+
+
+def exact_sum(column: Column) -> Fraction | None:
+    """The sum without rounding, so that it does not depend on where a file was cut; None if a value is not finite."""
+    if not isinstance(column, np.ndarray) or not np.isfinite(column).all():
+        return None
+    mantissas, exponents = np.frexp(column.astype(np.float64))
+    whole = np.ldexp(mantissas, 53).astype(np.int64)
+    total = Fraction(0)
+    for exponent in np.unique(exponents):
+        same = whole[exponents == exponent]
+        units = (int((same >> 32).sum()) << 32) + int((same & 0xFFFFFFFF).sum())
+        total += units * Fraction(2) ** (int(exponent) - 53)
+    return total
 
 
 def _select(rows: Rows, stage: Stage, payload: set[str], passed: list[int]) -> None:
@@ -92,10 +124,17 @@ def _select(rows: Rows, stage: Stage, payload: set[str], passed: list[int]) -> N
     for position, (group, last) in enumerate(steps):
         later = payload.union(*(c.columns for following, _ in steps[position + 1 :] for c in following))
         if rows.count and group:
+            rows.fetch(group)
             evaluate = Evaluation(rows.column)
-            rows.select(np.logical_and.reduce([flat(evaluate(conjunct)) for conjunct in group]), later)
+            rows.select(np.logical_and.reduce([_truth(evaluate(conjunct)) for conjunct in group]), later)
         if last:
             passed.append(rows.count)
+
+
+def _truth(mask: Column) -> Array:
+    if isinstance(mask, Lists):
+        raise TypeError("a mask of rows was expected")
+    return np.asarray(mask)
 
 
 def _groups(selection: Selection) -> list[tuple[tuple[Expression, ...], bool]]:

@@ -1,120 +1,228 @@
-"""The engine's two entry points: a query over files in memory, and from file to file."""
+"""The engine's entry points: a query over files in memory, from file to file, and its plan."""
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from delivery.engine.compiler import compile_query
-from delivery.engine.plan import Plan, leaves
-from delivery.engine.rows import ordered
+from delivery.engine.compiler import compile_query, run_tail
+from delivery.engine.operations import general
+from delivery.engine.plan import Plan
+from delivery.engine.rows import WEIGHT, Piece, ordered
 from delivery.engine.source import Source, open_source
-from delivery.engine.stream import assemble, empty, pieces
-from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, ParquetWriter, Rebuffered, RootWriter, Writer
-from delivery.errors import UnsupportedNode
-from delivery.requests import DEFAULT_CHUNK_BYTES, CutflowRow, TransformRequest, TransformResult
+from delivery.engine.stream import pieces
+from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, TREE, Grouped, Writer, open_writer
+from delivery.engine.writers.record import Json
+from delivery.errors import UnsupportedNode, UnwritableType
+from delivery.requests import (
+    DEFAULT_CHUNK_BYTES,
+    ColumnBytes,
+    CutflowRow,
+    Explanation,
+    Phase,
+    Semantics,
+    TransformRequest,
+    TransformResult,
+)
 from queries.canonical import canonical, digest
 from queries.parser import parse
 from queries.syntax import Call, Constant, Linq, Name, Node
 
 
-def evaluate(text: str, files: str | Path | Sequence[str | Path], tree: str | None = None) -> Any:
-    """The result of a qastle query over files, in memory, as one ``ak.Array``.
+def evaluate(
+    text: str,
+    files: str | Path | Sequence[str | Path],
+    tree: str | None = None,
+    *,
+    codegen: str = "uproot",
+    semantics: Semantics = "servicex",
+) -> Any:
+    """The result of a query over files, in memory: an ``ak.Array``, or a number for a query that ends in one.
 
-    ``tree`` None means the tree that the query names, else the first of each file. Raises what `transform` raises.
+    ``tree`` None means the tree that the query names, else the first of each file. Four-vectors carry the behaviours of
+    the `vector` library. Raises what `transform` raises.
     """
     import awkward as ak
 
     paths = [files] if isinstance(files, str | Path) else list(files)
     if not paths:
         raise ValueError("no files given")
+    if codegen == "uproot-raw":
+        from delivery.engine.raw.transform import evaluate_raw
+
+        return evaluate_raw(text, [str(path) for path in paths], tree)
+    if codegen != "uproot":
+        raise UnsupportedNode(f"codegen {codegen!r} does not run in memory; use 'uproot' or 'uproot-raw'")
     node = canonical(parse(text))
-    parts = []
+    strict = semantics == "strict"
+    parts: list[Any] = []
     for path in paths:
-        with closing(open_source(str(path), tree or _named_tree(node))) as source:
-            plan = _plan(node, text, source)
-            shape = plan.output
-            parts.append(empty(shape))
-            parts += [
-                assemble(shape, piece.values, piece.rows)
-                for piece in pieces(plan, source, text, DEFAULT_CHUNK_BYTES, 1)
-            ]
-    return ak.concatenate(parts)
+        with closing(open_source(str(path), tree or named_tree(node))) as source:
+            plan = ordered(compile_query(node, text, source, strict=strict), source)
+            found = [piece.rows for piece in pieces(plan, source, text, DEFAULT_CHUNK_BYTES, 1)]
+            parts += found or [general(plan.output.sample)]
+    rows = parts[0] if len(parts) == 1 else ak.concatenate(parts)
+    return rows if plan.tail is None else run_tail(plan, text, rows, strict=strict)
 
 
 def transform(request: TransformRequest) -> TransformResult:
     """Run a query on one file and write the result; equal requests on equal files write equal bytes.
 
     Raises QuerySyntaxError of `queries` for text that is no query, and of `delivery.errors`: UnreadableFile,
-    UnknownTree, UnknownBranch, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, LengthMismatch,
-    UnwritableType. No output file is left behind by an error.
+    UnknownTree, UnknownBranch, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, NotAFunction, LengthMismatch,
+    EmptyList, UnwritableType, OutputUnwritable. An output that was there before stays as it was if an error is raised.
     """
-    began = time.perf_counter()
+    if request.codegen == "uproot-raw":
+        from delivery.engine.raw.transform import transform_raw
+
+        return transform_raw(request)
+    if request.codegen == "python":
+        from delivery.engine.usercode.transform import transform_python
+
+        return transform_python(request)
     if request.codegen != "uproot":
-        raise UnsupportedNode(f"codegen {request.codegen!r} is not supported by the engine; use 'uproot'")
+        problem = f"codegen {request.codegen!r} is not supported; use 'uproot', 'uproot-raw' or 'python'"
+        raise UnsupportedNode(problem)
+    began = time.perf_counter()
     node = canonical(parse(request.text))
-    with closing(open_source(request.input, request.tree or _named_tree(node))) as source:
-        plan = _plan(node, request.text, source)
+    with closing(open_source(request.input, request.tree or named_tree(node))) as source:
+        strict = request.semantics == "strict"
+        plan = ordered(compile_query(node, request.text, source, strict=strict), source)
+        identity = hashlib.sha256(f"{digest(node)} {request.semantics} ".encode() + source.identity).digest()
+        # what a tail makes of the rows is known only when it has them all
+        found: Iterable[Piece] = _pieces(plan, source, request)
+        sample = general(plan.output.sample)
+        if plan.tail is not None:
+            whole = _collected(plan, source, request)
+            found, sample = [whole], whole.rows[:0]
+        writer = open_writer(request.output, request.format, {TREE: sample}, identity)
         try:
-            rows, passed = _write(plan, source, request, node)
+            passed, written, weights = _write(plan, source, found, writer)
+            cutflow = tuple(CutflowRow(s.text, count) for s, count in zip(plan.selections, passed, strict=True))
+            total = None if weights is None else float(weights)
+            writer.close(_record(request, node, source, cutflow, written, total))
         except BaseException:
-            request.output.unlink(missing_ok=True)
+            writer.abandon()
             raise
-        texts = [selection.text for stage in plan.stages for selection in stage.selections]
         return TransformResult(
             events_in=source.entries,
-            events_out=rows,
-            cutflow=tuple(CutflowRow(text, count) for text, count in zip(texts, passed, strict=True)),
+            events_out=written,
+            cutflow=cutflow,
             bytes_read=source.bytes_read,
             bytes_written=request.output.stat().st_size,
             seconds=time.perf_counter() - began,
             columns=plan.columns,
+            warnings=plan.warnings,
+            sum_of_weights=total,
         )
 
 
-def _plan(node: Node, text: str, source: Source) -> Plan:
-    return ordered(compile_query(node, text, source), source)
+def explain(request: TransformRequest) -> Explanation:
+    """The plan of a query on one file, from the file's header alone; raises what `transform` raises before it reads."""
+    if request.codegen != "uproot":
+        raise UnsupportedNode(f"the plan of codegen {request.codegen!r} cannot be shown; only that of 'uproot'")
+    node = canonical(parse(request.text))
+    with closing(open_source(request.input, request.tree or named_tree(node))) as source:
+        strict = request.semantics == "strict"
+        plan = ordered(compile_query(node, request.text, source, strict=strict), source)
+        seen: set[str] = set()
+        phases = []
+        for number, selection in enumerate(plan.stages[0].selections, 1):
+            phases.append(_phase(f"Where {number}", selection.text, selection.columns - seen, source))
+            seen |= selection.columns
+        phases.append(_phase("output", "", plan.payload(0) - seen, source))
+        rows = general(plan.output.sample)
+        fields = rows.fields if plan.output.fields and not plan.output.jagged else []
+        schema = tuple((name, str(rows[name].type.content)) for name in fields) or (("", str(rows.type.content)),)
+        return Explanation(tuple(phases), schema, plan.warnings, source.file_bytes, source.entries)
 
 
-def _write(plan: Plan, source: Source, request: TransformRequest, node: Node) -> tuple[int, list[int]]:
-    selections = sum(len(stage.selections) for stage in plan.stages)
-    rows, passed = 0, [0] * selections
-    writer = _writer(plan, request, node, source)
-    try:
-        grouped = Rebuffered(writer, plan.output, _group_rows(plan, source))
-        for piece in pieces(plan, source, request.text, request.chunk_bytes, request.threads):
-            rows += piece.rows
-            passed = [total + count for total, count in zip(passed, piece.passed, strict=True)]
-            grouped.add(piece)
-        grouped.end()
-    finally:
-        writer.close()
-    return rows, passed
+def _phase(title: str, text: str, names: set[str] | frozenset[str], source: Source) -> Phase:
+    return Phase(title, text, tuple(ColumnBytes(name, *source.size(name)) for name in sorted(names)))
 
 
-def _writer(plan: Plan, request: TransformRequest, node: Node, source: Source) -> Writer:
-    nothing = empty(plan.output)
-    if request.format == "parquet":
-        return ParquetWriter(request.output, nothing)
-    identity = hashlib.sha256(digest(node).encode() + source.identity).digest()
-    return RootWriter(request.output, nothing, identity)
+def _pieces(plan: Plan, source: Source, request: TransformRequest) -> Iterator[Piece]:
+    weigh = _has_weights(source)
+    return pieces(plan, source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
+
+
+def _collected(plan: Plan, source: Source, request: TransformRequest) -> Piece:
+    """All rows of a query that goes on with operators on the whole dataset, and what these make of them."""
+    import awkward as ak
+
+    found = list(_pieces(plan, source, request))
+    rows = ak.concatenate([piece.rows for piece in found]) if found else general(plan.output.sample)
+    result = general(run_tail(plan, request.text, rows, strict=request.semantics == "strict"))
+    if not isinstance(result, ak.Array):
+        raise UnwritableType(
+            f"the query gives one value for the whole file ({result}), which is no column to write; "
+            "the number of events and those that pass are in every transform's result"
+        )
+    passed = tuple(sum(counts) for counts in zip(*(piece.passed for piece in found), strict=True))
+    weights = [piece.weights for piece in found]
+    known = [weight for weight in weights if weight is not None]
+    return Piece(result, passed, sum(known, Fraction(0)) if len(known) == len(weights) else None)
+
+
+def _write(
+    plan: Plan, source: Source, found: Iterable[Piece], writer: Writer
+) -> tuple[list[int], int, Fraction | None]:
+    """Rows that passed each selection, rows written, and the sum of weights."""
+    passed, written = [0] * len(plan.selections), 0
+    grouped = Grouped(writer, TREE, _group_rows(plan, source))
+    weights = Fraction(0) if _has_weights(source) else None
+    for piece in found:
+        passed = [total + count for total, count in zip(passed, piece.passed or passed, strict=True)]
+        written += len(piece.rows)
+        weights = None if weights is None or piece.weights is None else weights + piece.weights
+        grouped.add(piece.rows)
+    grouped.end()
+    return passed, written, weights
+
+
+def _has_weights(source: Source) -> bool:
+    import numpy as np
+
+    kind = source.column_type(WEIGHT) if WEIGHT in source.names() else ""
+    return not isinstance(kind, str) and isinstance(kind.sample, np.ndarray)
+
+
+def _record(
+    request: TransformRequest,
+    node: Node,
+    source: Source,
+    cutflow: tuple[CutflowRow, ...],
+    written: int,
+    weights: float | None,
+) -> dict[str, Json]:
+    """What the output keeps of how it was made; nothing of where or when."""
+    return {
+        "query": digest(node),
+        "codegen": request.codegen,
+        "semantics": request.semantics,
+        "input": {"uuid": source.identity.hex(), "tree": source.tree, "bytes": source.file_bytes},
+        "events_in": source.entries,
+        "events_out": written,
+        "cutflow": [{"where": row.text, "passed": row.passed} for row in cutflow],
+        "sum_of_weights": weights,
+    }
 
 
 def _group_rows(plan: Plan, source: Source) -> int:
     """Rows per group of the output, from the header alone: as many as fit in `GROUP_BYTES`, at most `GROUP_ROWS`."""
     if len(plan.stages) > 1:
         return GROUP_ROWS
-    names = {name for expression in leaves(plan.output) for name in expression.columns}
-    width = sum(source.size(name)[1] for name in names) / max(source.entries, 1)
+    width = sum(source.size(name)[1] for name in plan.output.columns) / max(source.entries, 1)
     return max(1, min(GROUP_ROWS, int(GROUP_BYTES / max(width, 1.0))))
 
 
-def _named_tree(node: Node) -> str | None:
+def named_tree(node: Node) -> str | None:
     """The tree that EventDataset names as its second argument."""
-    while isinstance(node, Linq):
-        node = node.source
+    while isinstance(node, Linq) or (isinstance(node, Call) and node.func != Name("EventDataset") and node.args):
+        node = node.source if isinstance(node, Linq) else node.args[0]
     match node:
         case Call(func=Name(id="EventDataset"), args=(_, Constant(value=str() as name))):
             return name

@@ -1,55 +1,38 @@
 """What stands inside a query's lambdas: names become columns, records dissolve into columns, shapes are checked.
 
 A lambda's variable stands for the whole column (or record of columns) it runs over, and an operator inside acts on the
-items of that column: this is how func_adl_uproot, whose answers we give, reads the language.
+items of that column: this is how func_adl_uproot, whose answers we give, reads the language. How deep in its lists an
+operator acts is told by the query's text alone: the dataset has depth 0, a lambda's variable one more than its source.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-
+from delivery.engine.calls import Calls, module_constant
 from delivery.engine.expressions import Argument, Expression, Expressions, Literal
+from delivery.engine.four_vectors import PROPERTIES, is_vector
 from delivery.engine.header import Header
-from delivery.engine.operators import Fault, Operators
-from delivery.engine.plan import Record, Shape, leaves
+from delivery.engine.lists import ListOperators
+from delivery.engine.operators import UFUNCS, UNARY_UFUNCS, Operators
+from delivery.engine.scope import Container, EventRecord, Scope, Term, Unknown, Value, least
+from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, QueryFault, UnknownName, UnsupportedNode, nearest
-from queries.syntax import Attribute, Call, Constant, Dict, Lambda, Linq, List, Name, Node, Subscript
-
-ON_LISTS = "Where, Select, Count, Zip, Any, All, Sum and First"
-
-
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """The event: every branch of the tree."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Stands for whatever follows from a column that the file lacks, so that all such columns are found."""
-
-
-Value: TypeAlias = "Expression | Literal | Record | EventRecord | Unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A lambda's variable: its value, and how many list levels its items lie below the dataset."""
-
-    value: Value
-    depth: int
-
-
-Scope: TypeAlias = Mapping[str, Variable]
-
-
-def single_lambda(node: Linq, fault: Fault) -> Lambda:
-    """The operator's one argument, a lambda of one variable."""
-    match node.args:
-        case (Lambda(params=(_,)) as function,):
-            return function
-    raise fault(UnsupportedNode, f"{node.op} needs a lambda of one variable", node)
+from queries.syntax import (
+    Attribute,
+    Binary,
+    BoolOp,
+    Call,
+    Compare,
+    Constant,
+    Dict,
+    If,
+    Linq,
+    List,
+    Name,
+    Node,
+    Subscript,
+    Unary,
+)
 
 
 class Terms:
@@ -58,46 +41,41 @@ class Terms:
     `missing` collects the columns that the file lacks, with their first places in the text.
     """
 
-    def __init__(self, text: str, header: Header) -> None:
+    def __init__(self, text: str, header: Header, *, strict: bool) -> None:
         self._text, self._header = text, header
         self._names = frozenset(header.names())
+        self.strict = strict
         self.expressions = Expressions()
-        self.operators = Operators(self.expressions, self.fault)
+        self.operators = Operators(self.expressions, self.fault, text, strict)
         self.missing: dict[str, tuple[int, int]] = {}
-        self._kinds: Mapping[type[Node], Callable[[Any, Scope], Value]] = {
+        self.lists = ListOperators(self)
+        self._kinds: Mapping[type[Node], Callable[[Any, Scope], Term]] = {
             Name: self._name,
             Constant: self._constant,
             Attribute: self._attribute,
             Subscript: self._subscript,
             List: self._list,
             Dict: self._dict,
-            Linq: self._linq,
-        }
-        self._list_operators: Mapping[str, Callable[[Shape, Linq, Scope], Value]] = {
-            "Count": self._count,
-            "Sum": self._reduce,
-            "First": self._reduce,
-            "Where": self._where,
-            "Select": self._select,
-            "Any": self._test,
-            "All": self._test,
+            If: self._if,
+            Unary: self._unary,
+            Binary: self._binary,
+            Compare: self._binary,
+            BoolOp: self._binary,
+            Linq: self.lists.linq,
+            Call: Calls(self).call,
         }
 
     def fault(self, kind: type[QueryFault], problem: str, node: Node) -> QueryFault:
         """An error at a node."""
         return kind(problem, self._text, (node.span.start, node.span.end))
 
-    def value(self, node: Node, scope: Scope) -> Value:
-        """Value of a node with these variables in scope."""
-        return self._kinds.get(type(node), self._operator)(node, scope)
+    def term(self, node: Node, scope: Scope) -> Term:
+        """Value and depth of a node with these variables in scope."""
+        if type(node) not in self._kinds:
+            raise self.fault(UnsupportedNode, f"a {type(node).__name__.lower()} cannot stand here", node)
+        return self._kinds[type(node)](node, scope)
 
-    def shape(self, value: Value, node: Node) -> Shape:
-        """The value as something that has columns."""
-        if isinstance(value, Expression | Record):
-            return value
-        raise self.fault(UnsupportedNode, "a literal or the event itself cannot be a column", node)
-
-    def column(self, name: str, node: Node) -> Value:
+    def column(self, name: str, node: Node, event: EventRecord) -> Expression | Unknown:
         """A branch of the tree."""
         if name not in self._names:
             self.missing.setdefault(name, (node.span.start, node.span.end))
@@ -107,201 +85,239 @@ class Terms:
             raise self.fault(
                 UnsupportedNode, f"branch {name!r} of {self._header.file} has the unsupported type {kind}", node
             )
-        return self.expressions.column(name, kind.sample, kind.counter)
+        column = self.expressions.column(name, kind.sample, kind.counter)
+        for index in event.indices:
+            if index.jagged and not column.jagged:
+                problem = (
+                    f"a Where before has one value per object, which cannot choose from {name}, with one per event"
+                )
+                raise self.fault(DepthMismatch, f"{problem}; reduce its predicate with Any, All or Count", node)
+            column = self.operators.apply("index", node, column, index)
+        return column
 
-    def _name(self, node: Name, scope: Scope) -> Value:
-        if node.id not in scope:
-            raise self.fault(UnknownName, f"unknown name {node.id!r}; known: {', '.join(scope)}", node)
-        return scope[node.id].value
+    def record(self, event: EventRecord, node: Node) -> Expression:
+        """The whole event as records of all its columns that can be read."""
+        names = [n for n in self._header.names() if not isinstance(self._header.column_type(n), str)]
+        columns = [self.column(name, node, event) for name in names]
+        known = [column for column in columns if isinstance(column, Expression)]
+        return self.operators.apply("zip", node, *known, parameter=(tuple(names), 1))
 
-    def _constant(self, node: Constant, _: Scope) -> Value:
-        if node.value is None or isinstance(node.value, str):
-            raise self.fault(UnsupportedNode, f"the literal {node.value!r} is not supported here", node)
-        return node.value
+    def array(self, value: Value, node: Node, what: str) -> Expression | Unknown:
+        """The value as one that has columns; `what` needs it."""
+        if isinstance(value, Expression | Unknown):
+            return value
+        if isinstance(value, EventRecord):
+            return self.record(value, node)
+        kind = "columns side by side; Zip makes a list of them" if isinstance(value, Container) else "a literal"
+        raise self.fault(DepthMismatch, f"{what} needs a list, this is {kind}", node)
 
-    def _operator(self, node: Node, scope: Scope) -> Value:
-        operands = self.operators.operands(node)
-        if operands is None:
-            known = f"{ON_LISTS} on lists, abs, numpy functions, arithmetic, comparisons, and/or/not"
-            problem = f"{_describe(node)} is not supported; supported are {known}"
-            raise self.fault(UnsupportedNode, problem, node)
-        values = [self.value(operand, scope) for operand in operands]
-        if any(isinstance(value, Unknown) for value in values):
-            return Unknown()
-        arguments = [self._argument(v, operand) for v, operand in zip(values, operands, strict=True)]
-        return self.operators.apply(node, arguments)
+    def filled(self, literal: Literal, shape: Value, node: Node) -> Expression | Unknown:
+        """A literal as a column: like the items of `shape`, and for an event like the first branch (as in the peer)."""
+        if literal is None or isinstance(literal, str):
+            raise self.fault(UnsupportedNode, f"the literal {literal!r} cannot be a column", node)
+        if isinstance(shape, EventRecord):
+            rows = self.expressions.column(ROWS, no_rows())
+            first = next(n for n in self._header.names() if not isinstance(self._header.column_type(n), str))
+            column: Expression | Unknown = rows if self.strict else self.column(first, node, shape)
+        else:
+            column = self.array(shape, node, "a literal")
+        if isinstance(column, Unknown):
+            return column
+        while column.fields:
+            column = self.operators.apply("field", node, column, parameter=column.fields[0])
+        if isinstance(literal, bool):
+            return self.operators.apply("full_like", node, column, parameter=(literal, "bool"))
+        kind = "int64" if isinstance(literal, int) else "float64"
+        return self.operators.apply("full_like", node, column, parameter=(literal, kind))
 
-    def _argument(self, value: Value, node: Node) -> Argument:
-        if isinstance(value, Record | EventRecord | Unknown):
-            problem = "a record cannot be computed with; name one of its fields"
-            raise self.fault(DepthMismatch, problem, node)
+    def argument(self, value: Value, node: Node) -> Argument | Unknown:
+        """The value as one that can be computed with."""
+        if isinstance(value, Container | EventRecord):
+            raise self.fault(DepthMismatch, "a record cannot be computed with; name one of its fields", node)
         return value
+
+    def elementwise(self, name: str, node: Node, operands: tuple[Node, ...], scope: Scope) -> Term:
+        """A NumPy function of operands, number by number; its depth is the least of theirs."""
+        terms = [self.term(operand, scope) for operand in operands]
+        arguments = [self.argument(term.value, o) for term, o in zip(terms, operands, strict=True)]
+        depth = least(term.depth for term in terms)
+        known = [argument for argument in arguments if not isinstance(argument, Unknown)]
+        if len(known) < len(arguments):
+            return Term(Unknown(), depth)
+        return Term(self.operators.elementwise(name, node, *known), depth)
+
+    def _name(self, node: Name, scope: Scope) -> Term:
+        if node.id not in scope.variables:
+            near = ", ".join(nearest(node.id, scope.variables) or scope.variables)
+            raise self.fault(UnknownName, f"unknown name {node.id!r}; known here: {near or 'nothing'}", node)
+        return scope.variables[node.id]
+
+    def _constant(self, node: Constant, _: Scope) -> Term:
+        return Term(node.value, None)
+
+    def _unary(self, node: Unary, scope: Scope) -> Term:
+        return self.elementwise(UNARY_UFUNCS[node.op], node, (node.operand,), scope)
+
+    def _binary(self, node: Binary | Compare | BoolOp, scope: Scope) -> Term:
+        return self.elementwise(UFUNCS[node.op], node, (node.left, node.right), scope)
+
+    def _if(self, node: If, scope: Scope) -> Term:
+        test = self.term(node.test, scope)
+        shape = self.argument(test.value, node.test)
+        if isinstance(shape, Literal):
+            raise self.fault(UnsupportedNode, "the condition is a literal, which chooses one side always", node.test)
+        sides = [self._side(side, shape, scope) for side in (node.body, node.orelse)]
+        known = [side for side in sides if not isinstance(side, Unknown)]
+        if isinstance(shape, Unknown) or len(known) < 2:
+            return Term(Unknown(), test.depth)
+        return Term(self.operators.apply("where", node, shape, *known), test.depth)
+
+    def _side(self, node: Node, shape: Expression | Unknown, scope: Scope) -> Argument | Unknown:
+        """One side of a ternary: a literal is spread over the condition's shape, as 64-bit numbers."""
+        value = self.term(node, scope).value
+        if isinstance(shape, Unknown):
+            return shape
+        if isinstance(value, Literal) and isinstance(node, Constant):
+            return self.filled(value, shape, node)
+        return self.argument(value, node) if not isinstance(value, EventRecord) else self.record(value, node)
 
     # ---- records
 
-    def _attribute(self, node: Attribute, scope: Scope) -> Value:
-        return self._field(self.value(node.value, scope), node.name, node)
+    def _attribute(self, node: Attribute, scope: Scope) -> Term:
+        constant = module_constant(node, scope, self)
+        if constant is not None:
+            return Term(constant, None)
+        source = self.term(node.value, scope)
+        return Term(self.field(source.value, node.name, node), source.depth)
 
-    def _subscript(self, node: Subscript, scope: Scope) -> Value:
-        value = self.value(node.value, scope)
-        match node.index:
-            case Constant(value=str() as name):
-                return self._field(value, name, node)
-            case Constant(value=int() as number) if isinstance(value, Record):
-                names = list(value.fields)
-                if number >= len(names):
-                    raise self.fault(UnknownName, f"there is no field {number} of {len(names)}", node)
-                return value.fields[names[number]]
-        if isinstance(value, Unknown):
-            return value
-        problem = "[…] picks a field of a record by name or number; for a list's item use First"
-        raise self.fault(UnsupportedNode, problem, node)
-
-    def _field(self, value: Value, name: str, node: Node) -> Value:
+    def field(self, value: Value, name: str, node: Node) -> Value:
+        """A field of a record, a branch of the event, or a property of a four-vector."""
         if isinstance(value, Unknown):
             return value
         if isinstance(value, EventRecord):
-            return self.column(name, node)
-        if not isinstance(value, Record):
-            raise self.fault(DepthMismatch, f"there is no field {name!r} in a column of numbers", node)
-        if name not in value.fields or value.is_tuple:
+            return self.column(name, node, value)
+        if isinstance(value, Container):
+            return self._of_container(value, name, node)
+        if not isinstance(value, Expression):
+            raise self.fault(DepthMismatch, f"the literal {value!r} has no field {name!r}", node)
+        if name in value.fields and not value.is_tuple:
+            return self.operators.apply("field", node, value, parameter=name)
+        if name in PROPERTIES and is_vector(value.sample):
+            return self.operators.apply("attribute", node, value, parameter=name)
+        if not value.fields:
+            raise self.fault(DepthMismatch, f"there is no field {name!r} in a column of {value.type}", node)
+        known = ([] if value.is_tuple else value.fields) + (sorted(PROPERTIES) if is_vector(value.sample) else [])
+        near = ", ".join(nearest(name, known) or value.fields)
+        raise self.fault(UnknownName, f"the record has no field {name!r}; near: {near}", node)
+
+    def _of_container(self, value: Container, name: str, node: Node) -> Value:
+        if name not in value.fields or not value.is_dict:
             near = ", ".join(nearest(name, value.fields) or value.fields)
             raise self.fault(UnknownName, f"the record has no field {name!r}; near: {near}", node)
         return value.fields[name]
 
-    def _list(self, node: List, scope: Scope) -> Value:
-        return self._record({str(i): item for i, item in enumerate(node.items)}, node, scope)
+    def _subscript(self, node: Subscript, scope: Scope) -> Term:
+        source = self.term(node.value, scope)
+        if isinstance(source.value, Unknown):
+            return source
+        match node.index:
+            case Constant(value=str() as name):
+                return Term(self.field(source.value, name, node), source.depth)
+            case List(items=items) if items and all(isinstance(getattr(i, "value", None), str) for i in items):
+                return Term(self._several(source.value, [str(i.value) for i in items], node), source.depth)  # type: ignore[attr-defined]
+            case Call(func=Name(id="slice"), args=bounds):
+                return self.lists.sliced(source, bounds, node)
+        index = self.term(node.index, scope).value
+        if isinstance(index, int) and not isinstance(index, bool):
+            return self._numbered(source, index, node)
+        if isinstance(index, Unknown):
+            return Term(index, source.depth)
+        if isinstance(index, Expression):
+            value = self.array(source.value, node.value, "[…]")
+            chosen = value if isinstance(value, Unknown) else self.lists.chosen(value, index, node)
+            return Term(chosen, source.depth)
+        raise self.fault(UnsupportedNode, "[…] takes the name or number of a field, a slice, or a mask", node)
 
-    def _dict(self, node: Dict, scope: Scope) -> Value:
-        fields = {}
+    def _several(self, value: Value, names: list[str], node: Node) -> Value:
+        if not isinstance(value, EventRecord) and not (isinstance(value, Expression) and value.fields):
+            raise self.fault(DepthMismatch, "only records have fields", node)
+        if isinstance(value, Expression):
+            for name in names:
+                self.field(value, name, node)
+            return self.operators.apply("fields", node, value, parameter=tuple(names))
+        columns = [self.column(name, node, value) for name in names]
+        known = [column for column in columns if isinstance(column, Expression)]
+        if len(known) < len(columns):
+            return Unknown()
+        return self.operators.apply("zip", node, *known, parameter=(tuple(names), 1))
+
+    def _numbered(self, source: Term, number: int, node: Subscript) -> Term:
+        """Field by number; in strict semantics, of a list its item."""
+        value = source.value
+        names = list(value.fields) if isinstance(value, Container | Expression) else []
+        if isinstance(value, EventRecord):
+            names = self._header.names()
+        if names:
+            if not -len(names) <= number < len(names):
+                raise self.fault(UnknownName, f"there is no field {number} of {len(names)}", node)
+            name = names[number]
+            if isinstance(value, Container):
+                return Term(value.fields[name], source.depth)
+            if isinstance(value, Expression):
+                return Term(self.operators.apply("field", node, value, parameter=name), source.depth)
+            return Term(self.field(value, name, node), source.depth)
+        if self.strict and isinstance(value, Expression) and value.jagged:
+            return self.lists.at(source, number, node)
+        problem = "[…] picks a field of a record by name or number; for a list's item use First or ElementAt"
+        raise self.fault(UnsupportedNode, problem, node)
+
+    def _list(self, node: List, scope: Scope) -> Term:
+        terms = [self.term(item, scope) for item in node.items]
+        fields = {str(i): term.value for i, term in enumerate(terms)}
+        return Term(Container(fields, is_dict=False), terms[0].depth if terms else None)
+
+    def _dict(self, node: Dict, scope: Scope) -> Term:
+        fields: dict[str, Value] = {}
+        depths = []
         for key, item in zip(node.keys, node.values, strict=True):
             if not isinstance(key, Constant) or not isinstance(key.value, str):
                 raise self.fault(UnsupportedNode, "a column's name must be a string", key)
-            fields[key.value] = item
-        return self._record(fields, node, scope)
+            fields[key.value], depth = self.term(item, scope)
+            depths.append(depth)
+        return Term(Container(fields, is_dict=True), least(depths))
 
-    def _record(self, fields: Mapping[str, Node], node: List | Dict, scope: Scope) -> Value:
-        """Columns side by side; the peer puts a lone column of lists *inside* its lists, and so do we."""
-        if not fields:
+    def shaped(self, value: Value, limit: int, node: Node) -> Expression | EventRecord | Unknown:
+        """What Select makes of its lambda's value: dicts and lists become records at most `limit` deep.
+
+        A lone column of lists goes *inside* its lists, as in the peer; in strict semantics it stays beside them.
+        """
+        if isinstance(value, Expression | EventRecord | Unknown):
+            return value
+        if not isinstance(value, Container):
+            raise self.fault(UnsupportedNode, f"the literal {value!r} cannot be a column here", node)
+        if not value.fields:
             raise self.fault(UnsupportedNode, "a record needs at least one column", node)
-        values = {name: self.value(item, scope) for name, item in fields.items()}
-        if any(isinstance(value, Unknown) for value in values.values()):
-            return Unknown()
-        shapes = {name: self.shape(value, fields[name]) for name, value in values.items()}
-        for name, shape in shapes.items():
-            if isinstance(shape, Record) and any(isinstance(f, Record) for f in shape.fields.values()):
-                problem = f"{name!r} nests records more than one level deep"
-                raise self.fault(UnsupportedNode, problem, fields[name])
-        (lone, *more) = shapes.values()
-        zipped = not more and (lone.zipped if isinstance(lone, Record) else lone.jagged)
-        return Record(shapes, zipped, isinstance(node, List))
+        columns = [self._shaped_field(inner, name, value, limit, node) for name, inner in value.fields.items()]
+        known = [column for column in columns if not isinstance(column, Unknown)]
+        return self.zipped(known, value, limit, node) if len(known) == len(columns) else Unknown()
 
-    # ---- operators on lists
+    def _shaped_field(self, value: Value, name: str, outer: Container, limit: int, node: Node) -> Expression | Unknown:
+        if isinstance(value, Container):
+            if not (value.is_dict and outer.is_dict) or not value.fields:
+                problem = f"{name!r} nests a {'dict' if value.is_dict else 'tuple'} where only dicts in dicts can be"
+                raise self.fault(UnsupportedNode, problem, node)
+            if any(isinstance(inner, Container) for inner in value.fields.values()):
+                raise self.fault(UnsupportedNode, f"{name!r} nests records more than one level deep", node)
+            shaped = self.shaped(value, limit, node)
+            return self.record(shaped, node) if isinstance(shaped, EventRecord) else shaped
+        if isinstance(value, EventRecord):
+            return self.record(value, node)
+        if isinstance(value, Expression | Unknown):
+            return value
+        return self.filled(value, self.expressions.column(ROWS, no_rows()), node)
 
-    def _linq(self, node: Linq, scope: Scope) -> Value:
-        source = self.value(node.source, scope)
-        if isinstance(source, Unknown):
-            return source
-        if node.op == "Zip" and not node.args:
-            return self._zip(source, node)
-        if node.op not in self._list_operators:
-            problem = f"{node.op} is not supported here; supported on lists: {ON_LISTS}"
-            raise self.fault(UnsupportedNode, problem, node)
-        shape = self.shape(source, node.source)
-        listed = shape.zipped if isinstance(shape, Record) else shape.jagged
-        if not listed or _depth(node.source, scope) != 1:
-            columns = isinstance(shape, Record) and not listed
-            what = "columns side by side; Zip makes a list of them" if columns else "one number"
-            raise self.fault(DepthMismatch, f"{node.op} needs a list, this is {what}", node)
-        return self._list_operators[node.op](shape, node, scope)
-
-    def _count(self, lists: Shape, node: Linq, _: Scope) -> Value:
-        return self.operators.reduce("count", node, next(leaves(lists)))
-
-    def _reduce(self, lists: Shape, node: Linq, _: Scope) -> Value:
-        if isinstance(lists, Record):
-            problem = f"{node.op} of records is not supported; name one of their fields"
-            raise self.fault(UnsupportedNode, problem, node)
-        return self.operators.reduce(node.op.lower(), node, lists)
-
-    def _select(self, lists: Shape, node: Linq, scope: Scope) -> Value:
-        self._refuse_cross_product(node, scope)
-        return self._body(node, lists, scope)
-
-    def _test(self, lists: Shape, node: Linq, scope: Scope) -> Value:
-        self._refuse_cross_product(node, scope)
-        mask = self._mask(lists, node, scope)
-        return mask if isinstance(mask, Unknown) else self.operators.reduce(node.op.lower(), node, mask)
-
-    def _where(self, lists: Shape, node: Linq, scope: Scope) -> Value:
-        mask = self._mask(lists, node, scope)
-        if isinstance(mask, Unknown):
-            return lists
-        if mask.dtype != np.bool_:
-            raise self.fault(DepthMismatch, f"the predicate is {mask.dtype}, not bool", node)
-        return _map(lists, lambda column: self.operators.reduce("filter", node, column, mask))
-
-    def _mask(self, lists: Shape, node: Linq, scope: Scope) -> Expression | Unknown:
-        mask = self._body(node, lists, scope)
-        if isinstance(mask, Unknown) or (isinstance(mask, Expression) and mask.jagged):
-            return mask
-        raise self.fault(DepthMismatch, f"the predicate of {node.op} says nothing of the items", node)
-
-    def _body(self, node: Linq, items: Shape, scope: Scope) -> Value:
-        function = single_lambda(node, self.fault)
-        variable = Variable(items, _depth(node.source, scope) + 1)
-        return self.value(function.body, {**scope, function.params[0]: variable})
-
-    def _zip(self, source: Value, node: Linq) -> Value:
-        if not isinstance(source, Record):
-            raise self.fault(DepthMismatch, "Zip needs a dict or a tuple of columns", node)
-        lists = [column for column in leaves(source) if column.jagged]
-        if not lists:
-            return source
-        length = lists[0]
-        for other in lists[1:]:  # equal lengths are certain, or checked when the values are there
-            if other.lengths != length.lengths:
-                length = self.operators.reduce("broadcast", node, length, other)
-        return _zipped(_map(source, lambda column: self.operators.zipped(column, length, node)))
-
-    def _refuse_cross_product(self, node: Linq, scope: Scope) -> None:
-        """The peer pairs all items with all where the source is `name` or `name.attr` of an outer variable."""
-        source = node.source.value if isinstance(node.source, Attribute) else node.source
-        innermost = list(scope)[-1]
-        if isinstance(source, Name) and source.id != innermost and scope[innermost].depth > 1:
-            problem = f"{node.op} over a list inside another list's lambda (a cross product) is not supported"
-            raise self.fault(UnsupportedNode, problem, node)
-
-
-def _map(shape: Shape, change: Callable[[Expression], Expression]) -> Shape:
-    """The shape with each of its columns changed."""
-    if isinstance(shape, Record):
-        return replace(shape, fields={name: _map(inner, change) for name, inner in shape.fields.items()})
-    return change(shape)
-
-
-def _zipped(shape: Shape) -> Shape:
-    if isinstance(shape, Expression):
-        return shape
-    return replace(shape, fields={n: _zipped(inner) for n, inner in shape.fields.items()}, zipped=True)
-
-
-def _depth(node: Node, scope: Scope) -> int:
-    """List levels between the dataset and what an operator on this source takes for the row."""
-    match node:
-        case Name(id=name):
-            return scope[name].depth if name in scope else 1
-        case Attribute(value=inner) | Subscript(value=inner) | Linq(source=inner):
-            return _depth(inner, scope)
-        case Dict(values=items) | List(items=items):
-            return max((_depth(item, scope) for item in items), default=1)
-    return 1
-
-
-def _describe(node: Node) -> str:
-    match node:
-        case Call(func=Name(id=name)):
-            return f"the function {name}"
-        case Call(func=Attribute(name=name)):
-            return f"the method {name}"
-    return f"{type(node).__name__.lower()} here"
+    def zipped(self, columns: list[Expression], value: Container, limit: int | None, node: Node) -> Expression:
+        """Columns as records; `limit` None: at the deepest level they share."""
+        names = tuple(value.fields) if value.is_dict else None
+        depth_limit = None if len(columns) == 1 and not self.strict else limit
+        return self.operators.apply("zip", node, *columns, parameter=(names, depth_limit))

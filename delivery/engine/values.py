@@ -35,6 +35,13 @@ class Lists:
 
 Column: TypeAlias = Array | Lists | ak.Array
 
+ROWS = "#rows"  # a column that no file has: one number per row
+
+
+def no_rows() -> Array:
+    """The column `ROWS` of no rows."""
+    return np.empty(0, np.int8)
+
 
 def to_awkward(column: Column) -> Any:
     """The column as an awkward array."""

@@ -1,0 +1,317 @@
+"""What expressions compute: every operation on columns, flat ones by NumPy and all others by awkward.
+
+An operation gets its parameter and the values of its arguments (columns or literals) and gives a column. Most have two
+forms with the same result: a short one in NumPy for numbers and lists of numbers, which is where the time goes, and
+awkward's own function for whatever else there is. func_adl_uproot is defined by the latter.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from delivery.engine import four_vectors
+from delivery.engine.values import (
+    Array,
+    Column,
+    Lists,
+    count_true,
+    from_awkward,
+    keep_items,
+    offsets_of,
+    same_lengths,
+    to_awkward,
+)
+
+MAX_COMBINATIONS = 200_000_000  # items of all combinations in one range of entries; more is a mistake, not a query
+
+Span = tuple[int, int]
+
+
+class UnequalLists(Exception):
+    """Lists that are combined differ in length."""
+
+    def __init__(self, reason: str, span: Span | None = None) -> None:
+        super().__init__(reason, span)
+        self.reason, self.span = reason, span
+
+
+class EmptyLists(UnequalLists):
+    """A list has no item where one is asked for."""
+
+
+class TooMany(UnequalLists):
+    """An operation would make more than memory should hold."""
+
+
+def is_flat(value: Any) -> bool:
+    """Whether a value is a literal, a NumPy column or lists of numbers."""
+    return not isinstance(value, ak.Array)
+
+
+def general(value: Any) -> Any:
+    """The value for awkward's functions: columns as awkward arrays, literals as they are."""
+    return to_awkward(value) if isinstance(value, Lists | np.ndarray) else value
+
+
+def _normal(value: Any) -> Any:
+    return from_awkward(value) if isinstance(value, ak.Array) else value
+
+
+def _elementwise(name: str, *arguments: Any) -> Column:
+    ufunc = getattr(np, name)
+    if not all(is_flat(argument) for argument in arguments):
+        return _normal(ufunc(*(general(argument) for argument in arguments)))
+    shape = next((a for a in arguments if isinstance(a, Lists)), None)
+    if shape is None:
+        return np.asarray(ufunc(*arguments))
+    flat = [_flat_like(shape, argument) for argument in arguments]
+    return Lists(shape.offsets, ufunc(*flat))
+
+
+def _flat_like(shape: Lists, argument: Any) -> Any:
+    """Contents of an argument laid out like those of `shape`; literals stay literals."""
+    if isinstance(argument, Lists):
+        if not same_lengths(shape, argument):
+            raise UnequalLists(_first_difference(shape, argument))
+        return argument.content
+    if isinstance(argument, np.ndarray):
+        return np.repeat(argument, shape.counts)
+    return argument
+
+
+def _first_difference(left: Lists, right: Lists) -> str:
+    row = int(np.argmax(left.counts != right.counts))
+    return f"lists of different lengths meet ({left.counts[row]} and {right.counts[row]} items in one row)"
+
+
+def _broadcast(_: str, value: Column, shape: Column) -> Column:
+    if isinstance(shape, Lists) and is_flat(value):
+        return Lists(shape.offsets, _flat_like(shape, value))
+    return _normal(ak.broadcast_arrays(general(value), general(shape), depth_limit=2)[0])
+
+
+def _index(_: str, source: Column, index: Column) -> Column:
+    if isinstance(source, Lists) and isinstance(index, Lists) and index.content.dtype == np.bool_:
+        return keep_items(source, _flat_like(source, index))
+    return _normal(general(source)[general(index)])
+
+
+def _count_true(_: str, mask: Lists) -> Column:
+    return count_true(mask.offsets, mask.content)
+
+
+def _count(axis: int, lists: Column) -> Column:
+    return lists.counts if isinstance(lists, Lists) and axis == 1 else _normal(ak.num(general(lists), axis=axis))
+
+
+def _any(axis: int, mask: Column) -> Column:
+    if isinstance(mask, Lists) and axis == 1:
+        found: Column = count_true(mask.offsets, mask.content.astype(np.bool_, copy=False)) > 0
+        return found
+    return _normal(ak.any(general(mask), axis=axis))
+
+
+def _all(axis: int, mask: Column) -> Column:
+    if isinstance(mask, Lists) and axis == 1:
+        held: Column = count_true(mask.offsets, ~mask.content.astype(np.bool_, copy=False)) == 0
+        return held
+    return _normal(ak.all(general(mask), axis=axis))
+
+
+def _reduction(name: str) -> Callable[[int, Column], Column]:
+    function = getattr(ak, name)
+    return lambda axis, lists: _normal(function(general(lists), axis=axis))
+
+
+def _at(parameter: tuple[int, int], lists: Column) -> Column:
+    axis, number = parameter
+    if isinstance(lists, Lists) and axis == 1:
+        needed = number + 1 if number >= 0 else -number
+        if len(lists) and lists.counts.min() < needed:
+            raise EmptyLists(f"a list has fewer than {needed} items")
+        return lists.content[(lists.offsets[:-1] if number >= 0 else lists.offsets[1:]) + number]
+    try:
+        return _normal(general(lists)[(slice(None),) * axis + (number,)])
+    except IndexError as error:
+        raise EmptyLists("a list has too few items") from error
+
+
+def _at_or_none(parameter: tuple[int, int], lists: Column) -> Column:
+    """As `_at`, but missing where the list is too short."""
+    axis, number = parameter
+    needed = number + 1 if number >= 0 else -number
+    array = general(lists)
+    padded = ak.pad_none(array, needed, axis=axis)
+    if number < 0:  # padding stands at the end: take the item only where it is one of the list's own
+        counts = ak.num(array, axis=axis)
+        padded = ak.mask(array, counts >= needed) if axis == 1 else ak.pad_none(array[..., ::-1], needed, axis=axis)
+        number = number if axis == 1 else needed - 1
+    return _normal(padded[(slice(None),) * axis + (number,)])
+
+
+def _zip(parameter: tuple[tuple[str, ...] | None, int | None], *values: Any) -> Column:
+    """Values side by side as records at the depth where awkward.zip puts them."""
+    names, depth_limit = parameter
+    arrays = [general(value) for value in values]
+    if depth_limit == 1 and len({len(array) for array in arrays}) == 1:
+        layouts = [array.layout for array in arrays]
+        record = ak.contents.RecordArray(layouts, None if names is None else list(names), len(arrays[0]))
+        return ak.Array(record, behavior=four_vectors.behavior_of(arrays))
+    if depth_limit != 1 and all(isinstance(value, Lists) for value in values):
+        first = values[0]
+        if all(same_lengths(first, value) for value in values[1:]):
+            contents = [ak.contents.NumpyArray(np.ascontiguousarray(value.content)) for value in values]
+            items = ak.contents.RecordArray(contents, None if names is None else list(names), len(first.content))
+            return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(first.offsets), items))
+    whole = tuple(arrays) if names is None else dict(zip(names, arrays, strict=True))
+    return ak.zip(whole, depth_limit=depth_limit)
+
+
+def _field(name: str, array: Any) -> Column:
+    return _normal(array[name])
+
+
+def _fields(names: tuple[str, ...], array: Any) -> Column:
+    return _normal(general(array)[list(names)])
+
+
+def _flatten(axis: int, lists: Column) -> Column:
+    if isinstance(lists, Lists) and axis == 1:
+        return lists.content
+    return _normal(ak.flatten(general(lists), axis=axis))
+
+
+def _argsort(parameter: tuple[int, bool], keys: Column) -> Column:
+    axis, ascending = parameter
+    return _normal(ak.argsort(general(keys), axis=axis, ascending=ascending, stable=True))
+
+
+def _cartesian(axis: int, left: Column, right: Column) -> Column:
+    pairs: Column = ak.cartesian((general(left), general(right)), axis=axis, nested=True)
+    return pairs
+
+
+def _cross(parameter: tuple[int, int], items: Column, lists: Column) -> Column:
+    """For each item (at depth `parameter[1]`) the lists of its row, which lie at depth `parameter[0]`."""
+    low, high = parameter
+    structure = ak.local_index(general(items), axis=high - 1)
+    spread = general(lists)[(slice(None),) * low + (np.newaxis,) * (high - low)]
+    return _normal(ak.broadcast_arrays(structure, spread, depth_limit=high)[1])
+
+
+def _combinations(parameter: tuple[int, int], lists: Column) -> Column:
+    """All choices of `n` items of each list, every one a list of `n`."""
+    n, axis = parameter
+    array = general(lists)
+    if axis != 1:
+        chosen = ak.unzip(ak.combinations(array, n, axis=axis))
+        return _normal(ak.concatenate([ak.singletons(part, axis=axis) for part in chosen], axis=axis + 1))
+    layout = array.layout
+    while layout.is_indexed and not layout.is_option:
+        layout = layout.project()
+    lists_ = layout.to_ListOffsetArray64(True)
+    _check_combinations(np.diff(np.asarray(lists_.offsets.data)), n)
+    positions = ak.argcombinations(_positions(lists_), n, axis=1)
+    parts = [np.asarray(ak.flatten(part, axis=1)) for part in ak.unzip(positions)]
+    offsets = offsets_of(np.asarray(ak.num(positions, axis=1)))
+    starts = np.repeat(np.asarray(lists_.offsets.data)[:-1], np.diff(offsets))
+    chosen_items = (np.stack(parts, axis=1) + starts[:, np.newaxis]).reshape(-1)
+    content = lists_.content._carry(ak.index.Index64(chosen_items), False)
+    inner = ak.contents.ListOffsetArray(ak.index.Index64(n * np.arange(offsets[-1] + 1)), content)
+    combined = ak.contents.ListOffsetArray(ak.index.Index64(offsets), inner)
+    return ak.Array(combined, behavior=array.behavior)
+
+
+def _positions(lists: Any) -> Any:
+    numbers = ak.contents.NumpyArray(np.arange(len(lists.content), dtype=np.int64))
+    return ak.Array(ak.contents.ListOffsetArray(lists.offsets, numbers))
+
+
+def _check_combinations(counts: Array, n: int) -> None:
+    lengths, rows = np.unique(counts, return_counts=True)
+    total = sum(math.comb(int(length), n) * int(times) * n for length, times in zip(lengths, rows, strict=True))
+    if total > MAX_COMBINATIONS:
+        raise TooMany(f"Choose({n}) would make {total:.1e} items; cut the lists down before")
+
+
+def _concatenate(axis: int, *parts: Any) -> Column:
+    return _normal(ak.concatenate([general(part) for part in parts], axis=axis))
+
+
+def _where(_: str, test: Column, yes: Any, no: Any) -> Column:
+    if all(is_flat(value) for value in (test, yes, no)):
+        lists = next((v for v in (test, yes, no) if isinstance(v, Lists)), None)
+        arrays = [value for value in (test, yes, no) if isinstance(value, Lists | np.ndarray)]
+        if len(arrays) == 3 and lists is None:
+            return np.where(*(np.asarray(array) for array in arrays))
+        if len(arrays) == 3 and lists is not None:
+            return Lists(lists.offsets, np.where(*(_flat_like(lists, array) for array in arrays)))
+    return _normal(ak.where(general(test), general(yes), general(no)))
+
+
+def _full_like(parameter: tuple[float | bool, str], shape: Column) -> Column:
+    value, kind = parameter
+    if isinstance(shape, np.ndarray):
+        return np.full(len(shape), value, dtype=kind)
+    if isinstance(shape, Lists):
+        return Lists(shape.offsets, np.full(len(shape.content), value, dtype=kind))
+    return _normal(ak.full_like(shape, value, dtype=kind))
+
+
+def _fill_none(value: bool, array: Column) -> Column:
+    return array if is_flat(array) else _normal(ak.fill_none(general(array), value, axis=None))
+
+
+def _slice(bounds: tuple[int | None, int | None, int | None], lists: Column) -> Column:
+    return _normal(general(lists)[:, slice(*bounds)])
+
+
+def _ranges(_: str, start: Array, stop: Array) -> Column:
+    """Lists of the integers from `start` to before `stop`, one list per row."""
+    counts = np.maximum(stop.astype(np.int64) - start.astype(np.int64), 0)
+    if counts.sum() > MAX_COMBINATIONS:
+        raise TooMany(f"Range would make {counts.sum():.1e} items")
+    offsets = offsets_of(counts)
+    return Lists(offsets, np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], counts))
+
+
+def _single(axis: int, array: Column) -> Column:
+    """Each value as a list of itself (no item where it is missing)."""
+    return _normal(ak.singletons(general(array), axis=axis))
+
+
+OPERATIONS: Mapping[str, Callable[..., Column]] = {
+    "elementwise": _elementwise,
+    "broadcast": _broadcast,
+    "index": _index,
+    "count": _count,
+    "count_true": _count_true,
+    "any": _any,
+    "all": _all,
+    "sum": _reduction("sum"),
+    "min": _reduction("min"),
+    "max": _reduction("max"),
+    "mean": _reduction("mean"),
+    "at": _at,
+    "at_or_none": _at_or_none,
+    "zip": _zip,
+    "field": _field,
+    "fields": _fields,
+    "flatten": _flatten,
+    "argsort": _argsort,
+    "cartesian": _cartesian,
+    "cross": _cross,
+    "combinations": _combinations,
+    "concatenate": _concatenate,
+    "where": _where,
+    "full_like": _full_like,
+    "fill_none": _fill_none,
+    "slice": _slice,
+    "ranges": _ranges,
+    "four_vectors": four_vectors.named,
+    "attribute": four_vectors.attribute,
+    "method": four_vectors.method,
+}
