@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from delivery.engine.writers.grouping import Grouped
+from delivery.engine.writers.grouping import GROUP_BYTES, GROUP_ROWS, Grouped
 from delivery.engine.writers.record import Json, read_record
-from delivery.engine.writers.replaced import GROUP_BYTES, GROUP_ROWS, ParquetWriter, Rebuffered, RootWriter
+from delivery.engine.writers.replaced import ParquetWriter, Rebuffered, RootWriter
 from delivery.requests import OutputFormat
 
 __all__ = [

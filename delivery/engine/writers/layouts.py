@@ -100,6 +100,55 @@ def _(layout: Any) -> Any:
     return UnionArray(Index8(tags), Index64(index), contents, parameters=layout.parameters)
 
 
+@singledispatch
+def size_of(layout: Any, start: int, stop: int) -> int:  # noqa: ARG001
+    """Bytes of rows ``start`` to ``stop`` of a layout in its one form; a sum over rows, however they are cut."""
+    raise TypeError(f"no array of columns: {type(layout).__name__}")
+
+
+@size_of.register(EmptyArray)
+def _(layout: Any, start: int, stop: int) -> int:  # noqa: ARG001
+    return 0
+
+
+@size_of.register(NumpyArray)
+def _(layout: Any, start: int, stop: int) -> int:
+    return int(layout.data.itemsize) * (stop - start)
+
+
+@size_of.register(RecordArray)
+def _(layout: Any, start: int, stop: int) -> int:
+    return sum(size_of(content, start, stop) for content in layout.contents)
+
+
+@size_of.register(RegularArray)
+def _(layout: Any, start: int, stop: int) -> int:
+    return int(size_of(layout.content, start * layout.size, stop * layout.size))
+
+
+@size_of.register(ListOffsetArray)
+def _(layout: Any, start: int, stop: int) -> int:
+    return 8 * (stop - start) + int(size_of(layout.content, layout.offsets[start], layout.offsets[stop]))
+
+
+@size_of.register(IndexedOptionArray)
+def _(layout: Any, start: int, stop: int) -> int:
+    return 8 * (stop - start) + _size_of_range(layout.content, np.asarray(layout.index.data)[start:stop])
+
+
+@size_of.register(UnionArray)
+def _(layout: Any, start: int, stop: int) -> int:
+    tags, index = np.asarray(layout.tags.data)[start:stop], np.asarray(layout.index.data)[start:stop]
+    parts = (_size_of_range(content, index[tags == tag]) for tag, content in enumerate(layout.contents))
+    return 9 * (stop - start) + sum(parts)
+
+
+def _size_of_range(content: Any, index: Any) -> int:
+    """Bytes of what an index refers to: in the one form that is a range, in order."""
+    there = index[index >= 0]
+    return int(size_of(content, int(there[0]), int(there[-1]) + 1)) if len(there) else 0
+
+
 def joined(parts: list[Any]) -> Any:
     """Layouts of one type in its one form, one after the other.
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from delivery.engine.rows import Piece
 
 TREE = "servicex"
-GROUP_ROWS = 50_000
-GROUP_BYTES = 32 * 1024 * 1024
-
 _DATE = (5 << 26) | (1 << 22) | (1 << 17)  # 2000-01-01 00:00:00 as ROOT packs it
 _DATES = threading.Lock()
 
