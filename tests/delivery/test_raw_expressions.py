@@ -1,0 +1,343 @@
+"""Expressions, cuts and filters of codegen uproot-raw: what uproot's own language answers, bit for bit."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from raw_oracle import ours, same, theirs
+
+CMS = "nanoAOD_2015_CMS_Open_Data_ttbar.root"
+
+ARITHMETIC = """
+Jet_pt
+Jet_pt * 2
+Jet_pt * 1.5
+2 - Jet_pt
+1 / Jet_pt
+Jet_pt / nJet
+nJet / 2
+nJet // 2
+nJet % 3
+nJet - 5
+nJet * nJet
+-Jet_eta
++Jet_eta
+-Jet_jetId
+Jet_pt ** 2
+Jet_jetId ** 2
+Jet_jetId << 1
+Jet_jetId >> 1
+Jet_jetId & 4
+Jet_jetId | 1
+Jet_jetId ^ 3
+~Jet_jetId
+~(Jet_pt > 30)
+Jet_pt + Jet_jetId
+Jet_nConstituents + 1
+Jet_nConstituents * 2
+Jet_nConstituents * 1.5
+Jet_nConstituents / Jet_nConstituents
+Jet_nConstituents - Jet_jetId
+nJet + Jet_jetId
+Jet_pt + MET_pt
+MET_pt + Jet_pt
+Jet_pt > 30
+Jet_pt >= 30.5
+Jet_pt < MET_pt
+Jet_pt <= 30
+Jet_jetId == 6
+Jet_jetId != 6
+Jet_pt == Jet_pt
+(Jet_pt > 30) & (abs(Jet_eta) < 2.4)
+(Jet_pt > 30) | (Jet_jetId == 6)
+(Jet_pt > 30) ^ (Jet_jetId == 6)
+(Jet_pt > 30) & (nJet > 2)
+(nJet > 2) + (nJet > 3)
+(Jet_pt > 30) * Jet_pt
+(nJet > 2) * 2
+Jet_pt * (1 + 2) ** 2 / 3
+Jet_pt * sqrt(2)
+MET_pt * sqrt(2)
+Jet_pt > -1
+get("Jet_pt") * 2
+get('Jet_pt')
+MET_pt*cos(MET_phi)
+((((Jet_pt))))
+Jet_pt*0 + 1
+3.3 < Jet_pt
+True & (nJet > 2)
+(nJet > 2) == True
+"""
+
+NUMPY = """
+abs(Jet_eta)
+absolute(Jet_eta)
+acos(Jet_eta)
+arccos(Jet_eta)
+acosh(Jet_pt)
+arccosh(Jet_pt)
+asin(Jet_eta)
+arcsin(Jet_eta)
+asinh(Jet_eta)
+arcsinh(Jet_eta)
+atan(Jet_eta)
+atan2(Jet_eta, Jet_phi)
+arctan(Jet_eta)
+arctan2(Jet_eta, Jet_phi)
+atanh(Jet_eta)
+arctanh(Jet_eta)
+cbrt(Jet_pt)
+ceil(Jet_pt)
+conj(Jet_pt)
+conjugate(Jet_pt)
+copysign(Jet_pt, Jet_eta)
+cos(Jet_phi)
+cosh(Jet_eta)
+erf(Jet_eta)
+erfc(Jet_eta)
+erf(MET_phi)
+exp(Jet_eta)
+exp2(Jet_eta)
+expm1(Jet_eta)
+fabs(Jet_eta)
+factorial(nJet)
+floor(Jet_pt)
+fmax(Jet_pt, 30)
+fmin(Jet_pt, MET_pt)
+gamma(nJet)
+hypot(Jet_pt, Jet_mass)
+imag(Jet_pt)
+isfinite(Jet_pt)
+isinf(Jet_pt)
+isnan(Jet_pt)
+lgamma(Jet_pt)
+log(Jet_pt)
+log10(Jet_pt)
+log1p(Jet_pt)
+log2(Jet_pt)
+logical_and(Jet_pt > 30, Jet_eta > 0)
+logical_or(nJet > 3, nMuon > 1)
+neg(Jet_pt)
+nextafter(Jet_pt, Jet_eta)
+real(Jet_pt)
+rint(Jet_pt)
+round(Jet_pt)
+signbit(Jet_eta)
+sin(Jet_phi)
+sinh(Jet_eta)
+sqrt(Jet_pt)
+sqrt(nJet)
+sqrt(Jet_nConstituents)
+tan(Jet_phi)
+tanh(Jet_eta)
+tgamma(nJet)
+trunc(Jet_pt)
+sqrt(MET_covXX)
+log(nJet)
+"""
+
+AWKWARD = """
+where(Jet_pt > 30, Jet_pt, 0)
+where(Jet_pt > 30, 1, 0)
+where(nJet > 2, MET_pt, -1.0)
+where(nJet > 2, MET_pt, MET_sumEt)
+where(Jet_eta > 0, Jet_pt, Jet_mass)
+where(nJet > 2, Jet_pt, Jet_mass)
+num(Jet_pt)
+num(Jet_pt, axis=1)
+num(Jet_pt[Jet_pt > 30])
+count(Jet_pt)
+count(Jet_pt, axis=1)
+count(Jet_pt, axis=-1)
+count_nonzero(Jet_pt > 30)
+count_nonzero(Jet_jetId)
+count_nonzero(Jet_pt > 30, axis=1)
+count_nonzero(Jet_pt > 30, keepdims=True)
+sum(Jet_pt)
+sum(Jet_jetId)
+sum(Jet_nConstituents)
+sum(Jet_pt > 30)
+sum(Jet_pt, keepdims=True)
+sum(Jet_pt, mask_identity=True)
+nansum(Jet_pt)
+prod(Jet_eta)
+nanprod(Jet_eta)
+any(Jet_pt > 30)
+all(Jet_pt > 30)
+any(Jet_pt)
+any(Jet_pt > 30, mask_identity=True)
+min(Jet_pt)
+max(Jet_pt)
+max(Jet_jetId)
+max(Jet_pt, mask_identity=False)
+max(Jet_pt, initial=0)
+nanmin(Jet_pt)
+nanmax(Jet_pt)
+argmin(Jet_pt)
+argmax(Jet_pt)
+argmax(Jet_pt, keepdims=True)
+nanargmin(Jet_pt)
+nanargmax(Jet_pt)
+moment(Jet_pt, 2)
+moment(Jet_pt, 1, weight=Jet_mass)
+mean(Jet_pt)
+mean(Jet_jetId)
+mean(Jet_pt, weight=Jet_mass)
+nanmean(Jet_pt)
+var(Jet_pt)
+nanvar(Jet_pt)
+std(Jet_pt)
+std(Jet_pt, ddof=1)
+nanstd(Jet_pt)
+softmax(Jet_eta)
+ptp(Jet_pt)
+covar(Jet_pt, Jet_eta)
+corr(Jet_pt, Jet_eta)
+linear_fit(Jet_pt, Jet_eta)["slope"]
+sort(Jet_pt)
+sort(Jet_eta, ascending=False)
+argsort(Jet_eta)
+argsort(Jet_eta, ascending=False, axis=1)
+mask(Jet_pt, Jet_pt > 30)
+mask(MET_pt, nJet > 2)
+mask(Jet_pt, Jet_pt > 30, valid_when=False)
+is_none(max(Jet_pt))
+is_none(pad_none(Jet_pt, 3), axis=1)
+drop_none(pad_none(Jet_pt, 3))
+drop_none(mask(Jet_pt, Jet_pt > 30))
+pad_none(Jet_pt, 3)
+pad_none(Jet_pt, 3, clip=True)
+fill_none(max(Jet_pt), 0)
+fill_none(max(Jet_pt), -1.0)
+fill_none(pad_none(Jet_pt, 2, clip=True), -999)
+fill_none(pad_none(Jet_jetId, 2), 0)
+fill_none(max(Jet_pt), 0, axis=0)
+firsts(Jet_pt)
+singletons(max(Jet_pt))
+broadcast_arrays(nJet, Jet_pt)[0]
+broadcast_arrays(nJet, Jet_pt)[1]
+broadcast_arrays(MET_pt, Jet_pt)[0] * Jet_pt
+cartesian([Jet_pt, Muon_pt])
+cartesian([Jet_pt, Muon_pt])["0"]
+cartesian({"a": Jet_pt, "b": Muon_pt})["a"]
+cartesian({"a": Jet_pt, "b": Muon_pt}, nested=True).b
+argcartesian([Jet_pt, Muon_pt])["1"]
+combinations(Jet_pt, 2)
+combinations(Jet_pt, 2)["0"] + combinations(Jet_pt, 2)["1"]
+combinations(Jet_pt, 2, fields=["a", "b"]).a
+combinations(Jet_pt, 2, replacement=True)["0"]
+argcombinations(Jet_pt, 3)["2"]
+isclose(Jet_pt, 30.0, rtol=0.1)
+isclose(MET_pt, MET_sumEt)
+concatenate([Jet_pt, Muon_pt])
+concatenate([Jet_pt, Muon_pt], axis=1)
+concatenate((Jet_pt, Jet_eta, Jet_phi))
+concatenate([Jet_jetId, Jet_pt])
+flatten(cartesian([Jet_pt, Muon_pt], nested=True)["0"])
+flatten(combinations(Jet_pt, 2)["0"][:, :, None])
+local_index(Jet_pt)
+local_index(Jet_pt, axis=1)
+run_lengths(Jet_jetId)
+zip({"pt": Jet_pt, "eta": Jet_eta})
+zip({"pt": Jet_pt, "eta": Jet_eta}).pt
+zip({"pt": Jet_pt, "n": nJet})["n"]
+zip([Jet_pt, Jet_eta])["1"]
+values_astype(Jet_pt, "float64")
+values_astype(Jet_pt, "int32")
+nan_to_num(log(Jet_eta))
+nan_to_num(log(Jet_eta), nan=-1.0)
+zeros_like(Jet_pt)
+ones_like(nJet)
+full_like(Jet_pt, 7)
+max(where(Jet_pt > 30, Jet_pt, 0))
+sum(where(abs(Jet_eta) < 2.4, Jet_pt, 0))
+"""
+
+SUBSCRIPTS = """
+Jet_pt[Jet_eta > 0]
+Jet_pt[Jet_pt > 30][Jet_eta[Jet_pt > 30] > 0]
+Jet_pt[(Jet_pt > 30) & (Jet_jetId == 6)]
+Jet_pt[:, :2]
+Jet_pt[:, 1:]
+Jet_pt[:, ::2]
+Jet_pt[:, ::-1]
+Jet_pt[:, -2:]
+Jet_pt[..., :1]
+Jet_pt[:]
+Jet_pt[:, :]
+Jet_pt[:, None]
+Jet_pt[:, :, None]
+pad_none(Jet_pt, 1)[:, 0]
+fill_none(pad_none(Jet_pt, 2)[:, 1], -1)
+Jet_pt[argmax(Jet_eta, keepdims=True)]
+Jet_pt[argsort(Jet_eta)]
+Jet_pt[argsort(Jet_eta, ascending=False)][:, :2]
+Jet_pt[local_index(Jet_pt) < 2]
+firsts(Jet_pt[argmax(Jet_eta, keepdims=True)])
+firsts(Jet_pt[Jet_pt > 30])
+sum(Jet_pt[Jet_pt > 30])
+num(Jet_pt[:, 1:])
+Jet_pt[nJet > 2]
+Jet_pt[nJet > 2] * 2
+MET_pt[nJet > 2]
+Jet_pt[(nJet > 2) & (MET_pt > 20)]
+sum(Jet_pt[nJet > 2])
+Jet_pt[nJet > 2] + Jet_eta[nJet > 2]
+Jet_pt[Jet_pt > max(Jet_pt) / 2]
+zip({"pt": Jet_pt, "eta": Jet_eta})[Jet_pt > 30]
+zip({"pt": Jet_pt, "eta": Jet_eta})[["eta", "pt"]]
+zip({"pt": Jet_pt, "eta": Jet_eta})[:, :1]
+Jet_pt[Jet_pt[:, :] > 30]
+Jet_pt[mask(Jet_pt > 30, Jet_eta > 0)]
+"""
+
+CUTS = """
+nJet > 2
+nJet
+nJet & 1
+(nJet > 2) & (MET_pt > 20)
+(nJet > 2) & (MET_pt > 20) & any(Jet_pt > 40)
+(nJet > 2) | (nMuon > 0)
+any(Jet_pt > 40)
+sum(Jet_pt) > 100
+count_nonzero((Jet_pt > 25) & (abs(Jet_eta) < 2.4)) >= 2
+num(Jet_pt) == 1
+MET_pt
+max(Jet_pt) > 40
+max(Jet_pt)
+(max(Jet_pt) > 40) & (nJet > 1)
+fill_none(max(Jet_pt), 0) > 40
+Jet_pt > 30
+Jet_pt
+(Jet_pt > 30) & (nJet > 1)
+Jet_eta - 1 > 0
+mask(Jet_pt > 30, Jet_eta > 0)
+nJet > 1000
+nJet >= 0
+firsts(Jet_pt) > 30
+std(Jet_pt) < 10
+~(nJet > 2)
+argmax(Jet_pt)
+isnan(MET_pt)
+"""
+
+
+def lines(table: str) -> list[str]:
+    return table.strip().split("\n")
+
+
+@pytest.mark.parametrize("expression", lines(ARITHMETIC + NUMPY + AWKWARD + SUBSCRIPTS))
+def test_expression_has_uproots_type_and_values(shared_data: Path, expression: str) -> None:
+    query: dict[str, Any] = {"expressions": [expression]}
+    file = shared_data / "root" / CMS
+    assert same(ours(file, "Events", **query), theirs(file, "Events", **query))
+
+
+@pytest.mark.parametrize("cut", lines(CUTS))
+def test_cut_keeps_what_uproot_keeps(shared_data: Path, cut: str) -> None:
+    query: dict[str, Any] = {"expressions": ["Jet_pt", "Jet_eta", "2 * Jet_mass"], "cut": cut}
+    file = shared_data / "root" / CMS
+    assert same(ours(file, "Events", **query), theirs(file, "Events", **query))
