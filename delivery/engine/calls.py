@@ -12,7 +12,7 @@ from delivery.engine.scope import Container, Scope, Term, Unknown
 from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, NotAFunction, UnknownName, UnsupportedNode, nearest
 from queries.linq import LINQ
-from queries.syntax import Attribute, Call, If, Linq, List, Name, Node
+from queries.syntax import Attribute, Call, If, Lambda, Linq, List, Name, Node
 
 if TYPE_CHECKING:
     from delivery.engine.terms import Terms
@@ -56,6 +56,10 @@ class Calls:
                 return self._function(name, node, scope)
             case Attribute(value=source, name=name):
                 return self._method(source, name, node, scope)
+            case Lambda(params=params, body=body):
+                self._arity(node, len(params), f"{len(params)} argument(s)")
+                values = [self._terms.term(arg, scope) for arg in node.args]
+                return self._terms.term(body, scope.bound(dict(zip(params, values, strict=True))))
         raise self._terms.fault(NotAFunction, "only a function's name or a method can be called", node.func)
 
     def _function(self, name: str, node: Call, scope: Scope) -> Term:

@@ -42,7 +42,7 @@ def run_tail(plan: Plan, text: str, rows: Any, *, strict: bool) -> Any:
     terms = Terms(text, NoHeader(), strict=strict)
     stream = Term(terms.expressions.column(STREAM, rows), 0)
     value = terms.term(plan.tail, Scope({STREAM: stream})).value
-    return value.sample if isinstance(value, Expression) else value
+    return general(value.sample) if isinstance(value, Expression) else value
 
 
 class NoHeader:

@@ -217,6 +217,8 @@ def unequal(operation: str, arguments: list[Expression]) -> bool:
     lists = [argument for argument in arguments if argument.jagged]
     if operation == "index" and arguments[1].operation == "argsort":
         return False
+    if operation == "where" and not arguments[0].jagged:  # chooses whole rows
+        return False
     if operation in ("cartesian", "cross", "concatenate") or (operation == "zip" and len(lists) < 2):
         return False
     return len({argument.lengths for argument in lists}) > 1
@@ -234,6 +236,8 @@ def _lengths(operation: str, parameter: Hashable, inner: list[Expression]) -> Ha
         return inner[0].lengths
     if operation == "combinations":
         return ("combinations", inner[0].lengths, parameter)
+    if operation == "where" and not inner[0].jagged:
+        return (operation, *inner)
     if operation in SHAPING and len(tokens) == 1 and not _changes_lists(operation, parameter):
         return next(iter(tokens))
     return (operation, parameter, *inner)

@@ -103,7 +103,9 @@ def _count_true(_: str, mask: Lists) -> Column:
     return count_true(mask.offsets, mask.content)
 
 
-def _count(axis: int, lists: Column) -> Column:
+def _count(axis: int, lists: Column) -> Any:
+    if axis == 0:
+        return np.int64(len(lists))
     return lists.counts if isinstance(lists, Lists) and axis == 1 else _normal(ak.num(general(lists), axis=axis))
 
 
@@ -242,13 +244,11 @@ def _concatenate(axis: int, *parts: Any) -> Column:
 
 
 def _where(_: str, test: Column, yes: Any, no: Any) -> Column:
-    if all(is_flat(value) for value in (test, yes, no)):
-        lists = next((v for v in (test, yes, no) if isinstance(v, Lists)), None)
-        arrays = [value for value in (test, yes, no) if isinstance(value, Lists | np.ndarray)]
-        if len(arrays) == 3 and lists is None:
-            return np.where(*(np.asarray(array) for array in arrays))
-        if len(arrays) == 3 and lists is not None:
-            return Lists(lists.offsets, np.where(*(_flat_like(lists, array) for array in arrays)))
+    columns = (test, yes, no)
+    if all(isinstance(column, np.ndarray) for column in columns):
+        return np.where(*columns)
+    if isinstance(test, Lists) and all(isinstance(column, Lists) for column in columns):
+        return Lists(test.offsets, np.where(*(_flat_like(test, column) for column in columns)))
     return _normal(ak.where(general(test), general(yes), general(no)))
 
 

@@ -84,6 +84,7 @@ class Operators:
             raise self._fault(UnsupportedNode, problem, node)
         if not any(isinstance(argument, Expression) for argument in arguments):
             return self._fold(name, node, arguments)
+        self._refuse_words(name, node, arguments)
         beyond = self._beyond_range(name, node, arguments)
         return self.apply("elementwise", node, *arguments, parameter=name) if beyond is None else beyond
 
@@ -112,6 +113,15 @@ class Operators:
                 f"({', '.join(collections[:4])}); the answer depends on their lengths being equal by accident. "
                 "For all pairs run Select over e.name inside the other list's lambda, or use strict semantics"
             )
+
+    def _refuse_words(self, name: str, node: Node, arguments: tuple[Argument, ...]) -> None:
+        """None can be computed with nothing, and a string can be compared only with strings."""
+        words = [argument for argument in arguments if argument is None or isinstance(argument, str)]
+        numbers = [
+            argument for argument in arguments if isinstance(argument, Expression) and argument.dtype is not None
+        ]
+        if words and (numbers or words[0] is None):
+            raise self._fault(DepthMismatch, f"{name} does not work on numbers and {words[0]!r}", node)
 
     def _beyond_range(self, name: str, node: Node, arguments: tuple[Argument, ...]) -> Expression | None:
         """An integer column compared with a literal that it cannot hold: an error, as in the peer.

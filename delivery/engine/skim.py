@@ -155,7 +155,7 @@ def _collected(plan: Plan, source: Source, request: TransformRequest) -> Piece:
 
     found = list(_pieces(plan, source, request))
     rows = ak.concatenate([piece.rows for piece in found]) if found else general(plan.output.sample)
-    result = general(run_tail(plan, request.text, rows, strict=request.semantics == "strict"))
+    result = run_tail(plan, request.text, rows, strict=request.semantics == "strict")
     if not isinstance(result, ak.Array):
         raise UnwritableType(
             f"the query gives one value for the whole file ({result}), which is no column to write; "

@@ -200,13 +200,13 @@ class Terms:
             return self._of_container(value, name, node)
         if not isinstance(value, Expression):
             raise self.fault(DepthMismatch, f"the literal {value!r} has no field {name!r}", node)
-        if name in value.fields and not value.is_tuple:
+        if name in value.fields:
             return self.operators.apply("field", node, value, parameter=name)
         if name in PROPERTIES and is_vector(value.sample):
             return self.operators.apply("attribute", node, value, parameter=name)
         if not value.fields:
             raise self.fault(DepthMismatch, f"there is no field {name!r} in a column of {value.type}", node)
-        known = ([] if value.is_tuple else value.fields) + (sorted(PROPERTIES) if is_vector(value.sample) else [])
+        known = value.fields + (sorted(PROPERTIES) if is_vector(value.sample) else [])
         near = ", ".join(nearest(name, known) or value.fields)
         raise self.fault(UnknownName, f"the record has no field {name!r}; near: {near}", node)
 

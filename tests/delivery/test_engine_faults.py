@@ -93,6 +93,6 @@ def test_a_flipped_byte_in_the_header_gives_an_error_or_the_right_answer(damaged
 
 
 def test_a_codegen_that_the_engine_does_not_run(damaged, tmp_path):
-    request = TransformRequest("[]", str(damaged), tmp_path / "out", codegen="uproot-raw")
-    with pytest.raises(UnsupportedNode, match="'uproot-raw' is not supported"):
+    request = TransformRequest("[]", str(damaged), tmp_path / "out", codegen="atlasr21")
+    with pytest.raises(UnsupportedNode, match="'atlasr21' is not supported"):
         transform(request)

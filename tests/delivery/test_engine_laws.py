@@ -141,7 +141,8 @@ def test_parquet_has_the_schema_that_awkward_writes(many, tmp_path):
     with pq.ParquetWriter(tmp_path / "expected", table.schema) as writer:
         writer.write_table(table)
     ours, expected = (pq.read_schema(tmp_path / name) for name in ("out", "expected"))
-    assert ours.equals(expected, check_metadata=True)
+    for mine, theirs in zip(ours, expected, strict=True):  # types with awkward's own metadata
+        assert mine.equals(theirs, check_metadata=True)
     assert not ours.field("pt").nullable
 
 
@@ -181,18 +182,18 @@ def test_a_bare_column_goes_to_parquet_without_a_name_and_not_to_root(many, tmp_
     text = qastle_text("DS.Select(lambda e: e.x)")
     transform(TransformRequest(text, str(many), tmp_path / "out", format="parquet"))
     assert pq.read_schema(tmp_path / "out").names == [""]
-    with pytest.raises(UnwritableType, match="select a dict"):
+    with pytest.raises(UnwritableType, match="give the column a name"):
         transform(TransformRequest(text, str(many), tmp_path / "out.root"))
     assert not (tmp_path / "out.root").exists()
 
 
 @pytest.mark.parametrize(
     ("columns", "words"),
-    [("{'pt': e.Jet_pt, 'npt': e.x}", "npt"), ("{'x': e.x, 'both': (e.x, e.Jet_pt)}", "record")],
+    [("{'pt': e.Jet_pt, 'npt': e.x}", "npt"), ("{'x': e.x, 'm': e.Jet_pt.Max()}", "m")],
 )
 def test_what_a_tree_cannot_hold_is_told(many, tmp_path, columns, words):
     text = qastle_text(f"DS.Select(lambda e: {columns})")
-    with pytest.raises(UnwritableType, match=f"cannot be written to ROOT.*{words}"):
+    with pytest.raises(UnwritableType, match=f"TTree.*{words}"):
         transform(TransformRequest(text, str(many), tmp_path / "out.root"))
     assert not (tmp_path / "out.root").exists()
 
