@@ -9,20 +9,20 @@ import uproot
 
 
 def _lists(counts: list[int], dtype: str, seed: int) -> ak.Array:
-    values = np.random.default_rng(seed).uniform(0, 100, sum(counts)).astype(dtype)
+    values = np.random.default_rng(seed).integers(0, 100, sum(counts)).astype(dtype)
     return ak.unflatten(ak.Array(values), counts)
 
 
-def small_columns(events: int = 40) -> dict[str, Any]:
+def small_columns(events: int = 400) -> dict[str, Any]:
     """Columns of numbers of all sizes and signs, bools, fixed arrays, two collections; every fifth event is empty."""
     numbers = np.arange(events)
     jets, muons = [int(n % 5) for n in numbers], [int(n % 3) for n in numbers]
     return {
         "met": (numbers * 1.25).astype(np.float32),
         "run": (numbers + 1).astype(np.uint32),
-        "byte": (250 + numbers).astype(np.uint8),
+        "byte": (numbers % 256).astype(np.uint8),
         "flag": numbers % 2 == 0,
-        "short": (numbers * 7 - 100).astype(np.int16),
+        "short": (numbers % 50 * 7 - 100).astype(np.int16),
         "long": numbers * 10**12,
         "vv": np.arange(3 * events, dtype=np.float64).reshape(events, 3),
         "Jet": ak.zip(
@@ -56,6 +56,6 @@ def small_ntuple(path: Path) -> Path:
     for field in jets.fields:
         columns[f"Jet_{field}"] = jets[field]
     with uproot.recreate(path) as file:
-        ntuple = file.mkrntuple("Events", columns[:20])
-        ntuple.extend(columns[20:])
+        ntuple = file.mkrntuple("Events", columns[:200])
+        ntuple.extend(columns[200:])
     return path

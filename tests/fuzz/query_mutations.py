@@ -5,9 +5,32 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from queries.linq import from_python
+from queries.linq import LINQ, from_python
 from queries.named import load
+from queries.parser import parse
 from queries.printer import unparse
+from queries.syntax import (
+    BINARY_OPERATORS,
+    BOOLEAN_OPERATORS,
+    COMPARE_OPERATORS,
+    UNARY_OPERATORS,
+    Attribute,
+    Binary,
+    BoolOp,
+    Call,
+    Compare,
+    Constant,
+    If,
+    Lambda,
+    Linq,
+    Name,
+    Node,
+    Subscript,
+    Unary,
+    children,
+    walk,
+    with_children,
+)
 
 # On the columns of `fuzz_inputs.small_tree`; every operator, shape and kind of literal of the language.
 VALID_PYTHON = """
@@ -108,6 +131,40 @@ WORDS = (
     "'lambda e: __import__(\"os\").abort()'",
 )
 
+LITERALS = (
+    0,
+    1,
+    2,
+    -1,
+    255,
+    10**6,
+    2**31,
+    2**63,
+    2**64,
+    10**30,
+    0.5,
+    1e30,
+    1e308,
+    1e999,
+    True,
+    False,
+    None,
+    "",
+    "pt",
+    "x" * 99,
+)
+FUNCTIONS = (
+    *[("", name) for name in "abs len sum min max any all list zip range Range float int round open".split()],
+    *[("np", name) for name in ("sqrt", "power", "ldexp", "left_shift", "where", "clip", "divmod", "matmul", "repeat")],
+    *[("np", name) for name in ("sum", "cumsum", "isnan", "logical_and", "frompyfunc", "ones", "load", "gcd", "hypot")],
+    *[("math", name) for name in ("sqrt", "pow", "exp", "hypot", "comb", "factorial", "pi", "floor", "atan2")],
+)
+OPERATORS = (
+    (Binary, BINARY_OPERATORS),
+    (Compare, COMPARE_OPERATORS),
+    (BoolOp, BOOLEAN_OPERATORS),
+)
+
 WRAPPERS = tuple(word for word in WORDS[:60] if len(word) > 1 and word[0] == "(")
 
 CHARACTERS = "()'\"\\ \t\n\r\0.-+eE019_aZé\u2028\U0001f600\ud800$#`,;[]{}*<>=!~&|^%/"
@@ -133,6 +190,50 @@ def mutated(rng: random.Random, texts: Sequence[str], changes: Sequence[Change])
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
         text = rng.choice(changes)(rng, text, texts)
     return text
+
+
+def sound(seed: int, count: int) -> Iterator[str]:
+    """`count` mutated queries that all parse: nodes of valid ones exchanged, replaced by literals, or wrapped in operators
+    and functions, which are seldom of the types that these want.
+    """
+    rng = random.Random(seed)
+    trees = [parse(text) for text in corpus()]
+    pool = [node for tree in trees for node in walk(tree) if not isinstance(node, Lambda)]
+    for _ in range(count):
+        tree = rng.choice(trees)
+        for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
+            places = [node for node in walk(tree) if not isinstance(node, Lambda)]
+            tree = _exchanged(tree, rng.choice(places), _other(rng, rng.choice(places), rng.choice(pool)))
+        yield unparse(tree)
+
+
+def _exchanged(tree: Node, old: Node, new: Node) -> Node:
+    if tree is old:
+        return new
+    return with_children(tree, [_exchanged(child, old, new) for child in children(tree)])
+
+
+def _other(rng: random.Random, node: Node, stranger: Node) -> Node:
+    """Something to put in a node's place."""
+    kind = rng.randrange(10)
+    if kind < 4:
+        return stranger
+    if kind == 4:
+        return Constant(rng.choice(LITERALS))
+    if kind == 5:
+        make, operators = rng.choice(OPERATORS)
+        return make(rng.choice(operators), *rng.sample((node, stranger), 2))
+    if kind == 6:
+        return Unary(rng.choice(UNARY_OPERATORS), node)
+    if kind == 7:
+        return rng.choice((Subscript(node, Constant(rng.choice((0, 1, -1, "pt")))), If(node, stranger, node)))
+    if kind == 8:
+        module, function = rng.choice(FUNCTIONS)
+        called = Attribute(Name(module), function) if module else Name(function)
+        return Call(called, rng.choice(((node,), (node, stranger), (node, stranger, stranger), ())))
+    op = rng.choice(list(LINQ))
+    arguments = [Lambda(tuple("xy"[:n]), rng.choice((stranger, Name("x")))) if n else stranger for n in LINQ[op]]
+    return Linq(op, node, tuple(arguments))
 
 
 def stream(seed: int, count: int) -> Iterator[str]:
