@@ -1,0 +1,151 @@
+"""An RNTuple read field by field, through uproot.
+
+A field's values lie in the columns of the field and of all fields below it; each column has its pages in each cluster.
+A cluster is to an RNTuple what a basket is to a TTree, but the same for all fields.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from uproot.behaviors.RNTuple import HasFields
+
+from delivery.engine.header import ColumnType
+from delivery.engine.reading import one_line, reading
+from delivery.engine.storage.held import HeldBytes
+from delivery.engine.storage.ranges import Range
+from delivery.engine.units import Counter, Part, Units, parts_of, whole
+from delivery.engine.values import Column, Mask, from_awkward
+from delivery.errors import CorruptBasket, UnreadableFile
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Where a page begins in the file, its bytes there, and its bytes when unpacked."""
+
+    start: int
+    packed: int
+    plain: int
+
+
+class NtupleSource:
+    """An RNTuple of an opened file."""
+
+    def __init__(self, file: str, opened: Any, key: Any, held: HeldBytes) -> None:
+        self.file, self.tree = file, str(key.fName)
+        self._opened, self._held, self._ntuple = opened, held, key.get()
+        self.identity = opened.file.uuid.bytes
+        self.file_bytes = held.size
+        if not isinstance(self._ntuple, HasFields):
+            raise UnreadableFile(file, f"{self.tree} is no RNTuple that can be read")
+        self.entries = int(self._ntuple.num_entries)
+        self._fields = {field.name: field for field in self._ntuple.fields}
+        self._borders = self._cluster_borders()
+        self._types: dict[str, ColumnType | str] = {}
+        self._columns: dict[str, list[int]] = {}
+        self._units = Units()
+        self._read_bytes = Counter()
+        self._lock = threading.Lock()
+
+    def _cluster_borders(self) -> list[int]:
+        firsts = {int(cluster.num_first_entry) for cluster in self._ntuple.cluster_summaries}
+        return sorted({0, self.entries} | firsts)
+
+    @property
+    def bytes_read(self) -> int:
+        """Compressed bytes of pages read so far."""
+        return self._read_bytes.total
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._opened.close()
+
+    def names(self) -> list[str]:
+        """All fields of the first level."""
+        return list(self._fields)
+
+    def column_type(self, name: str) -> ColumnType | str:
+        """Type of a field, or the name of a type that the engine cannot read."""
+        field = self._fields[name]
+        if name not in self._types:
+            try:
+                with self._lock:
+                    self._types[name] = ColumnType(from_awkward(field.array(entry_start=0, entry_stop=0)))
+            except NotImplementedError:
+                self._types[name] = str(field.typename)
+        return self._types[name]
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Compressed and uncompressed bytes of a field's pages."""
+        with reading(self.file):
+            pages = list(self._pages(name, range(len(self._borders) - 1)))
+            return sum(page.packed for page in pages), sum(page.plain for page in pages)
+
+    def boundaries(self, _: Sequence[str]) -> list[int]:
+        """First entries of the clusters."""
+        return self._borders
+
+    def prefetch(self, names: Sequence[str], start: int, stop: int, keep: Mask | None) -> None:
+        """Fetch the pages that `read` will need for these entries, all together; nothing to do for a local file."""
+        if self._held.remote:
+            with reading(self.file):
+                clusters = [part.number for part in parts_of(self._borders, start, stop, keep)]
+                self._held.hold({(name, start, stop): self._places(name, clusters) for name in names})
+
+    def _places(self, name: str, clusters: Iterable[int]) -> list[Range]:
+        return [(page.start, page.start + page.packed) for page in self._pages(name, clusters)]
+
+    def _pages(self, name: str, clusters: Iterable[int]) -> Iterator["_Page"]:
+        """The pages of a field's columns in these clusters."""
+        links, records = self._ntuple.page_link_list, self._ntuple.column_records
+        for cluster in clusters:
+            for column in self._columns_of(name):
+                if column < len(links[cluster]):  # a column may have come with a later cluster
+                    bits = int(records[column].nbits)
+                    for page in links[cluster][column].pages:
+                        plain = (int(page.num_elements) * bits + 7) // 8
+                        yield _Page(int(page.locator.offset), int(page.locator.num_bytes), plain)
+
+    def read(self, name: str, start: int, stop: int, keep: Mask | None) -> Column:
+        """Entries of a field; only clusters with a wanted entry are read."""
+        kind = self.column_type(name)
+        if isinstance(kind, str):
+            raise UnreadableFile(self.file, f"field {name} is of type {kind}, which has no form as columns")
+        try:
+            parts = parts_of(self._borders, start, stop, keep)
+            found = self._units.read(name, parts, stop, lambda part: self._cluster(name, part))
+        finally:
+            self._held.release((name, start, stop))
+        column = whole(found, kind.sample)
+        expected = stop - start if keep is None else int(np.count_nonzero(keep))
+        if len(column) != expected:
+            reason = f"field {name} has {len(column)} of the {expected} entries wanted from {start} to {stop}"
+            raise UnreadableFile(self.file, reason)
+        return column
+
+    def _cluster(self, name: str, part: Part) -> Column:
+        """A field's values of a whole cluster."""
+        self._read_bytes.add(sum(page.packed for page in self._pages(name, [part.number])))
+        try:
+            return from_awkward(self._fields[name].array(entry_start=part.low, entry_stop=part.high))
+        except OSError:
+            with reading(self.file):
+                raise
+        except Exception as error:  # damaged bytes make uproot fail in any way
+            raise CorruptBasket(self.file, name, part.number, one_line(error), "page") from error
+
+    def _columns_of(self, name: str) -> list[int]:
+        """Numbers of the columns that hold the field's values."""
+        if name not in self._columns:
+            fields = set(self._below(int(self._fields[name].field_id)))
+            records = self._ntuple.column_records
+            self._columns[name] = [number for number, record in enumerate(records) if int(record.field_id) in fields]
+        return self._columns[name]
+
+    def _below(self, field: int) -> Iterator[int]:
+        """A field's number and those of all fields below it."""
+        yield field
+        for inner in self._ntuple._related_ids[field]:
+            yield from self._below(inner)

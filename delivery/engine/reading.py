@@ -1,0 +1,33 @@
+"""What can go wrong while an input is read, as the errors that users see."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from delivery.errors import DeliveryError, InputUnreachable, MissingFile, UnreadableFile
+from delivery.retry import is_transient
+
+
+@contextmanager
+def reading(file: str) -> Iterator[None]:
+    """Turns whatever goes wrong while bytes are read into UnreadableFile (InputUnreachable where a retry may help)."""
+    try:
+        yield
+    except DeliveryError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingFile(file, "there is no such file") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise UnreadableFile(file, error.strerror or one_line(error)) from error
+    except MemoryError as error:
+        raise UnreadableFile(file, "a damaged length asks for more memory than there is") from error
+    except Exception as error:  # damaged bytes make uproot fail in any way
+        if is_transient(error, file):
+            raise InputUnreachable(file, one_line(error)) from error
+        what = "it cannot be read" if isinstance(error, OSError) else "its structure is damaged"
+        raise UnreadableFile(file, f"{what} ({one_line(error)})") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's message, or its class's name."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

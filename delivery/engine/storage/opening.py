@@ -1,0 +1,65 @@
+"""Which storage a path or URL stands for, and the same bytes as uproot wants them."""
+
+from collections.abc import Sequence
+from queue import Queue
+from typing import Any
+
+import numpy as np
+from uproot.source.chunk import Chunk, Source
+from uproot.source.futures import TrivialFuture
+
+from delivery.engine.storage.held import HeldBytes
+from delivery.engine.storage.local import LocalStorage
+from delivery.engine.storage.ranges import Storage
+
+
+def open_storage(file: str) -> Storage:
+    """The file's storage, by the URL's scheme; a text without one is a local path."""
+    scheme, found, _ = file.partition("://")
+    if not found:
+        return LocalStorage(file)
+    if scheme in ("root", "roots", "xroot", "xroots"):
+        from delivery.engine.storage.xrd import XrootdStorage
+
+        return XrootdStorage(file)
+    if scheme in ("http", "https"):
+        from delivery.engine.storage.web import WebStorage
+
+        return WebStorage(file)
+    from delivery.engine.storage.other import FsspecStorage
+
+    return FsspecStorage(file)
+
+
+class UprootSource(Source):  # type: ignore[misc]
+    """Held bytes as the source that uproot reads a file from: pass it as ``handler`` with the option ``held``."""
+
+    def __init__(self, file_path: str, *, held: HeldBytes, **_: Any) -> None:
+        super().__init__()
+        self._file_path, self._held, self._num_bytes = file_path, held, held.size
+        self._open = True
+
+    def chunk(self, start: int, stop: int) -> Chunk:
+        """These bytes, as many of them as the file has: uproot notices itself when it needs more."""
+        last = min(int(stop), self._held.size)
+        content = self._held.read(min(int(start), last), last)
+        return Chunk(self, int(start), int(stop), TrivialFuture(np.frombuffer(content, np.uint8)))
+
+    def chunks(self, ranges: Sequence[tuple[int, int]], notifications: "Queue[Any]") -> list[Chunk]:
+        """The chunks of all ranges, which are there at once."""
+        found = [self.chunk(start, stop) for start, stop in ranges]
+        for each in found:
+            notifications.put(each)
+        return found
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file was closed."""
+        return not self._open
+
+    def __enter__(self) -> "UprootSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = False
+        self._held.close()

@@ -1,0 +1,211 @@
+"""A TTree read column by column.
+
+Flat numbers and lists of numbers, which nearly all columns are, go through the short way of `delivery.engine.baskets`;
+every other kind of branch is read by uproot, basket by basket.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from uproot.interpretation.grouped import AsGrouped
+from uproot.interpretation.identify import UnknownInterpretation
+from uproot.interpretation.jagged import AsJagged
+from uproot.interpretation.numerical import AsDtype
+from uproot.interpretation.objects import CannotBeAwkward
+
+from delivery.engine.baskets import Layout, OffsetsNotStored, decode_basket, from_bytes
+from delivery.engine.branches import LazyTree
+from delivery.engine.compression import Damaged
+from delivery.engine.header import ColumnType
+from delivery.engine.reading import reading
+from delivery.engine.storage.held import HeldBytes
+from delivery.engine.storage.ranges import Range
+from delivery.engine.units import Counter, Part, Units, parts_of, whole
+from delivery.engine.values import Column, Lists, Mask, from_awkward
+from delivery.errors import CorruptBasket, UnreadableFile
+
+
+class TreeSource:
+    """A TTree of an opened file."""
+
+    def __init__(self, file: str, opened: Any, key: Any, held: HeldBytes) -> None:
+        self.file, self.tree = file, str(key.fName)
+        self.identity = opened.file.uuid.bytes
+        self.file_bytes = held.size
+        self._opened, self._held = opened, held
+        self._lazy = LazyTree(key)
+        self.entries = self._lazy.num_entries
+        self._types: dict[str, ColumnType | str] = {}
+        self._layouts: dict[str, Layout] = {}
+        self._borders: dict[str, list[int]] = {}
+        self._units = Units()
+        self._read_bytes = Counter()
+
+    @property
+    def bytes_read(self) -> int:
+        """Compressed bytes of baskets read so far."""
+        return self._read_bytes.total
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._opened.close()
+
+    def names(self) -> list[str]:
+        """All branches that hold values: those without sub-branches, and the sub-branches of the others."""
+        with reading(self.file):
+            return self._lazy.keys()
+
+    def column_type(self, name: str) -> ColumnType | str:
+        """Type of a branch, or the name of a type that the engine cannot read."""
+        if name not in self._types:
+            with reading(self.file):
+                self._types[name] = self._typed(name)
+        return self._types[name]
+
+    def _typed(self, name: str) -> ColumnType | str:
+        branch = self._lazy.branch(name)
+        try:
+            form = branch.interpretation.awkward_form(branch.file)
+        except (CannotBeAwkward, UnknownInterpretation):
+            return str(branch.typename)
+        layout = _layout(branch.interpretation)
+        _check_shape(branch)
+        if layout is None:
+            return ColumnType(from_awkward(ak.Array(form.length_zero_array(highlevel=False))))
+        self._layouts[name] = layout
+        (leaf, *_) = branch.member("fLeaves")
+        counter = leaf.member("fLeafCount") if layout.jagged and not layout.header else None
+        return ColumnType(_empty(layout), None if counter is None else counter.member("fName"))
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Compressed and uncompressed bytes of a branch and its sub-branches."""
+        with reading(self.file):
+            branches = [self._lazy.branch(name), *self._lazy.branch(name).itervalues(recursive=True)]
+            packed = sum(int(each.member("fZipBytes")) for each in branches)
+            return packed, sum(int(each.member("fTotBytes")) for each in branches)
+
+    def boundaries(self, names: Sequence[str]) -> list[int]:
+        """Entries where all of these branches begin a basket."""
+        with reading(self.file):
+            common: set[int] | None = None
+            for name in dict.fromkeys(names):
+                starts = {entry for entry in self._starts(name) if 0 <= entry <= self.entries}
+                common = starts if common is None else common & starts
+            return sorted({0, self.entries} | (common or set()))
+
+    def _starts(self, name: str) -> list[int]:
+        """First entries of a branch's baskets and the end of the last; of a group's, whatever its parts have."""
+        if name not in self._borders:
+            branch = self._lazy.branch(name)
+            if isinstance(branch.interpretation, AsGrouped):
+                self._borders[name] = [0, self.entries]
+            else:
+                self._borders[name] = [int(entry) for entry in branch.entry_offsets]
+        return self._borders[name]
+
+    def prefetch(self, names: Sequence[str], start: int, stop: int, keep: Mask | None) -> None:
+        """Fetch the baskets that `read` will need for these entries, all together; nothing to do for a local file."""
+        if self._held.remote:
+            with reading(self.file):
+                self._held.hold({(name, start, stop): self._places(name, start, stop, keep) for name in names})
+
+    def _places(self, name: str, start: int, stop: int, keep: Mask | None) -> list[Range]:
+        branch = self._lazy.branch(name)
+        parts = parts_of(self._starts(name), start, stop, keep)
+        return [_place(branch, part.number) for part in parts if part.number < branch._num_normal_baskets]
+
+    def read(self, name: str, start: int, stop: int, keep: Mask | None) -> Column:
+        """Entries of a branch; only baskets with a wanted entry are read."""
+        kind = self.column_type(name)
+        if isinstance(kind, str):
+            raise UnreadableFile(self.file, f"branch {name} is of type {kind}, which has no form as columns")
+        branch = self._lazy.branch(name)
+        parts = parts_of(self._starts(name), start, stop, keep)
+        try:
+            found = self._units.read(name, parts, stop, lambda part: self._basket(name, branch, part))
+        finally:
+            self._held.release((name, start, stop))
+        column = whole(found, kind.sample)
+        expected = stop - start if keep is None else int(np.count_nonzero(keep))
+        if len(column) != expected:
+            reason = f"branch {name} has {len(column)} of the {expected} entries wanted from {start} to {stop}"
+            raise UnreadableFile(self.file, reason)
+        return column
+
+    def _basket(self, name: str, branch: Any, part: Part) -> Column:
+        """A whole basket decoded."""
+        try:
+            layout = self._layouts.get(name)
+            if layout is None:
+                return self._by_uproot(branch, part)
+            try:
+                return self._decode(branch, part.number, part.high - part.low, layout)
+            except OffsetsNotStored:
+                return self._by_uproot(branch, part)
+        except Damaged as error:
+            raise CorruptBasket(self.file, name, part.number, str(error)) from error
+
+    def _decode(self, branch: Any, number: int, entries: int, layout: Layout) -> Column:
+        if number >= branch._num_normal_baskets:
+            basket = branch.embedded_baskets[number - branch._num_normal_baskets]
+            self._read_bytes.add(len(basket.data))
+            return from_bytes(np.asarray(basket.data), basket.byte_offsets, layout, entries)
+        start, stop = _place(branch, number)
+        if not 0 <= start < stop <= self.file_bytes:
+            raise Damaged(f"its bytes {start} to {stop} lie beyond the file's end")
+        with reading(self.file):
+            raw = self._held.read(start, stop)
+        self._read_bytes.add(stop - start)
+        return decode_basket(raw, layout, entries)
+
+    def _by_uproot(self, branch: Any, part: Part) -> Column:
+        group = isinstance(branch.interpretation, AsGrouped)
+        if group:
+            self._read_bytes.add(sum(int(each.member("fZipBytes")) for each in branch.itervalues(recursive=True)))
+        elif part.number < branch._num_normal_baskets:
+            self._read_bytes.add(int(branch.member("fBasketBytes")[part.number]))
+        else:
+            self._read_bytes.add(len(branch.embedded_baskets[part.number - branch._num_normal_baskets].data))
+        try:
+            array = branch.array(entry_start=part.low, entry_stop=part.high, library="ak")
+        except OSError:
+            raise
+        except Exception as error:  # damaged bytes make uproot fail in any way
+            raise Damaged(f"uproot cannot read it ({type(error).__name__})") from error
+        return from_awkward(array)
+
+
+def _layout(interpretation: Any) -> Layout | None:
+    """How the short way reads a branch; None if only uproot can."""
+    jagged = isinstance(interpretation, AsJagged)
+    content = interpretation.content if jagged else interpretation
+    if type(content) is not AsDtype or content.inner_shape or content.from_dtype.fields:
+        return None
+    if content.from_dtype.itemsize not in (1, 2, 4, 8) or content.from_dtype != content.to_dtype.newbyteorder(">"):
+        return None
+    return Layout(content.from_dtype, jagged, int(interpretation.header_bytes) if jagged else 0)
+
+
+def _check_shape(branch: Any) -> None:
+    """A branch of one leaf says its fixed lengths twice; ValueError if the two differ, for then one is damaged."""
+    leaves, content = branch.member("fLeaves"), branch.interpretation
+    content = content.content if isinstance(content, AsJagged) else content
+    if len(leaves) == 1 and type(content) is AsDtype and "[" in (title := leaves[0].member("fTitle")):
+        told = math.prod(int(length) for length in re.findall(r"\[(\d+)\]", title))
+        if told != math.prod(content.inner_shape):
+            raise ValueError(f"{title!r} has entries of shape {content.inner_shape}")
+
+
+def _empty(layout: Layout) -> Column:
+    empty = np.empty(0, layout.dtype.newbyteorder("="))
+    return Lists(np.zeros(1, np.int64), empty) if layout.jagged else empty
+
+
+def _place(branch: Any, number: int) -> Range:
+    """Where a basket lies in the file."""
+    start = int(branch.member("fBasketSeek")[number])
+    return start, start + int(branch.member("fBasketBytes")[number])

@@ -1,0 +1,88 @@
+"""Columns of a file come in units: the baskets of a TTree's branch, the clusters of an RNTuple.
+
+A unit is read and decompressed as a whole or not at all; a range of entries may begin and end within one.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from delivery.engine.values import Column, Mask, concatenate, keep_rows, native, row_range
+
+
+class Counter:
+    """A sum, by any thread."""
+
+    def __init__(self) -> None:
+        self.total, self._lock = 0, threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Add to the sum."""
+        with self._lock:
+            self.total += count
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Entries `begin` to `end` of unit `number`, which holds `low` to `high`; `keep` says which of them, None all."""
+
+    number: int
+    low: int
+    high: int
+    begin: int
+    end: int
+    keep: Mask | None
+
+
+def parts_of(borders: Sequence[int], start: int, stop: int, keep: Mask | None) -> Iterator[Part]:
+    """The units with a wanted entry from `start` to `stop`; unit i has the entries from `borders[i]` to the next."""
+    first = max(int(np.searchsorted(borders, start, "right")) - 1, 0)
+    for number in range(first, len(borders) - 1):
+        low, high = int(borders[number]), int(borders[number + 1])
+        if low >= stop:
+            return
+        begin, end = max(low, start), min(high, stop)
+        wanted = None if keep is None else keep[begin - start : end - start]
+        if begin < end and (wanted is None or wanted.any()):
+            yield Part(number, low, high, begin, end, wanted)
+
+
+class Units:
+    """Reads ranges of entries from units; one that the next range will begin in stays decoded until then."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, dict[int, Column]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, name: str, parts: Iterator[Part], stop: int, decode: Callable[[Part], Column]) -> list[Column]:
+        """The wanted entries of each part; `stop` is where the whole range of entries ends."""
+        found = []
+        for part in parts:
+            whole = self._unit(name, part, part.high > stop, decode)
+            column = row_range(whole, part.begin - part.low, part.end - part.low)
+            if part.keep is not None and not part.keep.all():
+                column = keep_rows(column, part.keep)
+            found.append(column)
+        return found
+
+    def _unit(self, name: str, part: Part, again: bool, decode: Callable[[Part], Column]) -> Column:
+        with self._lock:
+            kept = self._kept.setdefault(name, {})
+            column = kept.get(part.number)
+            if column is not None and not again:
+                del kept[part.number]
+        if column is None:
+            column = decode(part)
+            if again:
+                with self._lock:
+                    for old in [number for number in kept if number < part.number - 1]:
+                        del kept[old]
+                    kept[part.number] = column
+        return column
+
+
+def whole(parts: list[Column], sample: Column) -> Column:
+    """The parts one after the other, in this machine's byte order; the sample where there is none."""
+    return native(concatenate(parts)) if parts else sample
