@@ -1,8 +1,8 @@
 """From a sub-query and a tree's header to what is read and kept: a cut on events, and the columns."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -14,14 +14,9 @@ from delivery.engine.raw.request import SubQuery
 from delivery.engine.raw.terms import Terms
 from delivery.engine.raw.texts import Text
 from delivery.engine.values import Lists
-from delivery.errors import DepthMismatch, UnknownBranch, UnsupportedNode, nearest
+from delivery.errors import DepthMismatch, UnknownBranch, nearest
 
-
-class TypedHeader(Header, Protocol):
-    """A header that knows the C++ types of its branches."""
-
-    def typename(self, name: str) -> str:
-        """C++ type of a branch, such as ``float[]``."""
+Typenames: TypeAlias = Callable[[], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +36,17 @@ class CompiledTree:
         return () if self.cut is None else tuple(_conjuncts(self.cut))
 
 
-def compile_raw(subquery: SubQuery, selection: str, header: Header, expressions: Expressions) -> CompiledTree:
-    """The sub-query's cut and columns for a tree with this header; `selection` is what spans point into.
+def compile_raw(
+    subquery: SubQuery, selection: str, header: Header, expressions: Expressions, typenames: Typenames
+) -> CompiledTree:
+    """The sub-query's cut and columns for a tree with this header.
 
+    `selection` is what spans point into; `typenames` gives the C++ types of the branches, for `filter_typename`.
     Raises UnknownBranch (for all missing names at once), UnsupportedNode, DepthMismatch, BadLiteral, NotAFunction and
     what `language.parse` raises. No columns at all means that the filters fit no branch.
     """
     terms = Terms(header, expressions, subquery.aliases, selection, subquery.standard_axis)
-    columns = _columns(subquery, terms)
+    columns = _columns(subquery, terms, typenames)
     cut = None if subquery.cut is None else terms.compiled(subquery.cut)
     if terms.missing:
         known = [*header.names(), *subquery.aliases]
@@ -64,33 +62,21 @@ def compile_raw(subquery: SubQuery, selection: str, header: Header, expressions:
     return _with_cut(columns, cut, subquery.cut, terms, selection)
 
 
-def _columns(subquery: SubQuery, terms: Terms) -> dict[str, Expression]:
+def _columns(subquery: SubQuery, terms: Terms, typenames: Typenames) -> dict[str, Expression]:
     """The columns by name; those that follow from a missing name are left out."""
     if subquery.expressions is None:
-        return {name: terms.column(name) for name in _let_through(subquery, terms.header)}
+        return {name: terms.column(name) for name in _let_through(subquery, terms.header, typenames)}
     found = {text: terms.compiled(text) for text in subquery.expressions}
     return {text: value for text, value in found.items() if value is not None}
 
 
-def _let_through(subquery: SubQuery, header: Header) -> Iterator[str]:
+def _let_through(subquery: SubQuery, header: Header, typenames: Typenames) -> Iterator[str]:
     """Branches that the filters let through and that can be read."""
     by_name, by_type = name_filter(subquery.filter_name), filter_of(subquery.filter_typename)
+    types = {} if subquery.filter_typename is None else typenames()
     for name in header.names():
-        if not by_name(name):
-            continue
-        if subquery.filter_typename is not None and not by_type(_typename(header, name)):
-            continue
-        if not isinstance(header.column_type(name), str):
+        if by_name(name) and by_type(types.get(name, "")) and not isinstance(header.column_type(name), str):
             yield name
-
-
-def _typename(header: Header, name: str) -> str:
-    typename = getattr(header, "typename", None)
-    if typename is None:
-        raise UnsupportedNode(
-            f"filter_typename does not work on {header.tree}: the types of its branches have no names"
-        )
-    return str(typename(name))
 
 
 def _selected(columns: dict[str, Expression], terms: Terms, selection: str) -> Expression | None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from delivery.engine.raw.language import BadExpression, parse
+from delivery.engine.raw.language import BadExpression
+from delivery.engine.raw.texts import Text
 from delivery.errors import QueryFault, nearest
 
 KEYS = (
@@ -143,12 +144,12 @@ class _SubQueryReader:
     def _check_expressions(self, found: SubQuery) -> None:
         for text in found.expressions or ():
             try:
-                parse(text)
+                Text.of(text, self._text)
             except BadExpression:
                 if not _BRANCH_ONLY.fullmatch(text):  # else it may be a branch whose name is no expression, as `1st`
                     raise
         for text in (*found.aliases.values(), *([] if found.cut is None else [found.cut])):
-            parse(text)
+            Text.of(text, self._text)
 
     def _trees(self, value: Any) -> Mapping[str, str]:
         if isinstance(value, dict):

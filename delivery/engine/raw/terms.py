@@ -301,10 +301,12 @@ class Terms:
                 return inner
             if isinstance(inner, Expression):
                 return self._masked(text, node, value, inner)
-        slots: list[Expression] = [value]
         pattern = self._index(text, index)
         _check_index(text, node, pattern, value)
-        return self._made(text, node, "raw", *slots, parameter=RawCall(GETITEM, (Slot(0), pattern)))
+        match pattern:
+            case Items(items=(Items(kind="slice"), Constant(value=int() as number))):  # one object of each event
+                return self._made(text, node, "at", value, parameter=(1, number))
+        return self._made(text, node, "raw", value, parameter=RawCall(GETITEM, (Slot(0), pattern)))
 
     def _picked(self, text: Text, node: ast.expr, value: Collection, index: ast.expr) -> Value:
         number = self._value(text, index)

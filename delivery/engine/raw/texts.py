@@ -18,9 +18,15 @@ class Text:
 
     @classmethod
     def of(cls, expression: str, selection: str) -> "Text":
-        """The expression, parsed; raises what `language.parse` raises."""
+        """The expression, parsed; raises what `language.parse` raises, with the place in the selection."""
         found = selection.find(f'"{expression}"')
-        return cls(parse(expression), selection, found + 1 if found >= 0 else None)
+        try:
+            return cls(parse(expression), selection, found + 1 if found >= 0 else None)
+        except QueryFault as fault:
+            if found < 0 or fault.span is None:
+                raise
+            start, end = fault.span
+            raise type(fault)(fault.problem, selection, (start + found + 1, end + found + 1)) from fault
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """The node's place in the selection."""

@@ -1,0 +1,265 @@
+"""Runs a selection of codegen uproot-raw: each sub-query on its trees, the rows into the output's trees.
+
+Sub-queries that name one output tree write their rows one after the other into it, in the selection's order. A tree
+that the file lacks is left out, with a warning, unless its sub-query says `fail_on_missing_trees`.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from delivery.engine.expressions import Expressions
+from delivery.engine.operations import general
+from delivery.engine.plan import Plan, Selection, Stage
+from delivery.engine.raw.objects import directory_of, objects_in
+from delivery.engine.raw.planning import compile_raw
+from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
+from delivery.engine.rows import WEIGHT, Piece, ordered
+from delivery.engine.source import Source, open_source
+from delivery.engine.stream import pieces
+from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, Grouped, Writer, open_writer
+from delivery.engine.writers.record import Json
+from delivery.errors import UnknownTree, UnwritableType
+from delivery.requests import DEFAULT_CHUNK_BYTES, CutflowRow, TransformRequest, TransformResult
+
+
+@dataclass(frozen=True, slots=True)
+class TreePlan:
+    """One sub-query on one tree of the input, and the tree of the output that its rows go to."""
+
+    source: Source
+    output: str
+    plan: Plan
+    first: bool  # of the plans that read this tree
+
+    @property
+    def sample(self) -> Any:
+        """Rows of the output, none of them: their type."""
+        return general(self.plan.output.sample)
+
+
+@dataclass(frozen=True, slots=True)
+class RawPlan:
+    """All of a selection on one file."""
+
+    trees: tuple[TreePlan, ...]
+    copied: tuple[str, ...]
+    warnings: tuple[str, ...]
+    identity: bytes
+    file_bytes: int
+
+    @property
+    def samples(self) -> dict[str, Any]:
+        """The type of each tree of the output; UnwritableType if two sub-queries give one tree different columns."""
+        found: dict[str, Any] = {}
+        for tree in self.trees:
+            sample = found.setdefault(tree.output, tree.sample)
+            if str(sample.type) != str(tree.sample.type):
+                raise UnwritableType(
+                    f"two sub-queries write different columns into the output tree {tree.output!r}: "
+                    f"{sample.type.content} and {tree.sample.type.content}",
+                    hint='give each its own output tree, as in "treename": {"Events": "selected"}',
+                )
+        return found
+
+
+def transform_raw(request: TransformRequest) -> TransformResult:
+    """Run a selection on one file and write the result; raises what `delivery.engine.transform` raises."""
+    began = time.perf_counter()
+    subqueries = parse_selection(request.text)
+    with ExitStack() as opened:
+        plan = plan_raw(subqueries, request.text, request.input, opened)
+        identity = hashlib.sha256(f"{_digest(subqueries)} {request.semantics} ".encode() + plan.identity).digest()
+        writer = open_writer(request.output, request.format, plan.samples, identity, treenames=True)
+        try:
+            if plan.copied:
+                with directory_of(request.input) as directory:
+                    for name in plan.copied:
+                        writer.copy(name, directory)
+            outcome = _Outcome()
+            for tree in plan.trees:
+                _write(tree, request, writer, outcome)
+            writer.close(_record(request, subqueries, plan, outcome))
+        except BaseException:
+            writer.abandon()
+            raise
+        return TransformResult(
+            events_in=outcome.events_in,
+            events_out=outcome.written,
+            cutflow=tuple(outcome.cutflow),
+            bytes_read=sum(tree.source.bytes_read for tree in plan.trees),
+            bytes_written=request.output.stat().st_size,
+            seconds=time.perf_counter() - began,
+            columns=_columns_read(plan),
+            warnings=plan.warnings,
+            sum_of_weights=outcome.sum_of_weights,
+        )
+
+
+def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None) -> Any:
+    """The result of a selection over files in memory: an ``ak.Array``, or one by output tree if there are several.
+
+    ``tree`` is ignored: the selection names the trees. Raises UnknownTree if no file has any of them.
+    """
+    del tree
+    subqueries = parse_selection(text)
+    parts: dict[str, list[Any]] = {}
+    for file in files:
+        with ExitStack() as opened:
+            plan = plan_raw(subqueries, text, file, opened)
+            for one in plan.trees:
+                found = [piece.rows for piece in pieces(one.plan, one.source, text, DEFAULT_CHUNK_BYTES, 1)]
+                parts.setdefault(one.output, []).extend(found or [one.sample])
+    if not parts:
+        wanted = ", ".join(name for subquery in subqueries for name in subquery.trees)
+        raise UnknownTree(files[0], wanted, [])
+    whole = {name: ak.concatenate(rows) if len(rows) > 1 else rows[0] for name, rows in parts.items()}
+    return next(iter(whole.values())) if len(whole) == 1 else whole
+
+
+def plan_raw(subqueries: Sequence[SubQuery], text: str, file: str, opened: ExitStack) -> RawPlan:
+    """The plan of a selection on one file, whose trees stay open until `opened` ends."""
+    trees: list[TreePlan] = []
+    warnings: list[str] = []
+    for subquery in subqueries:
+        for name, output in subquery.trees.items():
+            try:
+                source = opened.enter_context(closing(open_source(file, name)))
+            except UnknownTree as error:
+                if subquery.fail_on_missing_trees:
+                    raise
+                warnings.append(f"the tree {name!r} is left out: the file has {_listed(error.trees)}")
+                continue
+            plan = _tree_plan(subquery, text, file, source)
+            if plan is None:
+                warnings.append(f"the tree {name!r} is left out: the filters fit none of its branches")
+            else:
+                first = all(tree.source.tree != source.tree for tree in trees)
+                trees.append(TreePlan(source, output, plan, first))
+    patterns = [pattern for subquery in subqueries for pattern in subquery.copied]
+    with directory_of(file) as directory:
+        copied, refused = objects_in(directory, patterns) if patterns else ([], [])
+        identity, size = directory.file.uuid.bytes, int(directory.file.fEND)
+    if patterns and not copied:
+        warnings.append(f"copy_histograms fits no object: {_listed(patterns)}")
+    warnings += [f"the tree {name!r} is not copied: name it in treename" for name in refused]
+    taken = [name for name in copied if name in {tree.output for tree in trees}]
+    if taken:
+        raise BadSelection(f"{taken[0]!r} is the name of an output tree and of an object to copy", text)
+    return RawPlan(tuple(trees), tuple(copied), tuple(warnings), identity, size)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def _tree_plan(subquery: SubQuery, text: str, file: str, source: Source) -> Plan | None:
+    """The plan for one tree; None if the filters fit no branch of it."""
+    expressions = Expressions()
+    compiled = compile_raw(subquery, text, source, expressions, partial(_typenames, file, source.tree))
+    if not compiled.columns:
+        return None
+    conjuncts = compiled.conjuncts()
+    selection = Selection(subquery.cut or "", conjuncts, any(conjunct.partial for conjunct in conjuncts))
+    selections = (selection,) if conjuncts else ()
+    output = expressions.make("zip", *compiled.columns.values(), parameter=(tuple(compiled.columns), 1), span=(0, 0))
+    return ordered(Plan((Stage(selections, {}),), output), source)
+
+
+def _typenames(file: str, tree: str) -> dict[str, str]:
+    with directory_of(file) as directory:
+        return {name: str(kind) for name, kind in directory[tree].typenames(recursive=False).items()}
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What has been done so far."""
+
+    events_in: int = 0
+    written: int = 0
+    cutflow: list[CutflowRow] = None  # type: ignore[assignment]
+    weights: Fraction | None = Fraction(0)
+    weighed: bool = False
+
+    def __post_init__(self) -> None:
+        self.cutflow = []
+
+    @property
+    def sum_of_weights(self) -> float | None:
+        return float(self.weights) if self.weighed and self.weights is not None else None
+
+
+def _write(tree: TreePlan, request: TransformRequest, writer: Writer, outcome: _Outcome) -> None:
+    """All rows of one tree into the output."""
+    weigh = tree.first and _has_weights(tree.source)
+    grouped = Grouped(writer, tree.output, _group_rows(tree))
+    passed = [0] * len(tree.plan.selections)
+    for piece in _pieces(tree, request, weigh=weigh):
+        passed = [total + count for total, count in zip(passed, piece.passed, strict=True)]
+        outcome.written += len(piece.rows)
+        if weigh and outcome.weights is not None:
+            outcome.weights = None if piece.weights is None else outcome.weights + piece.weights
+        grouped.add(piece.rows)
+    grouped.end()
+    outcome.weighed = outcome.weighed or weigh
+    outcome.events_in += tree.source.entries if tree.first else 0
+    rows = zip(tree.plan.selections, passed, strict=True)
+    outcome.cutflow += [CutflowRow(selection.text, count) for selection, count in rows]
+
+
+def _pieces(tree: TreePlan, request: TransformRequest, *, weigh: bool) -> Iterator[Piece]:
+    return pieces(tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
+
+
+def _has_weights(source: Source) -> bool:
+    kind = source.column_type(WEIGHT) if WEIGHT in source.names() else ""
+    return not isinstance(kind, str) and isinstance(kind.sample, np.ndarray)
+
+
+def _group_rows(tree: TreePlan) -> int:
+    """Rows per group of the output, from the header alone: as many as fit in `GROUP_BYTES`, at most `GROUP_ROWS`."""
+    plain = sum(tree.source.size(name)[1] for name in tree.plan.output.columns)
+    width = max(plain / max(tree.source.entries, 1), 1.0)
+    return max(1, min(GROUP_ROWS, int(GROUP_BYTES / width)))
+
+
+def _columns_read(plan: RawPlan) -> tuple[str, ...]:
+    """Branches that are read, sorted; with their trees' names where there are several."""
+    read = {(tree.source.tree, name) for tree in plan.trees for name in tree.plan.columns}
+    several = len({tree for tree, _ in read}) > 1
+    return tuple(sorted(f"{tree}/{name}" if several else name for tree, name in read))
+
+
+def _digest(subqueries: Sequence[SubQuery]) -> str:
+    """The selection's meaning: the spelling of the JSON does not count."""
+    document = [asdict(subquery) for subquery in subqueries]
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _record(
+    request: TransformRequest, subqueries: Sequence[SubQuery], plan: RawPlan, outcome: _Outcome
+) -> dict[str, Json]:
+    """What the output keeps of how it was made; nothing of where or when."""
+    return {
+        "query": _digest(subqueries),
+        "codegen": request.codegen,
+        "semantics": request.semantics,
+        "input": {
+            "uuid": plan.identity.hex(),
+            "trees": [tree.source.tree for tree in plan.trees if tree.first],
+            "bytes": plan.file_bytes,
+        },
+        "events_in": outcome.events_in,
+        "events_out": outcome.written,
+        "cutflow": [{"where": row.text, "passed": row.passed} for row in outcome.cutflow],
+        "sum_of_weights": outcome.sum_of_weights,
+    }
