@@ -153,11 +153,11 @@ LITERALS = (
     "pt",
     "x" * 99,
 )
-FUNCTIONS = (
-    *[("", name) for name in "abs len sum min max any all list zip range Range float int round open".split()],
-    *[("np", name) for name in ("sqrt", "power", "ldexp", "left_shift", "where", "clip", "divmod", "matmul", "repeat")],
-    *[("np", name) for name in ("sum", "cumsum", "isnan", "logical_and", "frompyfunc", "ones", "load", "gcd", "hypot")],
-    *[("math", name) for name in ("sqrt", "pow", "exp", "hypot", "comb", "factorial", "pi", "floor", "atan2")],
+NUMPY = "sqrt power ldexp left_shift where clip divmod matmul repeat sum cumsum isnan logical_and ones load gcd hypot"
+PYTHON = "abs len sum min max any all list zip range Range float int round open"
+MATH = "sqrt pow exp hypot comb factorial pi floor atan2"
+FUNCTIONS = tuple(
+    (module, name) for module, names in (("", PYTHON), ("np", NUMPY), ("math", MATH)) for name in names.split()
 )
 OPERATORS = (
     (Binary, BINARY_OPERATORS),
@@ -193,8 +193,8 @@ def mutated(rng: random.Random, texts: Sequence[str], changes: Sequence[Change])
 
 
 def sound(seed: int, count: int) -> Iterator[str]:
-    """`count` mutated queries that all parse: nodes of valid ones exchanged, replaced by literals, or wrapped in operators
-    and functions, which are seldom of the types that these want.
+    """`count` mutated queries that all parse: nodes of valid ones exchanged, replaced by literals, or wrapped in
+    operators and functions that want other types.
     """
     rng = random.Random(seed)
     trees = [parse(text) for text in corpus()]
