@@ -4,7 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
+import numpy as np
 import pytest
+import uproot
 
 sys.path.insert(0, str(Path(__file__).parent))
 from raw_oracle import one_by_one, ours, same, theirs
@@ -355,3 +358,174 @@ def test_cut_keeps_what_uproot_keeps(shared_data: Path, cut: str) -> None:
     query: dict[str, Any] = {"expressions": ["Jet_pt", "Jet_eta", "2 * Jet_mass"], "cut": cut}
     file = shared_data / "root" / CMS
     assert same(ours(file, "Events", **query), theirs(file, "Events", **query))
+
+
+STANDARD = """
+sum(Jet_pt, axis=1)
+max(Jet_pt, axis=-1)
+count_nonzero(Jet_pt > 30, axis=1) + num(Jet_pt)
+any(Jet_pt > 30, axis=1)
+softmax(Jet_eta)
+flatten(combinations(Jet_pt, 2)["0"][:, :, None], axis=2)
+concatenate([Jet_pt, Muon_pt], axis=1)
+"""
+
+
+@pytest.mark.parametrize("expression", lines(STANDARD))
+def test_standard_axes_are_awkwards_own(shared_data: Path, expression: str) -> None:
+    file = shared_data / "root" / CMS
+    found = ours(file, "Events", expressions=[expression], use_standard_awkward_axis=True)
+    assert same(found, theirs(file, "Events", expressions=[expression], standard_axis=True))
+
+
+FILTERS: list[dict[str, Any]] = [
+    {"filter_name": "Jet_pt"},
+    {"filter_name": ["nJet", "run", "nJet"]},
+    {"filter_name": "Jet_*"},
+    {"filter_name": ["Muon_[pe]*", "MET_pt?"]},
+    {"filter_name": "/Jet_(pt|eta)/"},
+    {"filter_name": "/jet_(pt|eta)$/i"},
+    {"filter_name": ["/n(Jet|Muon)/", "run"]},
+    {"filter_name": "/MET_pt"},
+    {"filter_name": "nJet", "filter_typename": "uint32_t"},
+    {"filter_name": "Jet_*", "filter_typename": "int32_t*"},
+    {"filter_name": "Jet_*", "filter_typename": ["uint8_t[[]]", "int32_t[[]]"]},
+    {"filter_name": "M*", "filter_typename": "/float$/"},
+    {"filter_name": "/Jet_p.*/", "cut": "nJet > 3"},
+    {"filter_name": "/Jet_p.*/", "cut": "Jet_pt > 30"},
+    {"filter_name": ["Jet_pt", "MET_pt"], "cut": "max(Jet_pt) > 40"},
+    {"expressions": "Jet_pt"},
+    {"expressions": ["Jet_pt", "Jet_eta"], "filter_name": "Muon_pt"},
+    {"expressions": ["Jet_pt", "Jet_pt"]},
+    {"expressions": ["fast"], "aliases": {"fast": "Jet_pt > 30"}},
+    {"expressions": ["fast + 1"], "aliases": {"fast": "sqrt(b)", "b": "nJet"}},
+    {"expressions": ["nJet + 0"], "aliases": {"nJet": "run"}},
+    {"expressions": ["get('fast')"], "aliases": {"fast": "nJet * 2"}},
+    {"expressions": ["Jet_pt[fast]"], "cut": "any(fast)", "aliases": {"fast": "Jet_pt > 30"}},
+    {"expressions": ["sqrt"], "aliases": {"sqrt": "nJet"}},
+    {"expressions": ["sqrt(sqrt)"], "aliases": {"sqrt": "nJet"}},
+    {"filter_name": ["nJet"], "cut": "fast", "aliases": {"fast": "nJet > 2", "unused": "no_such_branch"}},
+    {"expressions": ["Jet_pt", "run"], "cut": "(nJet > 2) & (run > 0)"},
+    {"expressions": ["nJet", "sum(Jet_pt)"], "cut": "nJet > 1000"},
+]
+
+
+@pytest.mark.parametrize("query", FILTERS, ids=str)
+def test_filters_and_aliases(shared_data: Path, query: dict[str, Any]) -> None:
+    file = shared_data / "root" / CMS
+    assert same(ours(file, "Events", **query), theirs(file, "Events", **query))
+
+
+OTHER_FILES: list[tuple[str, str, dict[str, Any]]] = [
+    ("root/nano_dy.root", "Events", {"filter_name": ["Jet_*", "n*"], "cut": "(nJet > 2) & (max(Jet_pt) > 40)"}),
+    ("root/nano_dy.root", "Events", {"expressions": ["HTXS_Higgs_pt", "LHEPdfWeight[:, :3]", "sum(GenPart_pt > 20)"]}),
+    ("root/nano_dy.root", "Runs", {}),
+    ("root/nano_dy.root", "Runs", {"expressions": ["genEventSumw_ / genEventCount_"]}),
+    ("root/nano_dimuon.root", "Events", {"filter_name": "Muon_*", "cut": "sum(Muon_charge) == 0"}),
+    ("adl/Run2012B_SingleMu_1000.root", "Events", {"expressions": ["MET_pt"]}),
+    ("adl/Run2012B_SingleMu_1000.root", "Events", {"expressions": ["Jet_pt[abs(Jet_eta) < 1]"]}),
+    ("adl/Run2012B_SingleMu_1000.root", "Events", {"expressions": ["MET_pt"], "cut": "sum(Jet_pt > 40) >= 2"}),
+    (
+        "adl/Run2012B_SingleMu_1000.root",
+        "Events",
+        {
+            "expressions": ["MET_pt", "best"],
+            "cut": "(nMuon >= 2) & any((mass > 60) & (mass < 120) & (q == 0))",
+            "aliases": {
+                "q": "combinations(Muon_charge, 2)['0'] + combinations(Muon_charge, 2)['1']",
+                "p": "combinations(Muon_pt, 2)['0'] * combinations(Muon_pt, 2)['1']",
+                "eta": "combinations(Muon_eta, 2)['0'] - combinations(Muon_eta, 2)['1']",
+                "phi": "combinations(Muon_phi, 2)['0'] - combinations(Muon_phi, 2)['1']",
+                "mass": "sqrt(2 * p * (cosh(eta) - cos(phi)))",
+                "best": "mass[argmin(abs(mass - 91.2), keepdims=True)]",
+            },
+        },
+    ),
+    ("root/PHYSLITE_example.root", "CollectionTree", {"expressions": ["AnalysisElectronsAuxDyn.pt / 1000"]}),
+    ("root/PHYSLITE_example.root", "CollectionTree", {"filter_name": "AnalysisJetsAuxDyn.[pe]*"}),
+    (
+        "root/PHYSLITE_example.root",
+        "CollectionTree",
+        {
+            "expressions": ["get('AnalysisJetsAuxDyn.pt')[:, :2]", "num(jets)"],
+            "cut": "sum(AnalysisElectronsAuxDyn.pt > 10e3) >= 1",
+            "aliases": {"jets": "AnalysisJetsAuxDyn.pt"},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "tree", "query"), OTHER_FILES, ids=str)
+def test_other_files(shared_data: Path, name: str, tree: str, query: dict[str, Any]) -> None:
+    file = shared_data / name
+    assert same(ours(file, tree, **query), theirs(file, tree, **query))
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every number type, flat and in lists, many of them empty; and the same without any event."""
+    path = tmp_path_factory.mktemp("synthetic") / "synthetic.root"
+    random = np.random.default_rng(7)
+    counts = np.array([0, 3, 0, 0, 1, 2, 0, 5] * 25)
+    columns: dict[str, Any] = {}
+    for kind in KINDS:
+        values = (random.normal(size=counts.sum()) * 20).astype(kind)
+        columns[kind] = (random.normal(size=len(counts)) * 20).astype(kind)
+        columns[f"v_{kind}"] = ak.unflatten(values, counts)
+    with uproot.recreate(path) as file:
+        types = {name: ak.Array(column).type.content for name, column in columns.items()}
+        file.mktree("Events", types).extend(columns)
+        file.mktree("Empty", types)
+    return path
+
+
+KINDS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
+OF_EACH_KIND = """
+{0} + {0}
+v_{0} + {0}
+v_{0} * 2
+v_{0} * 1.5
+v_{0} / 2
+v_{0} == 1
+v_{0} != {0}
+abs(v_{0})
+sqrt(v_{0})
+exp({0})
+sum(v_{0})
+prod(v_{0})
+max(v_{0})
+min(v_{0}) < 3
+mean(v_{0})
+std(v_{0})
+any(v_{0})
+all(v_{0})
+argmax(v_{0})
+count_nonzero(v_{0})
+sort(v_{0})
+firsts(v_{0})
+v_{0}[v_{0} > 0]
+where(v_{0} > 0, v_{0}, 0)
+where({0} > 0, {0}, 1.5)
+fill_none(max(v_{0}), 0)
+v_{0}[argmax(v_{0}, keepdims=True)]
+combinations(v_{0}, 2)["0"] * combinations(v_{0}, 2)["1"]
+concatenate([v_{0}, v_float32])
+"""
+
+
+@pytest.mark.parametrize("tree", ["Events", "Empty"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_number_type(synthetic: Path, kind: str, tree: str) -> None:
+    expressions = lines(OF_EACH_KIND.format(kind))
+    answers = one_by_one(synthetic, tree, expressions)
+    found = {text: ours(synthetic, tree, expressions=[text]) for text in expressions}
+    assert [text for text in expressions if not same(found[text], answers[text])] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "cut", ["{0}", "{0} > 3", "sum(v_{0}) > 3", "max(v_{0}) > 3", "v_{0} > 3", "v_{0}", "num(v_{0})"]
+)
+def test_cut_on_every_number_type(synthetic: Path, kind: str, cut: str) -> None:
+    query: dict[str, Any] = {"expressions": [f"v_{kind}", "v_float32 * 2"], "cut": cut.format(kind)}
+    assert same(ours(synthetic, "Events", **query), theirs(synthetic, "Events", **query))
