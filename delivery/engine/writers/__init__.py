@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from delivery.engine.writers.grouping import GROUP_BYTES, GROUP_ROWS, Grouped
 from delivery.engine.writers.record import Json, read_record
 from delivery.engine.writers.replaced import ParquetWriter, Rebuffered, RootWriter
+from delivery.errors import UnwritableType
 from delivery.requests import OutputFormat
 
 __all__ = [
@@ -64,6 +65,8 @@ def open_writer(
         from delivery.engine.writers.tree import TreeWriter
 
         return TreeWriter(path, samples, identity)
-    from delivery.engine.writers.ntuple import NTupleWriter
+    if output_format == "root-rntuple":
+        from delivery.engine.writers.ntuple import NTupleWriter
 
-    return NTupleWriter(path, samples, identity)
+        return NTupleWriter(path, samples, identity)
+    raise UnwritableType(f"columns cannot be written as {output_format}", hint="use --format parquet")

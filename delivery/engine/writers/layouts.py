@@ -47,9 +47,7 @@ def _(layout: Any) -> Any:
 def _(layout: Any) -> Any:
     if layout.data.ndim > 1:
         return normal(layout.to_RegularArray())
-    data = np.ascontiguousarray(layout.data)
-    native = data.astype(data.dtype.newbyteorder("="), copy=False)
-    return NumpyArray(native, parameters=layout.parameters)
+    return NumpyArray(np.ascontiguousarray(layout.data), parameters=layout.parameters)
 
 
 @normal.register(IndexedArray)

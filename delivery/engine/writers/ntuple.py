@@ -1,8 +1,12 @@
-"""An RNTuple as uproot's ``mkrntuple`` makes it: one field per column, any depth, missing values, unions."""
+"""An RNTuple as uproot's ``mkrntuple`` makes it: one field per column, any depth, missing values.
+
+A record that may be missing has no type of its own in the file: uproot reads it back as a list of none or one, there
+as here.
+"""
 
 from typing import Any
 
-from awkward.types import NumpyType, OptionType, RecordType, UnknownType
+from awkward.types import NumpyType, OptionType, RecordType, UnionType, UnknownType
 
 from delivery.engine.writers.layouts import in_one_form
 from delivery.engine.writers.root import RootWriter
@@ -46,5 +50,8 @@ def _refusal(kind: Any) -> str | None:
         return None if known else f"an RNTuple has no {kind}"
     if isinstance(kind, UnknownType):
         return "nothing says what type its values have"
+    if isinstance(kind, UnionType):
+        # uproot would write it, and read it wrong from the second cluster on.
+        return "its values are of different types"
     contents = kind.contents if hasattr(kind, "contents") else [kind.content]
     return next((reason for content in contents if (reason := _refusal(content))), None)

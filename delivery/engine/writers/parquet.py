@@ -99,5 +99,5 @@ class TableWriter:
 
 def _refused(what: str, error: Exception) -> UnwritableType:
     return UnwritableType(
-        f"Parquet cannot hold {what}: {error}", hint="use --format root-rntuple, or leave out the column that it names"
+        f"Parquet cannot hold {what}: {error}", hint="convert the column that it names, or leave it out"
     )

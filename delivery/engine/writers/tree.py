@@ -63,6 +63,9 @@ def _refusal(kind: Any) -> tuple[str, str] | None:
     parts = inner.contents if isinstance(inner, RecordType) else [inner]
     if not parts:
         return "a record without fields holds nothing", "leave it out"
+    if isinstance(kind, ListType) and any(isinstance(part, RegularType) for part in parts):
+        # uproot would write these, with offsets that count the arrays as numbers: nobody could read them.
+        return "lists of arrays of a fixed number of values cannot be there", _OTHER_FORMATS
     return next((reason for part in parts if (reason := _refusal_of_part(part))), None)
 
 
