@@ -123,7 +123,12 @@ class Expressions:
         inner = source.operation
         if operation == "field" and inner == "zip":
             return self._field_of_zip(source, str(parameter), span)
-        if operation == "field" and inner in ("index", "at", "slice"):
+        if operation == "at" and parameter == (1, 0) and inner == "index" and _orders(source):
+            items, order = source.arguments
+            ascending = order.parameter[1]  # type: ignore[union-attr,index]
+            keys = order.arguments[0]  # type: ignore[union-attr]
+            return self.make("first_in_order", items, keys, parameter=ascending, span=span)
+        if operation == "field" and inner in ("index", "at", "slice", "first_in_order"):
             changed = self.make("field", source.arguments[0], parameter=parameter, span=span)
             return self.make(inner, changed, *source.arguments[1:], parameter=source.parameter, span=span)
         if operation == "count" and parameter == 1 and inner == "index" and _filters(source):
@@ -187,6 +192,12 @@ def _filters(source: Expression) -> bool:
     return isinstance(lists, Expression) and isinstance(lists.sample, Lists) and _is_mask(mask)
 
 
+def _orders(source: Expression) -> bool:
+    """Whether an index puts lists of rows in the order of keys."""
+    order = source.arguments[1]
+    return isinstance(order, Expression) and order.operation == "argsort" and order.parameter[0] == 1  # type: ignore[index]
+
+
 def _identity(argument: Argument) -> Hashable:
     return argument if isinstance(argument, Expression) else (type(argument), repr(argument))
 
@@ -202,7 +213,9 @@ def _typed(operation: str, arguments: tuple[Argument, ...], parameter: Hashable,
     return Expression(operation, arguments, parameter, sample, lengths, partial, columns, span)
 
 
-FALLIBLE = frozenset(["at", "combinations", "method", "attribute", "cartesian", "cross", "ranges", "raw"])
+FALLIBLE = frozenset(
+    ["at", "first_in_order", "combinations", "method", "attribute", "cartesian", "cross", "ranges", "raw"]
+)
 SHAPING = frozenset(
     (
         "elementwise", "broadcast", "zip", "field", "fields", "four_vectors", "attribute", "method", "where",

@@ -15,11 +15,11 @@ NAME = "Momentum4D"
 
 PROPERTIES = frozenset(
     (
-        "x", "y", "z", "t", "px", "py", "pz", "e", "E", "energy", "m", "M", "mass", "m2", "M2", "mass2", "pt",
-        "pt2", "p", "p2", "eta", "theta", "phi", "rho", "rho2", "mag", "mag2", "tau", "tau2", "beta", "gamma",
-        "rapidity", "costheta", "cottheta", "et", "Et", "et2", "Et2", "transverse_energy", "transverse_energy2",
-        "mt", "Mt", "mt2", "Mt2", "transverse_mass", "transverse_mass2", "pseudorapidity", "neg2D", "neg3D",
-        "neg4D",
+        "x", "y", "z", "t", "px", "py", "pz", "e", "e2", "E2", "energy2", "t2", "E", "energy", "m", "M", "mass",
+        "m2", "M2", "mass2", "pt", "pt2", "p", "p2", "eta", "theta", "phi", "rho", "rho2", "mag", "mag2", "tau",
+        "tau2", "beta", "gamma", "rapidity", "costheta", "cottheta", "et", "Et", "et2", "Et2",
+        "transverse_energy", "transverse_energy2", "mt", "Mt", "mt2", "Mt2", "transverse_mass",
+        "transverse_mass2", "pseudorapidity", "neg2D", "neg3D", "neg4D",
     )
 )  # fmt: skip
 METHODS = frozenset(
@@ -28,8 +28,8 @@ METHODS = frozenset(
         "add", "subtract", "dot", "cross", "unit", "scale", "scale2D", "scale3D", "scale4D", "boost",
         "boost_p4", "boost_beta3", "boostCM_of", "boostCM_of_p4", "boostCM_of_beta3", "boostX", "boostY",
         "boostZ", "rotateX", "rotateY", "rotateZ", "rotate_axis", "to_beta3", "is_timelike", "is_spacelike",
-        "is_lightlike", "is_parallel", "is_antiparallel", "is_perpendicular", "equal", "not_equal", "isclose",
-        "to_xy", "to_rhophi", "to_xyz", "to_xytheta", "to_xyeta", "to_rhophiz", "to_rhophitheta",
+        "is_lightlike", "is_parallel", "is_antiparallel", "is_perpendicular", "like", "equal", "not_equal",
+        "isclose", "to_xy", "to_rhophi", "to_xyz", "to_xytheta", "to_xyeta", "to_rhophiz", "to_rhophitheta",
         "to_rhophieta", "to_xyzt", "to_xyztau", "to_xythetat", "to_xythetatau", "to_xyetat", "to_xyetatau",
         "to_rhophizt", "to_rhophiztau", "to_rhophithetat", "to_rhophithetatau", "to_rhophietat",
         "to_rhophietatau", "to_pxpy", "to_ptphi", "to_pxpypz", "to_pxpytheta", "to_pxpyeta", "to_ptphipz",

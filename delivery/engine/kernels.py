@@ -32,7 +32,7 @@ def choose(offsets: Offsets, n: int) -> tuple[Offsets, tuple[Indices, ...]]:
     """
     counts = offsets[1:] - offsets[:-1]
     lengths, kind = _lengths(counts)
-    tables = [_table(length, n) for length in lengths]
+    tables = [_table(length, n) for length in lengths or [0]]
     begins = offsets_of(np.array([len(table[0]) for table in tables], np.int64))
     results = offsets_of((begins[1:] - begins[:-1])[kind])
     row = rows_of_items(results)

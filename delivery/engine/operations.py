@@ -12,7 +12,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from delivery.engine import four_vectors
+from delivery.engine import four_vectors, kernels
 from delivery.engine.values import (
     Array,
     Column,
@@ -123,6 +123,12 @@ def _all(axis: int, mask: Column) -> Column:
     return _normal(ak.all(general(mask), axis=axis))
 
 
+def _sum(axis: int, lists: Column) -> Column:
+    if isinstance(lists, Lists) and axis == 1:
+        return kernels.sums(lists.offsets, lists.content)
+    return _normal(ak.sum(general(lists), axis=axis))
+
+
 def _reduction(name: str) -> Callable[[int, Column], Column]:
     function = getattr(ak, name)
     return lambda axis, lists: _normal(function(general(lists), axis=axis))
@@ -191,9 +197,43 @@ def _argsort(parameter: tuple[int, bool], keys: Column) -> Column:
     return _normal(ak.argsort(general(keys), axis=axis, ascending=ascending, stable=True))
 
 
+def _first_in_order(ascending: bool, lists: Column, keys: Column) -> Column:
+    """The item of each list that a stable sort by its key puts first."""
+    plain = _plain_lists(general(lists))
+    if plain is None or not isinstance(keys, Lists):
+        order = _argsort((1, ascending), keys)
+        return _at((1, 0), _index("", lists, order))
+    if not np.array_equal(np.asarray(plain.offsets.data), keys.offsets):
+        raise UnequalLists("the keys are not as many as the items")
+    if len(keys) and keys.counts.min() == 0:
+        raise EmptyLists("a list has fewer than 1 items")
+    place = kernels.first_in_order(keys.offsets, keys.content, ascending)
+    behavior = general(lists).behavior
+    return _normal(ak.Array(plain.content._carry(ak.index.Index64(place), False), behavior=behavior))
+
+
 def _cartesian(axis: int, left: Column, right: Column) -> Column:
-    pairs: Column = ak.cartesian((general(left), general(right)), axis=axis, nested=True)
-    return pairs
+    """All pairs of items of the left and the right lists, those of each left item in a list of their own."""
+    sides = [_plain_lists(general(side)) for side in (left, right)]
+    if axis != 1 or None in sides:
+        pairs: Column = ak.cartesian((general(left), general(right)), axis=axis, nested=True)
+        return pairs
+    first, second = sides
+    lengths, *places = kernels.nested_pairs(np.asarray(first.offsets.data), np.asarray(second.offsets.data))
+    contents = [side.content._carry(ak.index.Index64(place), False) for side, place in zip(sides, places, strict=True)]
+    inner = ak.contents.ListOffsetArray(ak.index.Index64(lengths), ak.contents.RecordArray(contents, None))
+    behavior = four_vectors.behavior_of([side for side in (left, right) if isinstance(side, ak.Array)])
+    return ak.Array(ak.contents.ListOffsetArray(first.offsets, inner), behavior=behavior)
+
+
+def _plain_lists(array: Any) -> Any:
+    """The layout of lists, starting at 0; None if it is none of those or rows can be missing."""
+    layout = array.layout
+    while layout.is_indexed and not layout.is_option:
+        layout = layout.project()
+    if not layout.is_list or layout.parameters:
+        return None
+    return layout.to_ListOffsetArray64(True)
 
 
 def _cross(parameter: tuple[int, int], items: Column, lists: Column) -> Column:
@@ -208,28 +248,16 @@ def _combinations(parameter: tuple[int, int], lists: Column) -> Column:
     """All choices of `n` items of each list, every one a list of `n`."""
     n, axis = parameter
     array = general(lists)
-    if axis != 1:
+    plain = _plain_lists(array) if axis == 1 else None
+    if plain is None:
         chosen = ak.unzip(ak.combinations(array, n, axis=axis))
         return _normal(ak.concatenate([ak.singletons(part, axis=axis) for part in chosen], axis=axis + 1))
-    layout = array.layout
-    while layout.is_indexed and not layout.is_option:
-        layout = layout.project()
-    lists_ = layout.to_ListOffsetArray64(True)
-    _check_combinations(np.diff(np.asarray(lists_.offsets.data)), n)
-    positions = ak.argcombinations(_positions(lists_), n, axis=1)
-    parts = [np.asarray(ak.flatten(part, axis=1)) for part in ak.unzip(positions)]
-    offsets = offsets_of(np.asarray(ak.num(positions, axis=1)))
-    starts = np.repeat(np.asarray(lists_.offsets.data)[:-1], np.diff(offsets))
-    chosen_items = (np.stack(parts, axis=1) + starts[:, np.newaxis]).reshape(-1)
-    content = lists_.content._carry(ak.index.Index64(chosen_items), False)
-    inner = ak.contents.ListOffsetArray(ak.index.Index64(n * np.arange(offsets[-1] + 1)), content)
-    combined = ak.contents.ListOffsetArray(ak.index.Index64(offsets), inner)
-    return ak.Array(combined, behavior=array.behavior)
-
-
-def _positions(lists: Any) -> Any:
-    numbers = ak.contents.NumpyArray(np.arange(len(lists.content), dtype=np.int64))
-    return ak.Array(ak.contents.ListOffsetArray(lists.offsets, numbers))
+    offsets = np.asarray(plain.offsets.data)
+    _check_combinations(np.diff(offsets), n)
+    combined, places = kernels.choose(offsets, n)
+    content = plain.content._carry(ak.index.Index64(np.stack(places, axis=1).reshape(-1)), False)
+    inner = ak.contents.ListOffsetArray(ak.index.Index64(n * np.arange(combined[-1] + 1)), content)
+    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(combined), inner), behavior=array.behavior)
 
 
 def _check_combinations(counts: Array, n: int) -> None:
@@ -246,7 +274,7 @@ def _concatenate(axis: int, *parts: Any) -> Column:
 def _where(_: str, test: Column, yes: Any, no: Any) -> Column:
     columns = (test, yes, no)
     if all(isinstance(column, np.ndarray) for column in columns):
-        return np.where(*columns)
+        return np.where(test, yes, no)
     if isinstance(test, Lists) and all(isinstance(column, Lists) for column in columns):
         return Lists(test.offsets, np.where(*(_flat_like(test, column) for column in columns)))
     return _normal(ak.where(general(test), general(yes), general(no)))
@@ -291,7 +319,7 @@ OPERATIONS: Mapping[str, Callable[..., Column]] = {
     "count_true": _count_true,
     "any": _any,
     "all": _all,
-    "sum": _reduction("sum"),
+    "sum": _sum,
     "min": _reduction("min"),
     "max": _reduction("max"),
     "mean": _reduction("mean"),
@@ -302,6 +330,7 @@ OPERATIONS: Mapping[str, Callable[..., Column]] = {
     "fields": _fields,
     "flatten": _flatten,
     "argsort": _argsort,
+    "first_in_order": _first_in_order,
     "cartesian": _cartesian,
     "cross": _cross,
     "combinations": _combinations,

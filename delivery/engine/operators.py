@@ -48,7 +48,19 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "greater_equal": operator.ge,
 }
 
-# Literals combined with literals, as Python does it; powers and shifts are left out, for 9 ** 9 ** 9 would never end.
+
+def _power(base: float, exponent: float) -> Literal:
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MAX_DIGITS:
+        raise OverflowError("the power is too large")
+    result = base**exponent
+    if isinstance(result, complex):
+        raise ValueError("the power is no real number")
+    return result
+
+
+MAX_DIGITS = 400  # of a folded integer, bits: beyond what any column can hold
+
+# Literals combined with literals, as Python does it.
 FOLDED: Mapping[str, Callable[..., Literal]] = {
     "add": operator.add,
     "subtract": operator.sub,
@@ -56,6 +68,7 @@ FOLDED: Mapping[str, Callable[..., Literal]] = {
     "true_divide": operator.truediv,
     "floor_divide": operator.floordiv,
     "remainder": operator.mod,
+    "power": _power,
     "negative": operator.neg,
     "positive": operator.pos,
     "absolute": abs,
@@ -64,8 +77,6 @@ FOLDED: Mapping[str, Callable[..., Literal]] = {
     "logical_not": operator.not_,
     **COMPARISONS,
 }
-MAX_DIGITS = 400  # of a folded integer, bits: beyond what any column can hold
-
 Fault = Callable[[type[QueryFault], str, Node], QueryFault]
 
 
@@ -143,8 +154,10 @@ class Operators:
         return self.apply("full_like", node, columns[0], parameter=(COMPARISONS[name](*sides), "bool"))
 
     def _fold(self, name: str, node: Node, arguments: tuple[Argument, ...]) -> Literal:
+        if any(argument is None or isinstance(argument, str) for argument in arguments):
+            raise self._fault(BadLiteral, f"{name} does not work on {' and '.join(map(repr, arguments))}", node)
         if name not in FOLDED:
-            raise self._fault(UnsupportedNode, f"{name} of literals alone is not supported; write its value", node)
+            return self._fold_by_numpy(name, node, arguments)
         try:
             value = FOLDED[name](*arguments)
         except (ArithmeticError, TypeError, ValueError) as error:
@@ -152,6 +165,20 @@ class Operators:
         if (isinstance(value, int) and value.bit_length() > MAX_DIGITS) or isinstance(value, str):
             raise self._fault(BadLiteral, "this literal is too large", node)
         return value
+
+    def _fold_by_numpy(self, name: str, node: Node, arguments: tuple[Argument, ...]) -> Literal:
+        """A NumPy function of literals: its float64 stays one (it is not weak as a literal is), as in the peer."""
+        try:
+            with np.errstate(all="ignore"):
+                value = getattr(np, name)(*arguments)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._fault(BadLiteral, f"{name} does not work on these literals", node) from error
+        if isinstance(value, float):
+            return value
+        if not isinstance(value, np.generic) or not isinstance(value.item(), bool | int | float):
+            raise self._fault(BadLiteral, f"{name} of these literals is no number", node)
+        number: Literal = value.item()
+        return number
 
 
 def describe(operation: str, parameter: Hashable) -> str:
