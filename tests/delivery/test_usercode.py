@@ -6,6 +6,8 @@ import os
 import pickle
 import socket
 import struct
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -169,7 +171,6 @@ class TestWhatItReturns:
         ("value", "said"),
         [
             ("None", "returned None; it must return an awkward array"),
-            ("7", "returned int"),
             ("{}", "returned an empty dict"),
             ("{'a': [1]}", "returned a dict of list"),
         ],
@@ -200,11 +201,9 @@ class TestWhatIsSaid:
         ("source", "said"),
         [
             ("x = 1\n", "defines no function run_query"),
-            ("run_query = 3\n", "defines no function run_query"),
             ("def run_query(f):\n    return 1 +\n", "line 2 of the function: SyntaxError"),
             ("def run_query():\n    pass\n", "TypeError: run_query() takes 0 positional arguments"),
             ("import nowhere_to_be_found\n", "line 1 of the function: ModuleNotFoundError"),
-            ("raise SystemExit(3)\n", "SystemExit: 3"),
             ("import os\nos._exit(0)\n", "ended by itself with exit code 0, and without a result"),
             ("import os\nos.abort()\n", "died of SIGABRT"),
         ],
@@ -328,7 +327,13 @@ class TestWaysOut:
     def test_other_files_of_this_account(self, events, tmp_path, tmp_path_factory):
         secret = tmp_path_factory.mktemp("home") / "token.txt"
         secret.write_text("top-secret")
-        ways = ["open({!r}).read()", "os.link({!r}, 'x')", "os.truncate({!r}, 0)", "os.rename({!r}, 'x')"]
+        ways = [
+            "open({!r}).read()",
+            "open('/proc/self/root' + {!r}).read()",
+            "os.link({!r}, 'x')",
+            "os.truncate({!r}, 0)",
+            "os.rename({!r}, 'x')",
+        ]
         ways += ["os.listdir(os.path.dirname({!r}))", "open(os.path.dirname({!r}) + '/new', 'w')"]
         outcomes = attempt_each([way.format(str(secret)) for way in ways], events, tmp_path)
         assert set(outcomes.values()) <= {"PermissionError", "OSError"}  # the latter: a link across that border
@@ -401,6 +406,46 @@ class TestWhatTheParentBelieves:
         job = Job("source", "file", "parquet", "00", {"query": "x"}, TIGHT)
         job.write(tmp_path)
         assert Job.read(tmp_path) == job
+
+
+@linux
+@pytest.mark.parametrize(
+    ("layer", "way", "outcome"),
+    [
+        ("confinement._leave_network(libc)", "socket.create_connection(('127.0.0.1', PORT))", "OSError 101"),
+        ("seccomp.install()", "socket.create_connection(('127.0.0.1', PORT))", "PermissionError 1"),
+        ("seccomp.install()", "os.fork()", "PermissionError 1"),
+        ("landlock.restrict([Path('/usr')], [Path('/tmp')])", "open('/etc/passwd')", "PermissionError 13"),
+        (
+            "landlock.restrict([Path('/usr')], [Path('/tmp')])",
+            "open('/proc/self/root/etc/passwd')",
+            "PermissionError 13",
+        ),
+        ("True", "socket.create_connection(('127.0.0.1', PORT)) and open('/etc/passwd')", "nothing"),
+    ],
+)
+def test_each_layer_holds_alone(layer, way, outcome, tmp_path):
+    """Kernels have some of them: each is tried without the others, and the last row shows what they close."""
+    script = """
+        import ctypes, os, socket
+        from pathlib import Path
+        from delivery.engine.usercode import confinement, landlock, seccomp
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(38, 1, 0, 0, 0)
+        assert LAYER
+        try:
+            WAY
+            print("nothing")
+        except OSError as error:
+            print(type(error).__name__, error.errno)
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = script.replace("WAY", way).replace("LAYER", layer).replace("PORT", str(listener.getsockname()[1]))
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+    assert done.stdout.strip() == outcome
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
