@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xxhash
 from uproot.behaviors.RNTuple import HasFields
 
 from delivery.engine.header import ColumnType
@@ -20,14 +21,23 @@ from delivery.engine.units import Counter, Part, Units, parts_of, whole
 from delivery.engine.values import Column, Mask, from_awkward
 from delivery.errors import CorruptBasket, UnreadableFile
 
+_CHECKSUM = 8  # bytes behind an envelope or a page: its xxh3, little-endian
+
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Where a page begins in the file, its bytes there, and its bytes when unpacked."""
+    """Where a page begins in the file, its bytes there and when unpacked, and whether its checksum follows it."""
 
     start: int
     packed: int
     plain: int
+    checked: bool
+
+    @property
+    def places(self) -> list[Range]:
+        """Where the page lies, and its checksum."""
+        end = self.start + self.packed
+        return [(self.start, end)] + [(end, end + _CHECKSUM)] * self.checked
 
 
 class NtupleSource:
@@ -40,6 +50,7 @@ class NtupleSource:
         self.file_bytes = held.size
         if not isinstance(self._ntuple, HasFields):
             raise UnreadableFile(file, f"{self.tree} is no RNTuple that can be read")
+        self._check_page_lists()
         self.entries = int(self._ntuple.num_entries)
         self._fields = {field.name: field for field in self._ntuple.fields}
         self._borders = self._cluster_borders()
@@ -48,6 +59,16 @@ class NtupleSource:
         self._units = Units()
         self._read_bytes = Counter()
         self._lock = threading.Lock()
+
+    def _check_page_lists(self) -> None:
+        """The page lists against their checksums (uproot checks those of the anchor, the header and the footer)."""
+        with reading(self.file):
+            for record in self._ntuple.footer.cluster_group_records:
+                link = record.page_list_link
+                chunk, _ = self._ntuple.read_locator(link.locator, link.env_uncomp_size)
+                content = memoryview(chunk.raw_data)
+                if not _sound(content[:-_CHECKSUM], content[-_CHECKSUM:]):
+                    raise UnreadableFile(self.file, f"the checksum of a page list of {self.tree} does not match")
 
     def _cluster_borders(self) -> list[int]:
         firsts = {int(cluster.num_first_entry) for cluster in self._ntuple.cluster_summaries}
@@ -71,9 +92,11 @@ class NtupleSource:
         field = self._fields[name]
         if name not in self._types:
             try:
-                with self._lock:
+                with self._lock, reading(self.file):
                     self._types[name] = ColumnType(from_awkward(field.array(entry_start=0, entry_stop=0)))
-            except NotImplementedError:
+            except UnreadableFile as error:
+                if not isinstance(error.__cause__, NotImplementedError):
+                    raise
                 self._types[name] = str(field.typename)
         return self._types[name]
 
@@ -95,7 +118,7 @@ class NtupleSource:
                 self._held.hold({(name, start, stop): self._places(name, clusters) for name in names})
 
     def _places(self, name: str, clusters: Iterable[int]) -> list[Range]:
-        return [(page.start, page.start + page.packed) for page in self._pages(name, clusters)]
+        return [place for page in self._pages(name, clusters) for place in page.places]
 
     def _pages(self, name: str, clusters: Iterable[int]) -> Iterator["_Page"]:
         """The pages of a field's columns in these clusters."""
@@ -106,7 +129,8 @@ class NtupleSource:
                     bits = int(records[column].nbits)
                     for page in links[cluster][column].pages:
                         plain = (int(page.num_elements) * bits + 7) // 8
-                        yield _Page(int(page.locator.offset), int(page.locator.num_bytes), plain)
+                        place, packed = int(page.locator.offset), int(page.locator.num_bytes)
+                        yield _Page(place, packed, plain, bool(page.has_checksum))
 
     def read(self, name: str, start: int, stop: int, keep: Mask | None) -> Column:
         """Entries of a field; only clusters with a wanted entry are read."""
@@ -127,7 +151,11 @@ class NtupleSource:
 
     def _cluster(self, name: str, part: Part) -> Column:
         """A field's values of a whole cluster."""
-        self._read_bytes.add(sum(page.packed for page in self._pages(name, [part.number])))
+        with reading(self.file):
+            for page in self._pages(name, [part.number]):
+                self._read_bytes.add(page.packed)
+                if page.checked and not _sound(*(self._held.read(*place) for place in page.places)):
+                    raise CorruptBasket(self.file, name, part.number, "a checksum does not match", "page")
         try:
             return from_awkward(self._fields[name].array(entry_start=part.low, entry_stop=part.high))
         except OSError:
@@ -149,3 +177,8 @@ class NtupleSource:
         yield field
         for inner in self._ntuple._related_ids[field]:
             yield from self._below(inner)
+
+
+def _sound(content: bytes | memoryview, checksum: bytes | memoryview) -> bool:
+    """Whether this is the content's checksum."""
+    return xxhash.xxh3_64_intdigest(content) == int.from_bytes(checksum, "little")
