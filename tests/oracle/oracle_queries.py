@@ -15,6 +15,8 @@ from pathlib import Path
 
 import qastle
 
+from queries.named import load
+
 FOLDER = Path(__file__).parent / "queries"
 DATASET = "(call EventDataset 'bogus.root' 'Events')"
 SHORTHANDS = {
@@ -81,9 +83,11 @@ def listed() -> Iterator[tuple[str, str, str]]:
 
 
 def systematic() -> Iterator[tuple[str, str, str]]:
-    """Queries on every pair of types, every reduction of every type, every universal function."""
+    """Queries on every pair of types, every reduction of every type, every universal function; the benchmark."""
     for group, line in [*numbers(), *reductions(), *functions()]:
         yield group, "types", line
+    for number in range(1, 9):
+        yield "adl", "adl", load(f"queries.adl:q{number}").text
 
 
 def numbers() -> Iterator[tuple[str, str]]:
