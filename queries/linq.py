@@ -98,8 +98,8 @@ def from_python(  # noqa: PLR0911, PLR0912 - one branch for each kind of express
 
     `unify` makes LINQ nodes of calls that spell operators; without it they stay calls, as the func_adl
     clients send them. Tuples become lists, chained comparisons and n-ary `and`/`or` nested binary ones.
-    Raises Malformed for anything that a query cannot hold, such as keyword arguments, slices, `in` and
-    comprehensions.
+    Slices, `in` and comprehensions are read where `unify` is set; they become calls and operators.
+    Raises Malformed for anything that a query cannot hold, such as keyword arguments.
     """
     if depth > MAX_DEPTH:
         malformed(f"nested deeper than {MAX_DEPTH} levels", span)
@@ -135,7 +135,37 @@ def from_python(  # noqa: PLR0911, PLR0912 - one branch for each kind of express
         case ast.Lambda(args=arguments) if _plain(arguments):
             params = tuple(arg.arg for arg in arguments.args)
             return Lambda(params, inner(tree.body), span)
+        case ast.Slice() | ast.Compare(ops=[ast.In() | ast.NotIn()]) | ast.ListComp() | ast.GeneratorExp() if unify:
+            return _beyond_text(tree, inner, span)
     return malformed(f"a query cannot hold this Python ({type(tree).__name__}): {_shown(tree)}", span)
+
+
+def _beyond_text(tree: ast.expr, inner: Callable[[ast.expr], Node], span: Span) -> Node:
+    """Python that the S-expressions have no node for: slices, `in`, comprehensions."""
+    match tree:
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            bounds = [Constant(None, span) if bound is None else inner(bound) for bound in (lower, upper, step)]
+            return Call(Name("slice", span), tuple(bounds), span)
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            found = Linq("Contains", inner(right), (inner(left),), span)
+            return Unary("not", found, span) if isinstance(op, ast.NotIn) else found
+        case ast.ListComp(elt=item, generators=generators) | ast.GeneratorExp(elt=item, generators=generators):
+            return _comprehension(item, generators, inner, span)
+    return malformed(f"a query cannot hold this Python: {_shown(tree)}", span)
+
+
+def _comprehension(
+    item: ast.expr, generators: Sequence[ast.comprehension], inner: Callable[[ast.expr], Node], span: Span
+) -> Node:
+    """`[f(x) for x in xs if p(x)]` as Select and Where, of several `for` the outer ones as SelectMany."""
+    first, *rest = generators
+    if not isinstance(first.target, ast.Name) or not first.target.id.isascii() or first.is_async:
+        malformed("a comprehension runs over one plain variable", span)
+    name, source = (first.target.id,), inner(first.iter)
+    for condition in first.ifs:
+        source = Linq("Where", source, (Lambda(name, inner(condition), span),), span)
+    body = _comprehension(item, rest, inner, span) if rest else inner(item)
+    return Linq("SelectMany" if rest else "Select", source, (Lambda(name, body, span),), span)
 
 
 def _shown(tree: ast.expr) -> str:

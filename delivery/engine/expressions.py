@@ -120,24 +120,40 @@ class Expressions:
         source = arguments[0] if arguments else None
         if not isinstance(source, Expression):
             return None
-        inner = source.operation
-        if operation == "field" and inner == "zip":
-            return self._field_of_zip(source, str(parameter), span)
-        if operation == "at" and parameter == (1, 0) and inner == "index" and _orders(source):
-            items, order = source.arguments
-            ascending = order.parameter[1]  # type: ignore[union-attr,index]
-            keys = order.arguments[0]  # type: ignore[union-attr]
-            return self.make("first_in_order", items, keys, parameter=ascending, span=span)
-        if operation == "field" and inner in ("index", "at", "slice", "first_in_order"):
-            changed = self.make("field", source.arguments[0], parameter=parameter, span=span)
-            return self.make(inner, changed, *source.arguments[1:], parameter=source.parameter, span=span)
-        if operation == "count" and parameter == 1 and inner == "index" and _filters(source):
-            return self.make("count_true", source.arguments[1], span=span)
-        if operation == "count" and parameter == 1 and _zipped_lists(source):
-            shape = self.zip_shape(source, span)
-            return None if shape is None else self.make("count", shape, parameter=1, span=span)
+        if operation == "field":
+            return self._simpler_field(source, str(parameter), span)
+        if operation == "at" and parameter == (1, 0):
+            return self._simpler_first(source, span)
+        if operation == "count" and parameter == 1:
+            return self._simpler_count(source, span)
         if operation == "index" and _zipped_lists(source) and _is_mask(arguments[1]):
             return self._index_of_zip(source, arguments[1], span)
+        return None
+
+    def _simpler_field(self, source: Expression, name: str, span: Span) -> Expression | None:
+        if source.operation == "zip":
+            return self._field_of_zip(source, name, span)
+        if source.operation not in ("index", "at", "slice", "first_in_order"):
+            return None
+        column = self.make("field", source.arguments[0], parameter=name, span=span)
+        return self.make(source.operation, column, *source.arguments[1:], parameter=source.parameter, span=span)
+
+    def _simpler_first(self, source: Expression, span: Span) -> Expression | None:
+        """The first of lists put in order, without ordering them."""
+        order = source.arguments[1] if source.operation == "index" else None
+        if not isinstance(order, Expression) or order.operation != "argsort":
+            return None
+        axis, ascending = order.parameter  # type: ignore[misc]
+        if axis != 1:
+            return None
+        items, keys = source.arguments[0], order.arguments[0]
+        return self.make("first_in_order", items, keys, parameter=ascending, span=span)
+
+    def _simpler_count(self, source: Expression, span: Span) -> Expression | None:
+        if source.operation == "index" and _filters(source):
+            return self.make("count_true", source.arguments[1], span=span)
+        if _zipped_lists(source):
+            return self.make("count", self.zip_shape(source, span), parameter=1, span=span)
         return None
 
     def _field_of_zip(self, zipped: Expression, name: str, span: Span) -> Expression | None:
@@ -192,12 +208,6 @@ def _filters(source: Expression) -> bool:
     return isinstance(lists, Expression) and isinstance(lists.sample, Lists) and _is_mask(mask)
 
 
-def _orders(source: Expression) -> bool:
-    """Whether an index puts lists of rows in the order of keys."""
-    order = source.arguments[1]
-    return isinstance(order, Expression) and order.operation == "argsort" and order.parameter[0] == 1  # type: ignore[index]
-
-
 def _identity(argument: Argument) -> Hashable:
     return argument if isinstance(argument, Expression) else (type(argument), repr(argument))
 
@@ -214,12 +224,13 @@ def _typed(operation: str, arguments: tuple[Argument, ...], parameter: Hashable,
 
 
 FALLIBLE = frozenset(
-    ["at", "first_in_order", "combinations", "method", "attribute", "cartesian", "cross", "ranges", "raw"]
+    ("at", "first_in_order", "combinations", "method", "attribute", "cartesian", "cross", "ranges", "raw")
 )
 SHAPING = frozenset(
     (
         "elementwise", "broadcast", "zip", "field", "fields", "four_vectors", "attribute", "method", "where",
-        "full_like", "fill_none", "argsort", "any", "all", "sum", "min", "max", "mean", "count", "at", "at_or_none", "flatten",
+        "full_like", "fill_none", "argsort", "any", "all", "sum", "min",
+        "max", "mean", "count", "at", "at_or_none", "flatten",
         "concatenate",
     )
 )  # fmt: skip
@@ -239,21 +250,18 @@ def unequal(operation: str, arguments: list[Expression]) -> bool:
 
 def _lengths(operation: str, parameter: Hashable, inner: list[Expression]) -> Hashable:
     """A token that is equal for columns whose lists have equal lengths in every row."""
-    lists = [argument for argument in inner if argument.jagged]
-    tokens = {argument.lengths for argument in lists}
+    own: Hashable = (operation, parameter, *inner)
     if operation == "index":
-        if inner[1].operation == "argsort":
-            return inner[0].lengths
-        return ("index", inner[0].lengths, inner[1])
+        ordered = inner[1].operation == "argsort"
+        return inner[0].lengths if ordered else ("index", inner[0].lengths, inner[1])
     if operation in ("cartesian", "cross"):
         return inner[0].lengths
     if operation == "combinations":
         return ("combinations", inner[0].lengths, parameter)
-    if operation == "where" and not inner[0].jagged:
-        return (operation, *inner)
-    if operation in SHAPING and len(tokens) == 1 and not _changes_lists(operation, parameter):
-        return next(iter(tokens))
-    return (operation, parameter, *inner)
+    tokens = {argument.lengths for argument in inner if argument.jagged}
+    chooses = operation == "where" and not inner[0].jagged  # whole rows
+    keeps = operation in SHAPING and not chooses and not _changes_lists(operation, parameter)
+    return next(iter(tokens)) if keeps and len(tokens) == 1 else own
 
 
 def _changes_lists(operation: str, parameter: Hashable) -> bool:

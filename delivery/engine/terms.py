@@ -223,11 +223,14 @@ class Terms:
         match node.index:
             case Constant(value=str() as name):
                 return Term(self.field(source.value, name, node), source.depth)
-            case List(items=items) if items and all(isinstance(getattr(i, "value", None), str) for i in items):
-                return Term(self._several(source.value, [str(i.value) for i in items], node), source.depth)  # type: ignore[attr-defined]
+            case List(items=items) if items and all(isinstance(_word(item), str) for item in items):
+                return Term(self._several(source.value, [str(_word(item)) for item in items], node), source.depth)
             case Call(func=Name(id="slice"), args=bounds):
                 return self.lists.sliced(source, bounds, node)
-        index = self.term(node.index, scope).value
+        return self._indexed(source, self.term(node.index, scope).value, node)
+
+    def _indexed(self, source: Term, index: Value, node: Subscript) -> Term:
+        """Field by number, or items by a mask."""
         if isinstance(index, int) and not isinstance(index, bool):
             return self._numbered(source, index, node)
         if isinstance(index, Unknown):
@@ -321,3 +324,7 @@ class Terms:
         names = tuple(value.fields) if value.is_dict else None
         depth_limit = None if len(columns) == 1 and not self.strict else limit
         return self.operators.apply("zip", node, *columns, parameter=(names, depth_limit))
+
+
+def _word(node: Node) -> Literal:
+    return node.value if isinstance(node, Constant) else None

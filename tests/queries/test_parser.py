@@ -225,10 +225,10 @@ def test_literals_of_different_types_differ():
         (r"'\x4'", 1, 1, "string literal"),
         ("0x10", 1, 2, "ended before"),
         ("(list é)", 1, 7, "begins nothing"),
-        ("(call Where a 'lambda e: e.x in (1, 2)')", 1, 15, "e.x in (1, 2)"),
+        ("(call Where a 'lambda e: e.x in (1, 2) in e')", 1, 15, "Compare"),
         ("(call Where a 'lambda e: f(e, k=1)')", 1, 15, "f(e, k=1)"),
-        ("(call Where a 'lambda e: [i for i in e]')", 1, 15, "ListComp"),
-        ("(call Where a 'lambda e: e[1:2]')", 1, 15, "Slice"),
+        ("(call Where a 'lambda e: [i for i, j in e]')", 1, 15, "one plain variable"),
+        ("(call Where a 'lambda e: {i for i in e}')", 1, 15, "SetComp"),
         ("(call Where a 'lambda *e: 1')", 1, 15, "Lambda"),
         ("(call Where a 'lambda e: {**e}')", 1, 15, "Dict"),
         ("(call Where a 'lambda e: 1j')", 1, 15, "Constant"),
@@ -264,6 +264,22 @@ def test_an_error_in_a_long_query_shows_only_its_surroundings():
 
 def test_names_that_begin_like_constants_are_names():
     assert parse("(list true Trueish None)").items[:2] == (Name("true"), Name("Trueish"))
+
+
+@pytest.mark.parametrize(
+    ("python", "meaning"),
+    [
+        ("e.x in (1, 2)", "(Contains (list 1 2) (attr e 'x'))"),
+        ("e.x not in e.y", "(not (Contains (attr e 'y') (attr e 'x')))"),
+        ("e[1:2]", "(subscript e (call slice 1 2 None))"),
+        ("e[:-1]", "(subscript e (call slice None (- 1) None))"),
+        ("[i + 1 for i in e if i > 0]", "(Select (Where e (lambda (list i) (> i 0))) (lambda (list i) (+ i 1)))"),
+        ("any(i for i in e)", "(call any (Select e (lambda (list i) i)))"),
+        ("[i * j for i in e for j in f]", "(SelectMany e (lambda (list i) (Select f (lambda (list j) (* i j)))))"),
+    ],
+)
+def test_python_lambdas_may_hold_what_the_text_has_no_node_for(python, meaning):
+    assert parse(f"(call Select a 'lambda e: {python}')") == parse(f"(Select a (lambda (list e) {meaning}))")
 
 
 HOSTILE = {
