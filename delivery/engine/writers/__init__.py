@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from delivery.engine.writers.grouping import GROUP_BYTES, GROUP_ROWS, Grouped
 from delivery.engine.writers.record import Json, read_record
-from delivery.engine.writers.replaced import ParquetWriter, Rebuffered, RootWriter
 from delivery.errors import UnwritableType
 from delivery.requests import OutputFormat
 
@@ -19,9 +18,6 @@ __all__ = [
     "GROUP_ROWS",
     "TREE",
     "Grouped",
-    "ParquetWriter",
-    "Rebuffered",
-    "RootWriter",
     "Writer",
     "open_writer",
     "read_record",

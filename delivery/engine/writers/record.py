@@ -4,6 +4,7 @@ It is one JSON object under the name `skimflow`: in Parquet an entry of the file
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,8 +15,16 @@ NAME = "skimflow"
 
 
 def to_text(record: Mapping[str, Json]) -> str:
-    """The record as JSON: equal records give equal texts."""
-    return json.dumps(record, sort_keys=True, allow_nan=False)
+    """The record as JSON: equal records give equal texts. Numbers that JSON does not have (NaN, infinite) are null."""
+    return json.dumps(_finite(record), sort_keys=True, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def read_record(path: str | Path) -> dict[str, Any] | None:
