@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from delivery.requests import ColumnBytes
 
 FORMAT_BY_SUFFIX: dict[str, OutputFormat] = {".parquet": "parquet", ".root": "root-file"}
-_CUT_TEXT = 72
+_CUT_TEXT = 100
 _OF_SHELL = '"$`\\!'
 
 
@@ -120,11 +121,8 @@ def _print_result(result: TransformResult, request: TransformRequest) -> None:
         before = row.passed
     if result.sum_of_weights is not None:
         click.echo(f"sum of genWeight over all events in: {result.sum_of_weights:.10g}")
-    columns = f"{len(result.columns)} column{'' if len(result.columns) == 1 else 's'}"
-    click.echo(
-        f"read {bytes_text(result.bytes_read)} of {columns}, wrote {bytes_text(result.bytes_written)}, "
-        f"{result.seconds:.2f} s"
-    )
+    read = f"read {bytes_text(result.bytes_read)} of {_columns(len(result.columns))}"
+    click.echo(f"{read}, wrote {bytes_text(result.bytes_written)}, {result.seconds:.2f} s")
     _print_warnings(result.warnings)
     click.echo(f"look at it: {_look_command(request)}")
 
@@ -149,21 +147,16 @@ def _look_command(request: TransformRequest) -> str:
 
 def _print_plan(found: Explanation, request: TransformRequest) -> None:
     click.echo(f"{request.input}: {found.entries:,} events, {bytes_text(found.file_bytes)}")
+    read = [column for phase in found.phases for column in phase.columns]
+    width = max((len(column.name) for column in read), default=0)
     for number, phase in enumerate(found.phases, 1):
-        click.echo(f"phase {number}: {phase.title}")
+        click.echo(f"phase {number}: {phase.title}, {_amount(phase.columns, found.file_bytes)}")
         if phase.text:
             click.echo(f"    {_cut(phase.text)}")
-        if not phase.columns:
-            click.echo("    reads nothing new")
         for column in phase.columns:
-            click.echo(_column_line(column))
-    read = [column for phase in found.phases for column in phase.columns]
-    compressed, plain = sum(one.compressed for one in read), sum(one.plain for one in read)
-    share = share_text(compressed, found.file_bytes)
-    click.echo(
-        f"at most {bytes_text(compressed)} of {len(read)} columns to read"
-        f"{f' ({share} of the file)' if share else ''}, {bytes_text(plain)} uncompressed"
-    )
+            click.echo(f"    {column.name:<{width}}  {_bytes(column)}")
+    plain = bytes_text(sum(column.plain for column in read))
+    click.echo(f"at most {_amount(read, found.file_bytes)}, {plain} uncompressed")
     click.echo("gives:")
     width = max((len(name) for name, _ in found.schema), default=0)
     for name, kind in found.schema:
@@ -171,8 +164,23 @@ def _print_plan(found: Explanation, request: TransformRequest) -> None:
     _print_warnings(found.warnings)
 
 
-def _column_line(column: ColumnBytes) -> str:
-    return f"    {column.name:<40} {bytes_text(column.compressed):>9} {bytes_text(column.plain):>9} uncompressed"
+def _amount(columns: Sequence[ColumnBytes], file_bytes: int) -> str:
+    """How many columns, and how much of the file they are."""
+    if not columns:
+        return "nothing new to read"
+    compressed = sum(column.compressed for column in columns)
+    share = share_text(compressed, file_bytes)
+    return f"{_columns(len(columns))}, {bytes_text(compressed)}" + (f", {share} of the file" if share else "")
+
+
+def _bytes(column: ColumnBytes) -> str:
+    if not column.plain:  # as small trees are written: their baskets lie inside the tree's own record
+        return "no bytes of its own"
+    return f"{bytes_text(column.compressed):>9}, {bytes_text(column.plain):>9} uncompressed"
+
+
+def _columns(count: int) -> str:
+    return f"{count} column{'' if count == 1 else 's'}"
 
 
 def _transform_command(request: TransformRequest, selection: str) -> str:
@@ -184,5 +192,12 @@ def _transform_command(request: TransformRequest, selection: str) -> str:
 
 
 def _cut(text: str) -> str:
+    """A cut in one line, as people write it; one that is no qastle (of uproot-raw) as it is."""
+    from queries.errors import QueryError
+    from queries.parser import parse
+    from queries.python_form import to_python
+
+    with suppress(QueryError):
+        text = to_python(parse(text))
     line = " ".join(text.split())
     return line if len(line) <= _CUT_TEXT else line[: _CUT_TEXT - 1] + "…"
