@@ -278,6 +278,9 @@ pad_none(Jet_pt, 2)[:, -1]
 fill_none(pad_none(Jet_pt, 2)[:, 1], -1)
 Jet_pt[argmax(Jet_eta, keepdims=True)]
 Jet_pt[argsort(Jet_eta)]
+Jet_pt[Muon_pt > 3]
+Jet_pt[argsort(Jet_eta, axis=-1)]
+Jet_pt[argsort(Jet_eta) == 0]
 Jet_pt[argsort(Jet_eta, ascending=False)][:, :2]
 Jet_pt[local_index(Jet_pt) < 2]
 firsts(Jet_pt[argmax(Jet_eta, keepdims=True)])

@@ -56,6 +56,7 @@ SEVERAL: Final = frozenset(["broadcast_arrays", "broadcast_fields"])
 """Functions that give one array for each of their arguments."""
 
 _ANY_AXIS = frozenset(["is_none", "singletons", "fill_none"])  # these work value by value along any axis
+_REDUCERS = PER_EVENT - {"concatenate"}
 _INTERNAL = frozenset(["highlevel", "behavior", "attrs", "parameters", "with_name"])
 
 
@@ -145,7 +146,7 @@ def arguments_of(name: str, positional: Sequence[Any], keywords: Mapping[str, An
 
 
 def axis_of(name: str, arguments: Mapping[str, Any], standard: bool, depth: int, missing_rows: bool) -> int | None:
-    """The axis of a call, None for functions that have none.
+    """The axis of a call, None for functions that have none; argsort's is counted from the outside.
 
     ``depth`` is that of the array, ``missing_rows`` whether whole rows of it can be None. Raises CrossesEvents where
     the function would work across events, TypeError if the axis is no integer.
@@ -161,13 +162,15 @@ def axis_of(name: str, arguments: Mapping[str, Any], standard: bool, depth: int,
     if axis is None:
         raise CrossesEvents(f"{name} without an axis works on all events together; give axis=1")
     if type(axis) is not int:
-        raise TypeError(f"axis must be an integer, not {axis!r}")
+        raise TypeError("axis must be an integer")
     inside = axis if axis >= 0 else axis + depth
+    if name in _REDUCERS and "axis" not in arguments and inside >= depth == 1:
+        raise CrossesEvents(f"{name} needs a list in each event, and this is one value per event")
     lowest = 2 if name == "flatten" else 1
     if inside < lowest and name not in _ANY_AXIS:
         what = "does not keep one row per event" if name == "flatten" else "works across events"
         raise CrossesEvents(f"{name} with axis={axis} {what}; give an axis of at least {lowest}")
-    return axis
+    return inside if name == "argsort" else axis
 
 
 def default_axis(name: str, standard: bool) -> int | None:

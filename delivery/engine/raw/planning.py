@@ -1,20 +1,17 @@
 """From a sub-query and a tree's header to what is read and kept: a cut on events, and the columns."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
-
-import awkward as ak
-import numpy as np
 
 from delivery.engine.expressions import Expression, Expressions
 from delivery.engine.header import Header
+from delivery.engine.raw.building import Builder, is_bool
 from delivery.engine.raw.filters import filter_of, name_filter
 from delivery.engine.raw.request import SubQuery
 from delivery.engine.raw.terms import Terms
 from delivery.engine.raw.texts import Text
-from delivery.engine.values import Lists
-from delivery.errors import DepthMismatch, UnknownBranch, nearest
+from delivery.errors import DeliveryError, DepthMismatch, UnknownBranch, nearest
 
 Typenames: TypeAlias = Callable[[], Mapping[str, str]]
 
@@ -25,11 +22,13 @@ class CompiledTree:
 
     ``cut`` is one bool per event (None: all events are kept); ``columns`` are evaluated on the events that are kept.
     ``filters_objects``: the cut has one value per object, so it is part of every column and no event is dropped.
+    ``warnings`` are sentences on answers that may not be what was meant.
     """
 
     cut: Expression | None
     columns: dict[str, Expression]
     filters_objects: bool = False
+    warnings: tuple[str, ...] = ()
 
     def conjuncts(self) -> tuple[Expression, ...]:
         """The conditions that the cut joins with ``&``."""
@@ -37,29 +36,51 @@ class CompiledTree:
 
 
 def compile_raw(
-    subquery: SubQuery, selection: str, header: Header, expressions: Expressions, typenames: Typenames
+    subquery: SubQuery,
+    selection: str,
+    header: Header,
+    expressions: Expressions,
+    typenames: Typenames,
+    *,
+    strict: bool = False,
 ) -> CompiledTree:
     """The sub-query's cut and columns for a tree with this header.
 
-    `selection` is what spans point into; `typenames` gives the C++ types of the branches, for `filter_typename`.
-    Raises UnknownBranch (for all missing names at once), UnsupportedNode, DepthMismatch, BadLiteral, NotAFunction and
-    what `language.parse` raises. No columns at all means that the filters fit no branch.
+    `selection` is what spans point into; `typenames` gives the C++ types of the branches, for `filter_typename`;
+    ``strict`` as in `Builder`, and an event whose cut is missing is dropped. Raises UnknownBranch (for all missing
+    names at once), UnsupportedNode, DepthMismatch, BadLiteral, NotAFunction and what `language.parse` raises. No
+    columns at all means that the filters fit no branch.
     """
-    terms = Terms(header, expressions, subquery.aliases, selection, subquery.standard_axis)
-    columns = _columns(subquery, terms, typenames)
-    cut = None if subquery.cut is None else terms.compiled(subquery.cut)
+    terms = Terms(header, Builder(expressions, strict), subquery.aliases, selection, subquery.standard_axis)
+    try:
+        columns = _columns(subquery, terms, typenames)
+        cut = None if subquery.cut is None else terms.compiled(subquery.cut)
+    except DeliveryError as fault:
+        _report_missing(subquery, terms, fault)
+        raise
+    _report_missing(subquery, terms, None)
+    selected = _selected(columns, terms)
+    if subquery.cut is None or cut is None:
+        compiled = CompiledTree(selected, columns)
+    else:
+        text = Text.of(subquery.cut, selection)
+        if selected is not None or terms.builder.kept(cut) is not None:
+            problem = (
+                "an expression selects events (a boolean per event as subscript) beside a cut; put all into the cut"
+            )
+            raise text.fault(DepthMismatch, problem, text.parsed.node)
+        compiled = _with_cut(columns, cut, text, terms.builder)
+    warnings = terms.builder.warnings
+    return replace(compiled, warnings=tuple(warnings[span] for span in sorted(warnings)))
+
+
+def _report_missing(subquery: SubQuery, terms: Terms, fault: DeliveryError | None) -> None:
+    """Names that the file lacks come before any other fault, which may only follow from them."""
     if terms.missing:
-        known = [*header.names(), *subquery.aliases]
+        known = [*terms.header.names(), *subquery.aliases]
         near = {name: nearest(name, known) for name in terms.missing}
         places = {name: span for name, span in terms.missing.items() if span is not None}
-        raise UnknownBranch(header.file, header.tree, near, selection, places)
-    selected = _selected(columns, terms, selection)
-    if subquery.cut is None or cut is None:
-        return CompiledTree(selected, columns)
-    if selected is not None or terms.kept(cut) is not None:
-        problem = "an expression selects events (a boolean per event as subscript) beside a cut; put all into the cut"
-        raise _at(subquery.cut, selection, DepthMismatch, problem)
-    return _with_cut(columns, cut, subquery.cut, terms, selection)
+        raise UnknownBranch(terms.header.file, terms.header.tree, near, terms.selection, places) from fault
 
 
 def _columns(subquery: SubQuery, terms: Terms, typenames: Typenames) -> dict[str, Expression]:
@@ -79,56 +100,43 @@ def _let_through(subquery: SubQuery, header: Header, typenames: Typenames) -> It
             yield name
 
 
-def _selected(columns: dict[str, Expression], terms: Terms, selection: str) -> Expression | None:
+def _selected(columns: dict[str, Expression], terms: Terms) -> Expression | None:
     """The mask of the events that all columns are of."""
-    masks = {terms.kept(column) for column in columns.values()}
+    masks = {terms.builder.kept(column) for column in columns.values()}
     if len(masks) < 2:
         return next(iter(masks), None)
-    text = next(name for name, column in columns.items() if terms.kept(column) is not None)
-    raise _at(text, selection, DepthMismatch, "the columns are of different events; put the condition into the cut")
+    name = next(name for name, column in columns.items() if terms.builder.kept(column) is not None)
+    text = Text.of(name, terms.selection)
+    problem = "the columns are of different events; put the condition into the cut"
+    raise text.fault(DepthMismatch, problem, text.parsed.node)
 
 
-def _with_cut(columns: dict[str, Expression], cut: Expression, text: str, terms: Terms, selection: str) -> CompiledTree:
+def _with_cut(columns: dict[str, Expression], cut: Expression, text: Text, builder: Builder) -> CompiledTree:
     """Columns under a cut: NumPy's truth of each value, per event or per object."""
-    whole = _whole(text, selection)
-    try:
-        mask = cut if cut.dtype == np.bool_ else terms.elementwise("not_equal", cut, 0, span=whole)
-    except (TypeError, ValueError) as error:
-        raise _at(text, selection, DepthMismatch, f"the cut has no truth value: {error}") from error
+    node = text.parsed.node
+    mask = cut if is_bool(cut) else builder.elementwise(text, node, "not_equal", [cut, 0])
     if mask.jagged:
         found = {}
         for name, column in columns.items():
-            try:
-                found[name] = terms.indexed(column, mask, whole)
-            except (TypeError, ValueError, LookupError) as error:
-                problem = f"the cut has one value per object, and the column {name} has none that they could select"
-                raise _at(text, selection, DepthMismatch, problem) from error
+            if not column.jagged:
+                problem = f"the cut has one value per object, and the column {name} has none that it could select"
+                raise text.fault(DepthMismatch, problem, node)
+            found[name] = builder.masked(text, node, column, mask)
         return CompiledTree(None, found, filters_objects=True)
-    if isinstance(mask.sample, ak.Array):  # with missing values, whose events stay as missing rows
-        found = {name: terms.indexed(column, mask, whole) for name, column in columns.items()}
-        return CompiledTree(terms.true_or_missing(mask, whole), found)
-    return CompiledTree(mask, columns)
-
-
-def _whole(text: str, selection: str) -> tuple[int, int]:
-    whole = Text.of(text, selection)
-    return whole.span(whole.parsed.node)
-
-
-def _at(text: str, selection: str, kind: type[DepthMismatch], problem: str) -> Exception:
-    whole = Text.of(text, selection)
-    return whole.fault(kind, problem, whole.parsed.node)
+    if not mask.optional:
+        return CompiledTree(mask, columns)
+    if builder.strict:
+        return CompiledTree(builder.filled(text, node, mask, False), columns)
+    # An event whose cut is missing stays as a missing row, as in ServiceX.
+    found = {name: builder.made(text, node, "index", column, mask) for name, column in columns.items()}
+    return CompiledTree(builder.filled(text, node, mask, True), found)
 
 
 def _conjuncts(cut: Expression) -> Iterator[Expression]:
     if cut.operation == "elementwise" and cut.parameter == "bitwise_and":
         parts = [part for part in cut.arguments if isinstance(part, Expression)]
-        if len(parts) == 2 and all(_is_event_mask(part) for part in parts):
+        if len(parts) == 2 and all(is_bool(part) and not part.jagged for part in parts):
             for part in parts:
                 yield from _conjuncts(part)
             return
     yield cut
-
-
-def _is_event_mask(part: Expression) -> bool:
-    return not part.jagged and not isinstance(part.sample, ak.Array | Lists) and part.dtype == np.bool_

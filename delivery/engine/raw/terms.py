@@ -5,16 +5,24 @@ value per event as subscript (`Jet_pt[nJet > 2]`) keeps some events, and then al
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import awkward as ak
 import numpy as np
 
-from delivery.engine.expressions import Expression, Expressions
+from delivery.engine.expressions import Expression
 from delivery.engine.header import Header
-from delivery.engine.operations import OPERATIONS
+from delivery.engine.raw.building import (
+    Builder,
+    Collection,
+    Value,
+    columns_in,
+    depth_of,
+    is_bool,
+    keeps_events,
+    pattern_of,
+)
 from delivery.engine.raw.functions import (
     FUNCTIONS,
     GETITEM,
@@ -28,30 +36,14 @@ from delivery.engine.raw.functions import (
     Slot,
     arguments_of,
     axis_of,
-    raw_call,
 )
 from delivery.engine.raw.language import UFUNCS, dotted_name
-from delivery.engine.raw.literals import folded, out_of_range
 from delivery.engine.raw.texts import Text
 from delivery.engine.values import Lists
 from delivery.errors import BadLiteral, DepthMismatch, NotAFunction, UnsupportedNode, nearest
 
-Value: TypeAlias = Any
-"""An `Expression`, a literal, or a `Collection` of values."""
-
-if "raw" not in OPERATIONS:  # until the engine's table has it
-    OPERATIONS["raw"] = raw_call  # type: ignore[index]
-
+_REDUCTIONS: Final = {"any": "any", "all": "all", "sum": "sum", "min": "min", "max": "max", "num": "count"}
 GETTER: Final = "get"  # the function that gets a column by any name
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """Values side by side, as the arguments of zip and cartesian are written; ``names`` are a dict's keys."""
-
-    kind: str
-    items: tuple[Value, ...]
-    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -62,14 +54,14 @@ class Terms:
     """
 
     header: Header
-    expressions: Expressions
+    builder: Builder
     aliases: Mapping[str, str]
     selection: str
     standard_axis: bool
     missing: dict[str, tuple[int, int] | None] = field(default_factory=dict)
     _names: frozenset[str] = frozenset()
-    _kept: dict[Expression, Expression] = field(default_factory=dict)
     _opened: tuple[str, ...] = ()
+    _values: dict[str, Value] = field(default_factory=dict)  # of aliases
 
     def __post_init__(self) -> None:
         self._names = frozenset(self.header.names())
@@ -79,7 +71,7 @@ class Terms:
         found = self.header.column_type(name)
         if isinstance(found, str):
             raise UnsupportedNode(f"branch {name} is of type {found}, which cannot be read")
-        return self.expressions.column(name, found.sample, found.counter)
+        return self.builder.expressions.column(name, found.sample, found.counter)
 
     def compiled(self, expression: str) -> Expression | None:
         """The value of an expression; None if it follows from a missing name."""
@@ -91,29 +83,9 @@ class Terms:
             return None
         if isinstance(value, Expression):
             return value
-        what = "a list of columns" if isinstance(value, Collection) else "the same for all events"
+        what = f"a {value.kind} of columns" if isinstance(value, Collection) else "the same for all events"
         problem = f"the expression is {what}; a column needs one value or one list per event"
         raise text.fault(DepthMismatch, problem, text.parsed.node)
-
-    def kept(self, value: Expression) -> Expression | None:
-        """The mask of the events that the value is of; None: all."""
-        return self._kept.get(value)
-
-    def indexed(self, value: Expression, mask: Expression, span: tuple[int, int]) -> Expression:
-        """``value[mask]``."""
-        if _is_bool(mask):
-            return self.expressions.make("index", value, mask, span=span)
-        call = RawCall(GETITEM, (Slot(0), Slot(1)))
-        return self.expressions.make("raw", value, mask, parameter=call, span=span)
-
-    def true_or_missing(self, mask: Expression, span: tuple[int, int]) -> Expression:
-        """Where an event's mask is not False."""
-        call = RawCall("fill_none", (Slot(0), Constant.of(True)))
-        return self.expressions.make("raw", mask, parameter=call, span=span)
-
-    def elementwise(self, ufunc: str, *arguments: Value, span: tuple[int, int]) -> Expression:
-        """A NumPy function number by number, its types known to fit."""
-        return self.expressions.make("elementwise", *arguments, parameter=ufunc, span=span)
 
     def _value(self, text: Text, node: ast.expr) -> Value:
         match node:
@@ -157,19 +129,24 @@ class Terms:
         if name in self._names:
             return self.column(name)
         if name in self.aliases:
-            if name in self._opened:
-                chain = " -> ".join([*self._opened[self._opened.index(name) :], name])
-                raise text.fault(UnsupportedNode, f"aliases lead back to themselves: {chain}", node)
-            opened, self._opened = self._opened, (*self._opened, name)
-            try:
-                inner = Text.of(self.aliases[name], self.selection)
-                return self._value(inner, inner.parsed.node)
-            finally:
-                self._opened = opened
+            if name not in self._values:
+                self._values[name] = self._aliased(text, node, name)
+            return self._values[name]
         if name in FUNCTIONS or name == GETTER:
             raise text.fault(UnsupportedNode, f"{name} is a function; call it with its arguments in parentheses", node)
         self.missing.setdefault(name, None if text.start is None else text.span(node))
         return _MISSING
+
+    def _aliased(self, text: Text, node: ast.expr, name: str) -> Value:
+        if name in self._opened:
+            chain = " -> ".join([*self._opened[self._opened.index(name) :], name])
+            raise text.fault(UnsupportedNode, f"aliases lead back to themselves: {chain}", node)
+        opened, self._opened = self._opened, (*self._opened, name)
+        try:
+            inner = Text.of(self.aliases[name], self.selection)
+            return self._value(inner, inner.parsed.node)
+        finally:
+            self._opened = opened
 
     def _field(self, text: Text, node: ast.expr, value: Value, name: str) -> Value:
         if value is _MISSING:
@@ -178,7 +155,7 @@ class Terms:
         if name not in fields:
             problem = f"{name} is no field of this value" + (f" (fields: {', '.join(fields)})" if fields else "")
             raise text.fault(UnsupportedNode, f"{problem}; methods are no part of the language", node)
-        return self._made(text, node, "field", value, parameter=name)
+        return self.builder.made(text, node, "field", value, parameter=name)
 
     def _operation(self, text: Text, node: ast.UnaryOp | ast.BinOp | ast.Compare) -> Value:
         match node:
@@ -192,24 +169,7 @@ class Terms:
     def _elementwise(self, text: Text, node: ast.expr, ufunc: str, values: list[Value]) -> Value:
         if any(value is _MISSING for value in values):
             return _MISSING
-        for value in values:
-            if isinstance(value, Collection) or value is None:
-                what = "None" if value is None else f"a {value.kind}"
-                raise text.fault(DepthMismatch, f"{ufunc} works on columns and numbers, not on {what}", node)
-        if not any(isinstance(value, Expression) for value in values):
-            return self._folded(text, node, ufunc, values)
-        kinds = [value.dtype for value in values if isinstance(value, Expression)]
-        problem = out_of_range(ufunc, [kind for kind in kinds if kind is not None], values)
-        if problem is not None:
-            raise text.fault(BadLiteral, problem, node)
-        return self._made(text, node, "elementwise", *values, parameter=ufunc)
-
-    @staticmethod
-    def _folded(text: Text, node: ast.expr, ufunc: str, values: list[Value]) -> Value:
-        try:
-            return folded(ufunc, values)
-        except (ArithmeticError, TypeError, ValueError) as error:
-            raise text.fault(BadLiteral, f"{ufunc} of these literals has no value ({error})", node) from error
+        return self.builder.elementwise(text, node, ufunc, values)
 
     def _call(self, text: Text, node: ast.Call) -> Value:
         if not isinstance(node.func, ast.Name):
@@ -241,13 +201,13 @@ class Terms:
         self, text: Text, node: ast.Call, name: str, positional: list[Value], keywords: dict[str, Value]
     ) -> Value:
         """A call of one of awkward's functions, or of those of uproot's that are no plain NumPy functions."""
-        columns = list(_columns((*positional, *keywords.values())))
+        columns = list(columns_in((*positional, *keywords.values())))
         if not columns:
             raise text.fault(DepthMismatch, f"{name} is given no column", node)
         if name in SIGNATURES:
             try:
                 arguments = arguments_of(name, positional, keywords)
-                depth, missing_rows = _depth(columns[0]), columns[0].optional
+                depth, missing_rows = depth_of(columns[0]), columns[0].optional
                 axis = axis_of(name, arguments, self.standard_axis, depth, missing_rows)
             except CrossesEvents as error:
                 raise text.fault(DepthMismatch, str(error), node) from error
@@ -255,38 +215,45 @@ class Terms:
                 raise text.fault(UnsupportedNode, f"{name}: {error}", node) from error
             if axis is not None and "axis" not in arguments:
                 keywords = {**keywords, "axis": axis}
-            if axis == 1 and len(arguments) - ("axis" in arguments) == 1:
-                known = self._known_reducer(text, node, name, columns[0])
+            if axis == 1:
+                known = self._known(text, node, name, columns[0], arguments)
                 if known is not None:
                     return known
         if name == "where" and len(positional) == 3 and not keywords:
-            return self._made(text, node, "where", *positional)
+            return self.builder.made(text, node, "where", *positional)
         return self._raw(text, node, name, positional, keywords)
 
-    def _known_reducer(self, text: Text, node: ast.Call, name: str, lists: Expression) -> Expression | None:
-        """The engine's own operation for a reduction of each event's list of numbers, where it has one."""
+    def _known(
+        self, text: Text, node: ast.Call, name: str, lists: Expression, arguments: Mapping[str, Value]
+    ) -> Expression | None:
+        """The engine's own operation for what is done to each event's list of numbers, where it has one."""
+        options = {key: value for key, value in arguments.items() if key not in ("array", "axis")}
         if not isinstance(lists.sample, Lists):
             return None
-        if name in ("any", "all", "sum", "min", "max"):
-            return self._made(text, node, name, lists, parameter=1)
-        if name == "num":
-            return self._made(text, node, "count", lists, parameter=1)
+        if name == "argsort" and options.keys() <= {"ascending"}:
+            order = bool(options.get("ascending", True))
+            return self.builder.made(text, node, name, lists, parameter=(1, order))
+        if options:
+            return None
         if name == "count_nonzero":
-            true = lists.dtype == np.bool_
-            mask = lists if true else self._made(text, node, "elementwise", lists, 0, parameter="not_equal")
-            return self._made(text, node, "count_true", mask)
-        return None
+            true = is_bool(lists)
+            mask = lists if true else self.builder.made(text, node, "elementwise", lists, 0, parameter="not_equal")
+            return self.builder.made(text, node, "count_true", mask)
+        operation = _REDUCTIONS.get(name)
+        return None if operation is None else self.builder.made(text, node, operation, lists, parameter=1)
 
     def _raw(
         self, text: Text, node: ast.expr, name: str, positional: list[Value], keywords: Mapping[str, Value]
     ) -> Value:
         slots: list[Expression] = []
-        arguments = tuple(_pattern(value, slots) for value in positional)
-        named = tuple((key, _pattern(value, slots)) for key, value in keywords.items())
+        arguments = tuple(pattern_of(value, slots) for value in positional)
+        named = tuple((key, pattern_of(value, slots)) for key, value in keywords.items())
         if name not in SEVERAL:
-            return self._made(text, node, "raw", *slots, parameter=RawCall(name, arguments, named))
+            return self.builder.made(text, node, "raw", *slots, parameter=RawCall(name, arguments, named))
         parts = [RawCall(name, arguments, named, pick) for pick in range(len(positional))]
-        return Collection("tuple", tuple(self._made(text, node, "raw", *slots, parameter=part) for part in parts))
+        return Collection(
+            "tuple", tuple(self.builder.made(text, node, "raw", *slots, parameter=part) for part in parts)
+        )
 
     def _subscript(self, text: Text, node: ast.expr, value: Value, index: ast.expr) -> Value:
         if value is _MISSING:
@@ -300,13 +267,16 @@ class Terms:
             if inner is _MISSING:
                 return inner
             if isinstance(inner, Expression):
-                return self._masked(text, node, value, inner)
+                return self._chosen(text, node, value, inner)
         pattern = self._index(text, index)
-        _check_index(text, node, pattern, value)
+        if not keeps_events(pattern, value):
+            problem = "this subscript picks events by their number; begin it with `:`, as in Jet_pt[:, :2]"
+            raise text.fault(DepthMismatch, problem, node)
         match pattern:
             case Items(items=(Items(kind="slice"), Constant(value=int() as number))):  # one object of each event
-                return self._made(text, node, "at", value, parameter=(1, number))
-        return self._made(text, node, "raw", value, parameter=RawCall(GETITEM, (Slot(0), pattern)))
+                operation = "at_or_none" if self.builder.strict else "at"
+                return self.builder.made(text, node, operation, value, parameter=(1, number))
+        return self.builder.made(text, node, "raw", value, parameter=RawCall(GETITEM, (Slot(0), pattern)))
 
     def _picked(self, text: Text, node: ast.expr, value: Collection, index: ast.expr) -> Value:
         number = self._value(text, index)
@@ -316,20 +286,14 @@ class Terms:
             return value.items[value.names.index(number)]
         raise text.fault(BadLiteral, f"this is no place in a {value.kind} of {len(value.items)}", node)
 
-    def _masked(self, text: Text, node: ast.expr, value: Expression, mask: Expression) -> Expression:
+    def _chosen(self, text: Text, node: ast.expr, value: Expression, mask: Expression) -> Expression:
         """A subscript that is a column: objects chosen in each event, or events."""
         if mask.jagged:
-            made = self._made(text, node, "index", value, mask) if _is_bool(mask) else None
-            call = RawCall(GETITEM, (Slot(0), Slot(1)))
-            return made or self._made(text, node, "raw", value, mask, parameter=call)
-        if not _is_bool(mask):
+            return self.builder.masked(text, node, value, mask)
+        if not is_bool(mask):
             problem = "a number per event as subscript picks events, not objects; keep its list (keepdims=True)"
             raise text.fault(DepthMismatch, problem, node)
-        if self.kept(value) is not None or self.kept(mask) is not None:
-            raise text.fault(UnsupportedNode, "events are selected twice; join the conditions with &", node)
-        made = self._made(text, node, "index", value, mask)
-        self._kept[made] = mask
-        return made
+        return self.builder.events(text, node, value, mask)
 
     def _index(self, text: Text, index: ast.expr) -> Pattern:
         """A subscript made of literals and slices."""
@@ -348,77 +312,9 @@ class Terms:
             return Constant.of(value)
         raise text.fault(UnsupportedNode, "a subscript is a column, or made of integers, slices and field names", index)
 
-    def _made(self, text: Text, node: ast.expr, operation: str, *arguments: Value, parameter: Any = "") -> Expression:
-        kept = {self._kept.get(argument) for argument in arguments if isinstance(argument, Expression)}
-        if len(kept) > 1:
-            raise text.fault(DepthMismatch, "columns of different events meet: only one of them selects events", node)
-        try:
-            made = self.expressions.make(operation, *arguments, parameter=parameter, span=text.span(node))
-        except OverflowError as error:
-            raise text.fault(BadLiteral, f"a literal is out of range ({error})", node) from error
-        except (TypeError, ValueError, LookupError, AttributeError, AssertionError, NotImplementedError) as error:
-            what = getattr(parameter, "function", parameter or operation)
-            types = ", ".join(a.type if isinstance(a, Expression) else repr(a) for a in arguments)
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise text.fault(DepthMismatch, f"{what} does not work on {types}: {reason}", node) from error
-        if not isinstance(made.sample, np.ndarray | Lists | ak.Array):
-            raise text.fault(DepthMismatch, "this is one value for all events together; give axis=1", node)
-        if kept and None not in kept:
-            self._kept[made] = next(mask for mask in kept if mask is not None)
-        return made
-
 
 class _Missing:
     """The value of an expression that follows from a missing name."""
 
 
 _MISSING: Final = _Missing()
-
-
-def _columns(values: Iterable[Value]) -> Iterator[Expression]:
-    for value in values:
-        if isinstance(value, Expression):
-            yield value
-        elif isinstance(value, Collection):
-            yield from _columns(value.items)
-
-
-def _pattern(value: Value, slots: list[Expression]) -> Pattern:
-    if isinstance(value, Expression):
-        slots.append(value)
-        return Slot(len(slots) - 1)
-    if isinstance(value, Collection):
-        return Items(value.kind, tuple(_pattern(item, slots) for item in value.items), value.names)
-    return Constant.of(value)
-
-
-def _is_bool(value: Expression) -> bool:
-    return isinstance(value.sample, np.ndarray | Lists) and value.dtype == np.bool_
-
-
-def _depth(value: Expression) -> int:
-    if isinstance(value.sample, ak.Array):
-        return int(value.sample.layout.minmax_depth[0])
-    return 2 if value.jagged else 1
-
-
-def _check_index(text: Text, node: ast.expr, pattern: Pattern, value: Expression) -> None:
-    """A subscript must leave the events alone: its first place is `:`, or `...` that stands for it."""
-    places = pattern.items if isinstance(pattern, Items) and pattern.kind == "tuple" else (pattern,)
-    places = tuple(place for place in places if not _is_field(place))
-    if not places:
-        return
-    first = places[0]
-    if isinstance(first, Items) and all(isinstance(i, Constant) and i.value is None for i in first.items):
-        return
-    inner = [p for p in places[1:] if not (isinstance(p, Constant) and p.value is None)]
-    if isinstance(first, Constant) and first.value is Ellipsis and len(inner) < _depth(value):
-        return
-    problem = "this subscript picks events by their number; begin it with `:`, as in Jet_pt[:, :2]"
-    raise text.fault(DepthMismatch, problem, node)
-
-
-def _is_field(place: Pattern) -> bool:
-    if isinstance(place, Constant):
-        return isinstance(place.value, str)
-    return isinstance(place, Items) and place.kind == "list"

@@ -29,7 +29,7 @@ from delivery.engine.stream import pieces
 from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, Grouped, Writer, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnknownTree, UnwritableType
-from delivery.requests import DEFAULT_CHUNK_BYTES, CutflowRow, TransformRequest, TransformResult
+from delivery.requests import DEFAULT_CHUNK_BYTES, CutflowRow, Semantics, TransformRequest, TransformResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ def transform_raw(request: TransformRequest) -> TransformResult:
     began = time.perf_counter()
     subqueries = parse_selection(request.text)
     with ExitStack() as opened:
-        plan = plan_raw(subqueries, request.text, request.input, opened)
+        strict = request.semantics == "strict"
+        plan = plan_raw(subqueries, request.text, request.input, opened, strict=strict)
         identity = hashlib.sha256(f"{_digest(subqueries)} {request.semantics} ".encode() + plan.identity).digest()
         writer = open_writer(request.output, request.format, plan.samples, identity, treenames=True)
         try:
@@ -105,7 +106,7 @@ def transform_raw(request: TransformRequest) -> TransformResult:
         )
 
 
-def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None) -> Any:
+def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None, *, semantics: Semantics = "servicex") -> Any:
     """The result of a selection over files in memory: an ``ak.Array``, or one by output tree if there are several.
 
     ``tree`` is ignored: the selection names the trees. Raises UnknownTree if no file has any of them.
@@ -115,7 +116,7 @@ def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None) -> An
     parts: dict[str, list[Any]] = {}
     for file in files:
         with ExitStack() as opened:
-            plan = plan_raw(subqueries, text, file, opened)
+            plan = plan_raw(subqueries, text, file, opened, strict=semantics == "strict")
             for one in plan.trees:
                 found = [piece.rows for piece in pieces(one.plan, one.source, text, DEFAULT_CHUNK_BYTES, 1)]
                 parts.setdefault(one.output, []).extend(found or [one.sample])
@@ -126,7 +127,9 @@ def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None) -> An
     return next(iter(whole.values())) if len(whole) == 1 else whole
 
 
-def plan_raw(subqueries: Sequence[SubQuery], text: str, file: str, opened: ExitStack) -> RawPlan:
+def plan_raw(
+    subqueries: Sequence[SubQuery], text: str, file: str, opened: ExitStack, *, strict: bool = False
+) -> RawPlan:
     """The plan of a selection on one file, whose trees stay open until `opened` ends."""
     trees: list[TreePlan] = []
     warnings: list[str] = []
@@ -139,12 +142,13 @@ def plan_raw(subqueries: Sequence[SubQuery], text: str, file: str, opened: ExitS
                     raise
                 warnings.append(f"the tree {name!r} is left out: the file has {_listed(error.trees)}")
                 continue
-            plan = _tree_plan(subquery, text, file, source)
+            plan = _tree_plan(subquery, text, file, source, strict)
             if plan is None:
                 warnings.append(f"the tree {name!r} is left out: the filters fit none of its branches")
             else:
                 first = all(tree.source.tree != source.tree for tree in trees)
                 trees.append(TreePlan(source, output, plan, first))
+                warnings += plan.warnings
     patterns = [pattern for subquery in subqueries for pattern in subquery.copied]
     with directory_of(file) as directory:
         copied, refused = objects_in(directory, patterns) if patterns else ([], [])
@@ -162,17 +166,18 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names) or "none"
 
 
-def _tree_plan(subquery: SubQuery, text: str, file: str, source: Source) -> Plan | None:
+def _tree_plan(subquery: SubQuery, text: str, file: str, source: Source, strict: bool) -> Plan | None:
     """The plan for one tree; None if the filters fit no branch of it."""
     expressions = Expressions()
-    compiled = compile_raw(subquery, text, source, expressions, partial(_typenames, file, source.tree))
+    typenames = partial(_typenames, file, source.tree)
+    compiled = compile_raw(subquery, text, source, expressions, typenames, strict=strict)
     if not compiled.columns:
         return None
     conjuncts = compiled.conjuncts()
     selection = Selection(subquery.cut or "", conjuncts, any(conjunct.partial for conjunct in conjuncts))
     selections = (selection,) if conjuncts else ()
     output = expressions.make("zip", *compiled.columns.values(), parameter=(tuple(compiled.columns), 1), span=(0, 0))
-    return ordered(Plan((Stage(selections, {}),), output), source)
+    return ordered(Plan((Stage(selections, {}),), output, warnings=compiled.warnings), source)
 
 
 def _typenames(file: str, tree: str) -> dict[str, str]:
