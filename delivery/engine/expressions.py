@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import awkward as ak
 import numpy as np
 
-from delivery.engine.operations import OPERATIONS, Span, UnequalLists, general
+from delivery.engine.operations import OPERATIONS, Span, UnequalLists, Unsupported, general
 from delivery.engine.values import ROWS, Array, Column, Lists
 
 Literal: TypeAlias = bool | int | float | str | None
@@ -64,6 +64,11 @@ class Expression:
         if isinstance(self.sample, Lists):
             return self.sample.content.dtype
         return self.sample.dtype if isinstance(self.sample, np.ndarray) else None
+
+    @property
+    def arguments_type(self) -> str:
+        """Types of what it is made from."""
+        return ", ".join(a.type if isinstance(a, Expression) else repr(a) for a in self.arguments)
 
     @property
     def type(self) -> str:
@@ -292,6 +297,9 @@ class Evaluation:
                 return OPERATIONS[expression.operation](expression.parameter, *arguments)
         except UnequalLists as error:
             raise type(error)(error.reason, error.span or expression.span) from None
+        except KeyError as error:  # awkward looks its kernels up by type
+            what = f"{expression.operation} cannot be done with {expression.arguments_type}"
+            raise Unsupported(what, expression.span) from error
         except (ValueError, IndexError) as error:  # the types fit, so it is the lists' lengths
             raise UnequalLists(_first_line(error), expression.span) from error
 

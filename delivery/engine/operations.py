@@ -42,6 +42,10 @@ class EmptyLists(UnequalLists):
     """A list has no item where one is asked for."""
 
 
+class Unsupported(UnequalLists):
+    """awkward has no way to do it with numbers of this type."""
+
+
 class TooMany(UnequalLists):
     """An operation would make more than memory should hold."""
 

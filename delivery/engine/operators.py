@@ -106,7 +106,7 @@ class Operators:
             made = self._expressions.make(operation, *arguments, parameter=parameter, span=span)
         except OverflowError as error:
             raise self._fault(BadLiteral, f"a literal is out of range ({error})", node) from error
-        except (TypeError, ValueError, IndexError, AttributeError, NotImplementedError, UnequalLists) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, NotImplementedError, UnequalLists) as error:
             problem = f"{describe(operation, parameter)} does not work on {', '.join(_type(a) for a in arguments)}"
             raise self._fault(DepthMismatch, problem, node) from error
         self._warn(operation, arguments, span)

@@ -6,11 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from delivery.engine.operations import EmptyLists, TooMany, UnequalLists
+from delivery.engine.operations import EmptyLists, TooMany, UnequalLists, Unsupported
 from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, run_range
 from delivery.engine.source import Source
-from delivery.errors import EmptyList, LengthMismatch, ResultTooLarge
+from delivery.errors import EmptyList, LengthMismatch, ResultTooLarge, UnsupportedNode
 
 _FAULTS = {UnequalLists: LengthMismatch, EmptyLists: EmptyList, TooMany: ResultTooLarge}
 
@@ -51,6 +51,8 @@ def pieces(
     def run(start: int, stop: int) -> Piece:
         try:
             return run_range(plan, source, start, stop, weigh=weigh)
+        except Unsupported as error:
+            raise UnsupportedNode(error.reason, text, error.span) from error
         except UnequalLists as error:
             where = f"{error.reason}, within entries {start} to {stop}"
             raise _FAULTS[type(error)](source.file, where, text, error.span) from error
