@@ -148,7 +148,8 @@ class Expressions:
         order = source.arguments[1] if source.operation == "index" else None
         if not isinstance(order, Expression) or order.operation != "argsort":
             return None
-        axis, ascending = order.parameter  # type: ignore[misc]
+        parameter: Any = order.parameter
+        axis, ascending = parameter
         if axis != 1:
             return None
         items, keys = source.arguments[0], order.arguments[0]

@@ -276,9 +276,9 @@ def _concatenate(axis: int, *parts: Any) -> Column:
 
 
 def _where(_: str, test: Column, yes: Any, no: Any) -> Column:
-    columns = (test, yes, no)
+    columns: tuple[Any, ...] = (test, yes, no)
     if all(isinstance(column, np.ndarray) for column in columns):
-        return np.where(test, yes, no)
+        return np.where(*columns)
     if isinstance(test, Lists) and all(isinstance(column, Lists) for column in columns):
         return Lists(test.offsets, np.where(*(_flat_like(test, column) for column in columns)))
     return _normal(ak.where(general(test), general(yes), general(no)))
@@ -315,6 +315,13 @@ def _single(axis: int, array: Column) -> Column:
     return _normal(ak.singletons(general(array), axis=axis))
 
 
+def _raw(call: Any, *values: Any) -> Column:
+    """A function of uproot-raw's expressions."""
+    from delivery.engine.raw.functions import raw_call
+
+    return raw_call(call, *values)
+
+
 OPERATIONS: Mapping[str, Callable[..., Column]] = {
     "elementwise": _elementwise,
     "broadcast": _broadcast,
@@ -347,4 +354,5 @@ OPERATIONS: Mapping[str, Callable[..., Column]] = {
     "four_vectors": four_vectors.named,
     "attribute": four_vectors.attribute,
     "method": four_vectors.method,
+    "raw": _raw,
 }

@@ -52,10 +52,11 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 def _power(base: float, exponent: float) -> Literal:
     if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MAX_DIGITS:
         raise OverflowError("the power is too large")
-    result = base**exponent
+    result: Any = base**exponent
     if isinstance(result, complex):
         raise ValueError("the power is no real number")
-    return result
+    power: Literal = result
+    return power
 
 
 MAX_DIGITS = 400  # of a folded integer, bits: beyond what any column can hold
