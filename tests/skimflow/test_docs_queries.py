@@ -23,6 +23,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL))
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    skimflow ")]
+FORMS = {
+    "query": "{}",
+    "in a Select": "DS.Select(lambda e: {})",
+    "in a lambda as text": "(call Select (call EventDataset) 'lambda e: {}')",
+}
+"""The first cell of a table's head, and the query that a cell below it stands for."""
 
 
 class Example(NamedTuple):
@@ -43,9 +49,8 @@ def examples() -> Iterator[Example]:
             heads = heads if cells else []
         elif not heads:
             heads = cells
-        elif heads[0] in ("in a Select", "query"):
-            body = cells[0].split("`")[1]
-            query = body if heads[0] == "query" else f"DS.Select(lambda e: {body})"
+        elif heads[0] in FORMS:
+            query = FORMS[heads[0]].format(cells[0].split("`")[1])
             for head, promise in zip(heads[1:], cells[1:], strict=True):
                 for semantics in get_args(Semantics) if head == "gives" else (head,):
                     if promise[0] in "`*":
@@ -68,7 +73,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def text_of(query: str) -> str:
-    """The text of a query in Python, as the ServiceX client sends it."""
+    """The text of a query in Python, as the ServiceX client sends it; text stays."""
+    if query.startswith("("):
+        return query
     return unparse(from_python(ast.parse(query.replace("DS", "EventDataset()"), mode="eval").body, unify=False))
 
 
