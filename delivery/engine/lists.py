@@ -166,11 +166,13 @@ class ListOperators:
             return mask
         if ndim(items) <= depth:
             raise terms.fault(DepthMismatch, f"Where needs a list, this is {items.type}", node)
-        if ndim(mask) <= depth:
-            if not (terms.strict and depth == 1):
-                raise terms.fault(DepthMismatch, "the predicate of Where says nothing of the items", node.args[0])
-            mask = terms.operators.apply("broadcast", node, mask, items)
-        return terms.operators.apply("fill_none", node, mask, parameter=False) if terms.strict else mask
+        if terms.strict:
+            mask = terms.operators.apply("fill_none", node, mask, parameter=False)
+        if ndim(mask) > depth:
+            return mask
+        if terms.strict and depth == 1:
+            return terms.operators.apply("broadcast", node, mask, items)
+        raise terms.fault(DepthMismatch, "the predicate of Where says nothing of the items", node.args[0])
 
     def chosen(self, items: Expression, index: Expression, node: Node) -> Expression:
         """Items of lists picked by a mask (or by the numbers that argsort gives)."""
