@@ -59,3 +59,48 @@ def small_ntuple(path: Path) -> Path:
         ntuple = file.mkrntuple("Events", columns[:200])
         ntuple.extend(columns[200:])
     return path
+
+
+EVENTS = "(call EventDataset 'bogus.root' 'Events')"
+
+
+def columns(*names: str, source: str = EVENTS) -> str:
+    """A query for these columns."""
+    keys, values = " ".join(f"'{n}'" for n in names), " ".join(f"(attr e '{n}')" for n in names)
+    return f"(Select {source} (lambda (list e) (dict (list {keys}) (list {values}))))"
+
+
+def with_two(name: str) -> str:
+    """The events with at least two items in a column."""
+    return f"(Where {EVENTS} (lambda (list e) (> (Count (attr e '{name}')) 1)))"
+
+
+SMALL = {
+    columns("Jet_pt", "met", "Jet_id"): ["Jet_pt", "met", "Jet_id"],
+    columns("long", "flag", source=with_two("Mu_pt")): ["Mu_pt", "long", "flag"],
+}
+NANO = {
+    columns("Jet_eta", "run"): ["Jet_eta", "run"],
+    columns("Muon_pt", "MET_pt", source=with_two("Jet_pt")): ["Jet_pt", "Muon_pt", "MET_pt"],
+}
+COMPRESSIONS = {
+    "none": None,
+    "zlib": uproot.ZLIB(1),
+    "lz4": uproot.LZ4(1),
+    "zstd": uproot.ZSTD(1),
+    "lzma": uproot.LZMA(1),
+}
+REAL = {
+    "embedded baskets": "nanoAOD_2015_CMS_Open_Data_ttbar.root",
+    "NanoAOD": "nano_dy.root",
+    "NanoAOD as RNTuple": "cmsopendata2015_ttbar_19980_NANOAOD_RNTupleImporter_rntuple_v1-0-0-1.root",
+}
+
+
+def damage_input(kind: str, folder: Path, real: Path) -> tuple[Path, dict[str, list[str]]]:
+    """A file to damage, written to the folder or one of the ``real`` ones, and queries with the columns they read."""
+    if kind in REAL:
+        return real / REAL[kind], NANO
+    if kind == "small RNTuple":
+        return small_ntuple(folder / "good.root"), {columns("Jet_pt", "met", "Jet_id"): []}
+    return small_tree(folder / "good.root", COMPRESSIONS[kind]), SMALL
