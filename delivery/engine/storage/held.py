@@ -13,7 +13,7 @@ from delivery.engine.storage.ranges import Range, Storage, merged
 
 HELD_LIMIT = 64 * 1024 * 1024
 LONGEST = 1 << 30  # ROOT writes no object of more than 1 GiB: a longer one is a damaged length
-HEAD, TAIL = 64 * 1024, 1024 * 1024  # a ROOT file's directory and tree lie at its end, its header at the beginning
+HEAD, TAIL = 256 * 1024, 1024 * 1024  # a ROOT file's directory and tree lie at its end, its header at the beginning
 
 
 class HeldBytes:
@@ -31,10 +31,8 @@ class HeldBytes:
 
     def _fetch_ends(self) -> dict[Range, bytes]:
         head = self._storage.head
-        missing = [(0, min(HEAD, self.size))] if not head else []
-        if len(head) < self.size:
-            missing.append((max(len(head), self.size - TAIL), self.size))
-        ranges = merged(missing)
+        ends = [(0 if not head else self.size, min(HEAD, self.size)), (max(len(head), self.size - TAIL), self.size)]
+        ranges = merged((start, stop) for start, stop in ends if start < stop)
         ends = dict(zip(ranges, self._storage.fetch(ranges), strict=True)) if ranges else {}
         return {(0, len(head)): head, **ends} if head else ends
 
@@ -48,10 +46,13 @@ class HeldBytes:
             piece = self._pieces.get((start, stop))
         if piece is not None:
             return piece.result()
-        for (first, last), content in self._ends.items():
-            if first <= start and stop <= last:
-                return memoryview(content)[start - first : stop - first]
+        end = self._end_around(start, stop)
+        if end is not None:
+            return memoryview(self._ends[end])[start - end[0] : stop - end[0]]
         return self._storage.fetch([(start, stop)])[0] if stop > start else b""
+
+    def _end_around(self, start: int, stop: int) -> Range | None:
+        return next((end for end in self._ends if end[0] <= start and stop <= end[1]), None)
 
     def hold(self, wanted: Mapping[Hashable, Iterable[Range]]) -> None:
         """Fetch the ranges of each claim that are not held, near ones together, and keep them until it is released."""
@@ -81,7 +82,7 @@ class HeldBytes:
             claimed = self._claims.setdefault(claim, set())
             for piece in ranges:
                 start, stop = piece
-                if piece in claimed or not 0 <= start < stop <= self.size:
+                if piece in claimed or not 0 <= start < stop <= self.size or self._end_around(start, stop):
                     continue
                 if piece not in self._pieces:
                     if not self._room(stop - start, wanted):

@@ -1,5 +1,6 @@
 """A file behind an HTTP server that serves ranges of bytes."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,31 +13,27 @@ from delivery.engine.storage.ranges import Range
 SECONDS = 60
 AT_ONCE = 8  # requests in flight where the server answers one range each
 RANGES = 128  # of one request: servers refuse headers above some kB, and what looks like an attack
-HEAD = 64 * 1024
+HEAD = 256 * 1024
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)", re.IGNORECASE)
 _BOUNDARY = re.compile(r'multipart/byteranges.*boundary="?([^";]+)', re.IGNORECASE)
 
 
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every URL as it is, with the tokens in it
+
+
 class StatusError(OSError):
-    """The server's answer is not the file; ``status`` is its code."""
+    """The server's answer is not what was asked for; ``status`` is its code, which says whether that may pass."""
 
     def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"the server answers {status} {reason}".strip())
+        super().__init__(reason)
         self.status = status
-
-
-class RangesRefused(Exception):
-    """The server sends the whole file where a range was asked for."""
-
-    def __init__(self) -> None:
-        super().__init__("the server does not serve ranges of bytes; copy the file to a disk and read it there")
 
 
 class WebStorage:
     """A file at an ``http://`` or ``https://`` URL.
 
     Several ranges are asked for in one request; a server that does not know that is asked for one each, a few at a
-    time. Raises FileNotFoundError, PermissionError, StatusError, RangesRefused, and OSError where the network fails.
+    time. Raises FileNotFoundError, PermissionError, StatusError, and OSError where the network fails.
     """
 
     remote = True
@@ -113,19 +110,20 @@ def _check(answer: httpx.Response) -> None:
     code = answer.status_code
     if code in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE):
         return
-    failure = StatusError(code, answer.reason_phrase)
+    reason = f"the server answers {code} {answer.reason_phrase}"
     if code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
-        raise FileNotFoundError(str(failure))
+        raise FileNotFoundError(reason)
     if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise PermissionError(str(failure))
-    raise failure
+        raise PermissionError(reason)
+    raise StatusError(code, reason)
 
 
 def _content_range(answer: httpx.Response) -> tuple[int, int, int]:
     """First byte, end and size of the file that an answer with one range tells."""
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
     if answer.status_code != httpx.codes.PARTIAL_CONTENT or found is None:
-        raise RangesRefused
+        refusal = "the server does not serve ranges of bytes; copy the file to a disk and read it there"
+        raise StatusError(answer.status_code, refusal)
     return int(found[1]), int(found[2]) + 1, int(found[3])
 
 
