@@ -38,10 +38,10 @@ def reports(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, An
 def show(name: str, report: Report, seconds: float) -> None:
     """One row for each part, and every bug."""
     counts = ", ".join(f"{outcome} {count}" for outcome, count in report.outcomes.most_common())
-    print(
-        f"| {name} | {report.outcomes.total()} | {counts} | {len(report.bugs)} | {report.peak / 1e6:.0f} MB |", end=""
-    )
-    print(f" {seconds:.0f} s |", *report.bugs, sep="\n    ", flush=True)
+    cases, bugs, peak = report.outcomes.total(), len(report.bugs), report.peak / 1e6
+    print(f"| {name} | {cases} | {counts} | {bugs} | {peak:.0f} MB | {seconds:.0f} s |", flush=True)
+    for bug in report.bugs:
+        print("   ", bug, flush=True)
 
 
 def main() -> None:
