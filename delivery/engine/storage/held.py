@@ -31,8 +31,8 @@ class HeldBytes:
 
     def _fetch_ends(self) -> dict[Range, bytes]:
         head = self._storage.head
-        ends = [(0 if not head else self.size, min(HEAD, self.size)), (max(len(head), self.size - TAIL), self.size)]
-        ranges = merged((start, stop) for start, stop in ends if start < stop)
+        wanted = [(0 if not head else self.size, min(HEAD, self.size)), (max(len(head), self.size - TAIL), self.size)]
+        ranges = merged((start, stop) for start, stop in wanted if start < stop)
         ends = dict(zip(ranges, self._storage.fetch(ranges), strict=True)) if ranges else {}
         return {(0, len(head)): head, **ends} if head else ends
 
