@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import math
 import os
 import pickle
 import socket
@@ -22,6 +23,7 @@ from delivery.engine.usercode.errors import PythonNotAllowed, UserCodeFailed, Us
 from delivery.engine.usercode.job import Job, Report, read_regular, read_report
 from delivery.engine.usercode.limits import Limits
 from delivery.engine.usercode.transform import transform_python
+from delivery.engine.writers import read_record
 from delivery.errors import MissingFile, OutputUnwritable, UnknownTree, UnreadableFile, UnwritableType, to_json
 from delivery.requests import TransformRequest, TransformResult
 
@@ -102,6 +104,17 @@ class TestWhatItReturns:
                 assert made["servicex"][name].array().tolist() == source["Events"][name].array().tolist()
         assert result.bytes_written == (tmp_path / "out").stat().st_size
         assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+    def test_the_record_in_the_output(self, shared_data, tmp_path):
+        file = shared_data / "root" / "nano_dy.root"
+        result = run(TWO_COLUMNS, file, tmp_path, "parquet")
+        weights = uproot.open(file)["Events"]["genWeight"].array(library="np")
+        assert result.sum_of_weights == math.fsum(weights.tolist())
+        record = read_record(tmp_path / "out")
+        assert record is not None
+        assert (record["codegen"], record["events_in"], record["events_out"]) == ("python", 40, 40)
+        assert record["sum_of_weights"] == result.sum_of_weights
+        assert str(tmp_path) not in str(record)
 
     def test_the_same_request_writes_the_same_bytes(self, events, tmp_path):
         for name in ("one", "two"):

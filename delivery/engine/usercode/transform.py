@@ -8,16 +8,16 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
 from delivery.engine.usercode import process
 from delivery.engine.usercode.errors import PythonNotAllowed, UserCodeFailed, UserCodeKilled
+from delivery.engine.usercode.inputs import Input, look_at
 from delivery.engine.usercode.job import OUTPUT, Job, Report
 from delivery.engine.usercode.limits import Limits
-from delivery.errors import MissingFile, OutputUnwritable, UnknownTree, UnreadableFile, UnwritableType
-from delivery.identity import identify
+from delivery.errors import OutputUnwritable, UnwritableType
 from delivery.requests import TransformRequest, TransformResult
 
 DEFAULT_LIMITS = Limits()
@@ -33,7 +33,7 @@ def transform_python(request: TransformRequest, limits: Limits = DEFAULT_LIMITS)
     The child reads the input, the installed libraries and its own scratch folder, nothing else of this account; it has
     no network, no other processes, and none of this process's environment. Inputs must be local files: a function
     without a network could not open a URL. ``events_in`` counts the entries of the tree that ``request.tree`` names
-    (None: the first), 0 for an input without trees.
+    (None: the first), 0 for an input without trees; ``bytes_read`` is 0, since nobody counts what the function reads.
 
     Raises PythonNotAllowed, UserCodeFailed, UserCodeKilled, UnwritableType, UnreadableFile, OutputUnwritable. An output
     that was there stays as it was when it fails.
@@ -42,20 +42,21 @@ def transform_python(request: TransformRequest, limits: Limits = DEFAULT_LIMITS)
         raise PythonNotAllowed
     began = time.perf_counter()
     source = _decoded(request)
-    entries, identity, warnings = _input(request)
-    job = _job(request, source, identity, entries, limits)
+    found = look_at(request)
+    job = _job(request, source, found, limits)
     with _scratch(request.output) as folder:
         ended = _ended(request, source, folder, job)
         size = _hand_over(folder / OUTPUT[request.format], request.output, limits)
     return TransformResult(
-        events_in=entries,
+        events_in=found.entries,
         events_out=ended.rows,
         cutflow=(),
         bytes_read=0,
         bytes_written=size,
         seconds=time.perf_counter() - began,
         columns=ended.columns,
-        warnings=(*warnings, *ended.warnings, *(_unconfined(name) for name in ended.unconfined)),
+        warnings=tuple(filter(None, (found.warning, *ended.warnings, *map(_unconfined, ended.unconfined)))),
+        sum_of_weights=found.sum_of_weights,
     )
 
 
@@ -77,35 +78,21 @@ def _decoded(request: TransformRequest) -> str:
         raise UserCodeFailed(request.input, reason, text, line) from error
 
 
-def _input(request: TransformRequest) -> tuple[int, bytes, tuple[str, ...]]:
-    """Entries of the input's tree and what identifies the input."""
-    from delivery.engine.source import open_source
-
-    if "://" in request.input:
-        reason = "codegen 'python' runs without a network and reads local files only; copy the file here first"
-        raise UnreadableFile(request.input, reason)
-    if not Path(request.input).is_file():
-        raise MissingFile(request.input)
-    try:
-        with closing(open_source(request.input, request.tree)) as source:
-            return source.entries, source.identity, ()
-    except UnknownTree:
-        if request.tree is not None:
-            raise
-        warning = f"{request.input} has no tree, so its events were not counted"
-    except UnreadableFile as error:
-        warning = f"the events of the input were not counted: {error.sentence()}"
-    return 0, bytes.fromhex(identify(request.input).digest), (warning,)
-
-
-def _job(request: TransformRequest, source: str, identity: bytes, entries: int, limits: Limits) -> Job:
+def _job(request: TransformRequest, source: str, found: Input, limits: Limits) -> Job:
     digest = hashlib.sha256(source.encode()).hexdigest()
     return Job(
         source=source,
         input=str(Path(request.input).resolve()),
         format=request.format,
-        identity=hashlib.sha256(digest.encode() + identity).hexdigest(),
-        record={"codegen": "python", "query": digest, "input": identity.hex(), "events_in": entries},
+        identity=hashlib.sha256(digest.encode() + found.identity).hexdigest(),
+        record={
+            "query": digest,
+            "codegen": request.codegen,
+            "input": found.described(),
+            "events_in": found.entries,
+            "cutflow": [],
+            "sum_of_weights": found.sum_of_weights,
+        },
         limits=limits,
     )
 
