@@ -461,6 +461,13 @@ def test_each_layer_holds_alone(layer, way, outcome, tmp_path):
     assert done.stdout.strip() == outcome
 
 
+def test_no_library_starts_threads_before_the_doors_are_closed():
+    """Layers close for one thread and those that it starts: none may be there before."""
+    code = "import delivery.engine.usercode.child, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "awkward", "uproot", "pyarrow"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_filter_never_jumps_out_of_itself(machine):
     """As the kernel demands of a filter: every way through it ends in a return."""
