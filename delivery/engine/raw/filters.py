@@ -31,8 +31,14 @@ def filter_of(patterns: Iterable[str] | None) -> Filter:
     """
     if patterns is None:
         return lambda _: True
-    filters = [_single(pattern) for pattern in patterns]
-    return lambda name: any(lets_through(name) for lets_through in filters)
+    exact, filters = set(), []
+    for pattern in patterns:
+        fits = _pattern(pattern)
+        if fits is None:
+            exact.add(pattern)
+        else:
+            filters.append(fits)
+    return lambda name: name in exact or any(fits(name) for fits in filters)
 
 
 def name_filter(patterns: Iterable[str] | None) -> Filter:
@@ -41,10 +47,11 @@ def name_filter(patterns: Iterable[str] | None) -> Filter:
     return lambda name: lets_through(name) or lets_through(f"/{name}")
 
 
-def _single(pattern: str) -> Filter:
+def _pattern(pattern: str) -> Filter | None:
+    """A filter for a glob or a regular expression, None for a plain name."""
     regex = _REGEX.match(pattern)
     if regex is None:
-        return (lambda name: fnmatchcase(name, pattern)) if set("*?[") & set(pattern) else pattern.__eq__
+        return (lambda name: fnmatchcase(name, pattern)) if set("*?[") & set(pattern) else None
     expression, letters = regex.groups()
     try:
         compiled = re.compile(expression, sum({_FLAGS[letter] for letter in letters}))

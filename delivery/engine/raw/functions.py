@@ -55,6 +55,15 @@ SIGNATURES: Final[Mapping[str, inspect.Signature]] = MappingProxyType(
 SEVERAL: Final = frozenset(["broadcast_arrays", "broadcast_fields"])
 """Functions that give one array for each of their arguments."""
 
+TOTAL: Final = frozenset(
+    (
+        *PER_EVENT - {"concatenate", "softmax", "moment", "covar", "corr", "linear_fit"},
+        *("num", "sort", "argsort", "is_none", "drop_none", "fill_none", "pad_none", "firsts", "singletons"),
+        *("local_index", "values_astype", "nan_to_num", "zeros_like", "ones_like", "full_like", "round", "where"),
+    )
+)
+"""Functions that fail on no event once their types fit."""
+
 _ANY_AXIS = frozenset(["is_none", "singletons", "fill_none"])  # these work value by value along any axis
 _REDUCERS = PER_EVENT - {"concatenate"}
 _INTERNAL = frozenset(["highlevel", "behavior", "attrs", "parameters", "with_name"])

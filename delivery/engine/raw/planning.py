@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from delivery.engine.expressions import Expression, Expressions
+from delivery.engine.expressions import FALLIBLE, Expression, Expressions, unequal
 from delivery.engine.header import Header
 from delivery.engine.raw.building import Builder, is_bool
 from delivery.engine.raw.filters import filter_of, name_filter
+from delivery.engine.raw.functions import TOTAL, RawCall
 from delivery.engine.raw.request import SubQuery
 from delivery.engine.raw.terms import Terms
 from delivery.engine.raw.texts import Text
@@ -133,10 +134,34 @@ def _with_cut(columns: dict[str, Expression], cut: Expression, text: Text, build
 
 
 def _conjuncts(cut: Expression) -> Iterator[Expression]:
-    if cut.operation == "elementwise" and cut.parameter == "bitwise_and":
-        parts = [part for part in cut.arguments if isinstance(part, Expression)]
-        if len(parts) == 2 and all(is_bool(part) and not part.jagged for part in parts):
-            for part in parts:
-                yield from _conjuncts(part)
-            return
-    yield cut
+    waiting, seen = [cut], {cut}
+    while waiting:
+        whole = waiting.pop()
+        parts = [part for part in whole.arguments if isinstance(part, Expression)]
+        joins = whole.operation == "elementwise" and whole.parameter == "bitwise_and" and len(parts) == 2
+        if not joins or not all(is_bool(part) and not part.jagged for part in parts):
+            yield whole
+            continue
+        fresh = [part for part in dict.fromkeys(reversed(parts)) if part not in seen]
+        seen.update(fresh)
+        waiting += fresh
+
+
+def may_fail(expression: Expression) -> bool:
+    """Whether an expression can fail on some events, so that conditions beside it must not be tried without it."""
+    waiting, seen = [expression], {expression}
+    while waiting:
+        inner = [argument for argument in waiting[-1].arguments if isinstance(argument, Expression)]
+        if _may_fail(waiting.pop(), inner):
+            return True
+        fresh = [argument for argument in dict.fromkeys(inner) if argument not in seen]
+        seen.update(fresh)
+        waiting += fresh
+    return False
+
+
+def _may_fail(expression: Expression, inner: list[Expression]) -> bool:
+    if expression.operation != "raw":
+        return expression.operation in FALLIBLE or unequal(expression.operation, inner)
+    total = isinstance(expression.parameter, RawCall) and expression.parameter.function in TOTAL
+    return not total or len({argument.lengths for argument in inner if argument.jagged}) > 1

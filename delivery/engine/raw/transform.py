@@ -7,9 +7,9 @@ that the file lacks is left out, with a warning, unless its sub-query says `fail
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -21,15 +21,24 @@ from delivery.engine.expressions import Expressions
 from delivery.engine.operations import general
 from delivery.engine.plan import Plan, Selection, Stage
 from delivery.engine.raw.objects import directory_of, objects_in
-from delivery.engine.raw.planning import compile_raw
+from delivery.engine.raw.planning import compile_raw, may_fail
 from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
-from delivery.engine.rows import WEIGHT, Piece, ordered
+from delivery.engine.rows import WEIGHT, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import pieces
 from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, Grouped, Writer, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnknownTree, UnwritableType
-from delivery.requests import DEFAULT_CHUNK_BYTES, CutflowRow, Semantics, TransformRequest, TransformResult
+from delivery.requests import (
+    DEFAULT_CHUNK_BYTES,
+    ColumnBytes,
+    CutflowRow,
+    Explanation,
+    Phase,
+    Semantics,
+    TransformRequest,
+    TransformResult,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +95,14 @@ def transform_raw(request: TransformRequest) -> TransformResult:
                 with directory_of(request.input) as directory:
                     for name in plan.copied:
                         writer.copy(name, directory)
-            outcome = _Outcome()
-            for tree in plan.trees:
-                _write(tree, request, writer, outcome)
-            writer.close(_record(request, subqueries, plan, outcome))
+            written = [_write(tree, request, writer) for tree in plan.trees]
+            result = _result(plan, written)
+            writer.close(_record(request, subqueries, plan, result))
         except BaseException:
             writer.abandon()
             raise
-        return TransformResult(
-            events_in=outcome.events_in,
-            events_out=outcome.written,
-            cutflow=tuple(outcome.cutflow),
-            bytes_read=sum(tree.source.bytes_read for tree in plan.trees),
-            bytes_written=request.output.stat().st_size,
-            seconds=time.perf_counter() - began,
-            columns=_columns_read(plan),
-            warnings=plan.warnings,
-            sum_of_weights=outcome.sum_of_weights,
-        )
+        seconds = time.perf_counter() - began
+        return replace(result, bytes_written=request.output.stat().st_size, seconds=seconds)
 
 
 def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None, *, semantics: Semantics = "servicex") -> Any:
@@ -125,6 +124,32 @@ def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None, *, se
         raise UnknownTree(files[0], wanted, [])
     whole = {name: ak.concatenate(rows) if len(rows) > 1 else rows[0] for name, rows in parts.items()}
     return next(iter(whole.values())) if len(whole) == 1 else whole
+
+
+def explain_raw(request: TransformRequest) -> Explanation:
+    """The plan of a selection on one file, from the file's header alone; raises what `transform_raw` raises."""
+    subqueries = parse_selection(request.text)
+    with ExitStack() as opened:
+        plan = plan_raw(subqueries, request.text, request.input, opened, strict=request.semantics == "strict")
+        several = len(plan.trees) > 1
+        phases: list[Phase] = []
+        schema: list[tuple[str, str]] = []
+        for tree in plan.trees:
+            prefix = f"{tree.source.tree} -> {tree.output}: " if several else ""
+            seen: set[str] = set()
+            for selection in tree.plan.selections:
+                phases.append(_phase(f"{prefix}cut", selection.text, set(selection.columns), tree.source))
+                seen |= selection.columns
+            phases.append(_phase(f"{prefix}output", "", tree.plan.payload(0) - seen, tree.source))
+            sample = tree.sample
+            path = f"{tree.output}/" if several else ""
+            schema += [(f"{path}{name}", str(sample[name].type.content)) for name in sample.fields]
+        entries = sum(tree.source.entries for tree in plan.trees if tree.first)
+        return Explanation(tuple(phases), tuple(schema), plan.warnings, plan.file_bytes, entries)
+
+
+def _phase(title: str, text: str, names: set[str], source: Source) -> Phase:
+    return Phase(title, text, tuple(ColumnBytes(name, *source.size(name)) for name in sorted(names)))
 
 
 def plan_raw(
@@ -150,9 +175,15 @@ def plan_raw(
                 trees.append(TreePlan(source, output, plan, first))
                 warnings += plan.warnings
     patterns = [pattern for subquery in subqueries for pattern in subquery.copied]
-    with directory_of(file) as directory:
-        copied, refused = objects_in(directory, patterns) if patterns else ([], [])
-        identity, size = directory.file.uuid.bytes, int(directory.file.fEND)
+    copied: list[str] = []
+    refused: list[str] = []
+    identity, size = b"", 0
+    if patterns or not trees:
+        with directory_of(file) as directory:
+            copied, refused = objects_in(directory, patterns) if patterns else ([], [])
+            identity, size = directory.file.uuid.bytes, int(directory.file.fEND)
+    if trees:
+        identity, size = trees[0].source.identity, trees[0].source.file_bytes
     if patterns and not copied:
         warnings.append(f"copy_histograms fits no object: {_listed(patterns)}")
     warnings += [f"the tree {name!r} is not copied: name it in treename" for name in refused]
@@ -174,7 +205,7 @@ def _tree_plan(subquery: SubQuery, text: str, file: str, source: Source, strict:
     if not compiled.columns:
         return None
     conjuncts = compiled.conjuncts()
-    selection = Selection(subquery.cut or "", conjuncts, any(conjunct.partial for conjunct in conjuncts))
+    selection = Selection(subquery.cut or "", conjuncts, any(may_fail(conjunct) for conjunct in conjuncts))
     selections = (selection,) if conjuncts else ()
     output = expressions.make("zip", *compiled.columns.values(), parameter=(tuple(compiled.columns), 1), span=(0, 0))
     return ordered(Plan((Stage(selections, {}),), output, warnings=compiled.warnings), source)
@@ -185,44 +216,50 @@ def _typenames(file: str, tree: str) -> dict[str, str]:
         return {name: str(kind) for name, kind in directory[tree].typenames(recursive=False).items()}
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What has been done so far."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What one tree gave: rows written, rows that passed its cut, and the weights of all its events."""
 
-    events_in: int = 0
-    written: int = 0
-    cutflow: list[CutflowRow] = None  # type: ignore[assignment]
-    weights: Fraction | None = Fraction(0)
-    weighed: bool = False
-
-    def __post_init__(self) -> None:
-        self.cutflow = []
-
-    @property
-    def sum_of_weights(self) -> float | None:
-        return float(self.weights) if self.weighed and self.weights is not None else None
+    rows: int
+    passed: tuple[int, ...]
+    weights: Fraction | None
 
 
-def _write(tree: TreePlan, request: TransformRequest, writer: Writer, outcome: _Outcome) -> None:
+def _write(tree: TreePlan, request: TransformRequest, writer: Writer) -> _Written:
     """All rows of one tree into the output."""
     weigh = tree.first and _has_weights(tree.source)
     grouped = Grouped(writer, tree.output, _group_rows(tree))
-    passed = [0] * len(tree.plan.selections)
-    for piece in _pieces(tree, request, weigh=weigh):
+    rows, passed, weights = 0, [0] * len(tree.plan.selections), Fraction(0) if weigh else None
+    found = pieces(tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
+    for piece in found:
+        rows += len(piece.rows)
         passed = [total + count for total, count in zip(passed, piece.passed, strict=True)]
-        outcome.written += len(piece.rows)
-        if weigh and outcome.weights is not None:
-            outcome.weights = None if piece.weights is None else outcome.weights + piece.weights
+        weights = None if weights is None or piece.weights is None else weights + piece.weights
         grouped.add(piece.rows)
     grouped.end()
-    outcome.weighed = outcome.weighed or weigh
-    outcome.events_in += tree.source.entries if tree.first else 0
-    rows = zip(tree.plan.selections, passed, strict=True)
-    outcome.cutflow += [CutflowRow(selection.text, count) for selection, count in rows]
+    return _Written(rows, tuple(passed), weights)
 
 
-def _pieces(tree: TreePlan, request: TransformRequest, *, weigh: bool) -> Iterator[Piece]:
-    return pieces(tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
+def _result(plan: RawPlan, written: Sequence[_Written]) -> TransformResult:
+    """The sums over all trees; each tree of the input counts once."""
+    pairs = list(zip(plan.trees, written, strict=True))
+    weighed = [done.weights for tree, done in pairs if tree.first and _has_weights(tree.source)]
+    known = [weights for weights in weighed if weights is not None]
+    return TransformResult(
+        events_in=sum(tree.source.entries for tree in plan.trees if tree.first),
+        events_out=sum(done.rows for done in written),
+        cutflow=tuple(
+            CutflowRow(selection.text, passed)
+            for tree, done in pairs
+            for selection, passed in zip(tree.plan.selections, done.passed, strict=True)
+        ),
+        bytes_read=sum(tree.source.bytes_read for tree in plan.trees),
+        bytes_written=0,
+        seconds=0.0,
+        columns=_columns_read(plan),
+        warnings=plan.warnings,
+        sum_of_weights=float(sum(known)) if known and len(known) == len(weighed) else None,
+    )
 
 
 def _has_weights(source: Source) -> bool:
@@ -251,7 +288,7 @@ def _digest(subqueries: Sequence[SubQuery]) -> str:
 
 
 def _record(
-    request: TransformRequest, subqueries: Sequence[SubQuery], plan: RawPlan, outcome: _Outcome
+    request: TransformRequest, subqueries: Sequence[SubQuery], plan: RawPlan, result: TransformResult
 ) -> dict[str, Json]:
     """What the output keeps of how it was made; nothing of where or when."""
     return {
@@ -260,11 +297,11 @@ def _record(
         "semantics": request.semantics,
         "input": {
             "uuid": plan.identity.hex(),
-            "trees": [tree.source.tree for tree in plan.trees if tree.first],
+            "tree": ", ".join(tree.source.tree for tree in plan.trees if tree.first),
             "bytes": plan.file_bytes,
         },
-        "events_in": outcome.events_in,
-        "events_out": outcome.written,
-        "cutflow": [{"where": row.text, "passed": row.passed} for row in outcome.cutflow],
-        "sum_of_weights": outcome.sum_of_weights,
+        "events_in": result.events_in,
+        "events_out": result.events_out,
+        "cutflow": [{"where": row.text, "passed": row.passed} for row in result.cutflow],
+        "sum_of_weights": result.sum_of_weights,
     }
