@@ -17,7 +17,7 @@ from delivery.engine.header import ColumnType
 from delivery.engine.reading import one_line, reading
 from delivery.engine.storage.held import HeldBytes
 from delivery.engine.storage.ranges import Range
-from delivery.engine.units import Counter, Part, Units, parts_of, whole
+from delivery.engine.units import Counter, Part, Units, parts_of
 from delivery.engine.values import Column, Mask, from_awkward
 from delivery.errors import CorruptBasket, UnreadableFile
 
@@ -142,7 +142,7 @@ class NtupleSource:
             found = self._units.read(name, parts, stop, lambda part: self._cluster(name, part))
         finally:
             self._held.release((name, start, stop))
-        column = whole(found, kind.sample)
+        column = kind.sample if found is None else found
         expected = stop - start if keep is None else int(np.count_nonzero(keep))
         if len(column) != expected:
             reason = f"field {name} has {len(column)} of the {expected} entries wanted from {start} to {stop}"
@@ -175,7 +175,7 @@ class NtupleSource:
     def _below(self, field: int) -> Iterator[int]:
         """A field's number and those of all fields below it."""
         yield field
-        for inner in self._ntuple._related_ids[field]:
+        for inner in self._ntuple._related_ids.get(field, ()):
             yield from self._below(inner)
 
 

@@ -24,7 +24,7 @@ from delivery.engine.header import ColumnType
 from delivery.engine.reading import reading
 from delivery.engine.storage.held import HeldBytes
 from delivery.engine.storage.ranges import Range
-from delivery.engine.units import Counter, Part, Units, parts_of, whole
+from delivery.engine.units import Counter, Part, Units, parts_of
 from delivery.engine.values import Column, Lists, Mask, from_awkward
 from delivery.errors import CorruptBasket, UnreadableFile
 
@@ -129,7 +129,7 @@ class TreeSource:
             found = self._units.read(name, parts, stop, lambda part: self._basket(name, branch, part))
         finally:
             self._held.release((name, start, stop))
-        column = whole(found, kind.sample)
+        column = kind.sample if found is None else found
         expected = stop - start if keep is None else int(np.count_nonzero(keep))
         if len(column) != expected:
             reason = f"branch {name} has {len(column)} of the {expected} entries wanted from {start} to {stop}"
@@ -191,10 +191,13 @@ def _layout(interpretation: Any) -> Layout | None:
 
 
 def _check_shape(branch: Any) -> None:
-    """A branch of one leaf says its fixed lengths twice; ValueError if the two differ, for then one is damaged."""
+    """A plain branch of one leaf says its fixed lengths twice; ValueError if they differ, for then one is damaged."""
     leaves, content = branch.member("fLeaves"), branch.interpretation
     content = content.content if isinstance(content, AsJagged) else content
-    if len(leaves) == 1 and type(content) is AsDtype and "[" in (title := leaves[0].member("fTitle")):
+    if branch.classname != "TBranch" or len(leaves) != 1 or type(content) is not AsDtype:
+        return
+    title = leaves[0].member("fTitle")
+    if "[" in title:
         told = math.prod(int(length) for length in re.findall(r"\[(\d+)\]", title))
         if told != math.prod(content.inner_shape):
             raise ValueError(f"{title!r} has entries of shape {content.inner_shape}")

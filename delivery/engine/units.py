@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delivery.engine.values import Column, Mask, concatenate, keep_rows, native, row_range
+from delivery.engine.values import Choice, Column, Mask, concatenate, native, row_range
 
 
 class Counter:
@@ -55,17 +55,28 @@ class Units:
     def __init__(self) -> None:
         self._kept: dict[str, dict[int, Column]] = {}
         self._lock = threading.Lock()
+        self._last = threading.local()
 
-    def read(self, name: str, parts: Iterator[Part], stop: int, decode: Callable[[Part], Column]) -> list[Column]:
-        """The wanted entries of each part; `stop` is where the whole range of entries ends."""
-        found = []
+    def read(self, name: str, parts: Iterator[Part], stop: int, decode: Callable[[Part], Column]) -> Column | None:
+        """The wanted entries of all parts, None if there is no part; `stop` is where the range of entries ends."""
+        found: list[Column] = []
+        wishes: list[Mask] = []
         for part in parts:
-            whole = self._unit(name, part, part.high > stop, decode)
-            column = row_range(whole, part.begin - part.low, part.end - part.low)
-            if part.keep is not None and not part.keep.all():
-                column = keep_rows(column, part.keep)
-            found.append(column)
-        return found
+            unit = self._unit(name, part, part.high > stop, decode)
+            found.append(row_range(unit, part.begin - part.low, part.end - part.low))
+            if part.keep is not None:
+                wishes.append(part.keep)
+        if not found:
+            return None
+        column = native(concatenate(found))
+        return self._choice(np.concatenate(wishes)).of(column) if wishes else column
+
+    def _choice(self, keep: Mask) -> Choice:
+        """The choice of these entries; the columns of one range of entries share it."""
+        last: Choice | None = getattr(self._last, "choice", None)
+        if last is None or not np.array_equal(last.keep, keep):
+            last = self._last.choice = Choice(keep)
+        return last
 
     def _unit(self, name: str, part: Part, again: bool, decode: Callable[[Part], Column]) -> Column:
         with self._lock:
@@ -81,8 +92,3 @@ class Units:
                         del kept[old]
                     kept[part.number] = column
         return column
-
-
-def whole(parts: list[Column], sample: Column) -> Column:
-    """The parts one after the other, in this machine's byte order; the sample where there is none."""
-    return native(concatenate(parts)) if parts else sample
