@@ -121,8 +121,9 @@ def _print_result(result: TransformResult, request: TransformRequest) -> None:
         before = row.passed
     if result.sum_of_weights is not None:
         click.echo(f"sum of genWeight over all events in: {result.sum_of_weights:.10g}")
-    read = f"read {bytes_text(result.bytes_read)} of {_columns(len(result.columns))}"
-    click.echo(f"{read}, wrote {bytes_text(result.bytes_written)}, {result.seconds:.2f} s")
+    if request.codegen != "python":  # what a function reads is not known
+        click.echo(f"read {bytes_text(result.bytes_read)} of {_columns(len(result.columns))}")
+    click.echo(f"wrote {bytes_text(result.bytes_written)} in {result.seconds:.2f} s")
     _print_warnings(result.warnings)
     click.echo(f"look at it: {_look_command(request)}")
 
@@ -155,8 +156,9 @@ def _print_plan(found: Explanation, request: TransformRequest) -> None:
             click.echo(f"    {_cut(phase.text)}")
         for column in phase.columns:
             click.echo(f"    {column.name:<{width}}  {_bytes(column)}")
-    plain = bytes_text(sum(column.plain for column in read))
-    click.echo(f"at most {_amount(read, found.file_bytes)}, {plain} uncompressed")
+    if read:
+        plain = bytes_text(sum(column.plain for column in read))
+        click.echo(f"all phases: at most {_amount(read, found.file_bytes)}, {plain} uncompressed")
     click.echo("gives:")
     width = max((len(name) for name, _ in found.schema), default=0)
     for name, kind in found.schema:

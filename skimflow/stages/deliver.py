@@ -126,7 +126,18 @@ def run_delivery(context: Context, plan: DeliveryPlan, endpoint: Endpoint | None
     summary.seconds = time.perf_counter() - start
     summary.ran -= len(failures)
     accept(context, plan, failures)
+    _tell_warnings(context, plan)
     return _fileset([(one, _delivered(context, one)) for one in plan.files if _is_kept(context, one)])
+
+
+def _tell_warnings(context: Context, plan: DeliveryPlan) -> None:
+    """Say what the engine warned of, also where the files were kept from an earlier run."""
+    metas = [context.entries[one.unit.request.key].meta for one in plan.files if one.unit and _is_kept(context, one)]
+    counted = Counter(warning for meta in metas for warning in meta.get("warnings", []))
+    summary = context.summary("deliver")
+    for warning, count in counted.items():
+        context.reporter.say(f"in {count} files: {warning}")
+        summary.note = f"{summary.note} In {count} files: {warning}.".lstrip()
 
 
 def _is_kept(context: Context, one: DeliveryUnit) -> bool:
@@ -174,6 +185,7 @@ def _keep(context: Context, one: DeliveryUnit, outcome: FileDelivered) -> bool:
         "bytes_read": outcome.bytes_read,
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
+        "warnings": list(outcome.warnings),
     }
     is_input = str(outcome.path) == one.file.path
     outputs: dict[str, bytes | Path] = {} if is_input else {FILE: Path(outcome.path)}
