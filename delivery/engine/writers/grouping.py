@@ -41,7 +41,7 @@ class Grouped:
         layout, start = normal(ak.to_layout(rows)), 0
         while start < layout.length:
             stop = self._stop(layout, start)
-            self._waiting.append(normal(layout[start:stop]))
+            self._waiting.append(layout if stop - start == layout.length else normal(layout[start:stop]))
             self._count += stop - start
             self._bytes += size_of(layout, start, stop)
             start = stop

@@ -46,7 +46,8 @@ class TreeWriter(RootWriter):
         if not len(rows):
             return
         try:
-            tree.extend({field: in_one_form(rows[field]) for field in rows.fields})
+            rows = in_one_form(rows)
+            tree.extend({field: rows[field] for field in rows.fields})
         except ValueError as error:  # a column and a counter of one name that differ
             raise UnwritableType(
                 f"the result cannot be written to a TTree: {_first_line(error)}", hint="give the columns other names"
