@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -152,8 +153,8 @@ def _print_plan(found: Explanation, request: TransformRequest) -> None:
     width = max((len(column.name) for column in read), default=0)
     for number, phase in enumerate(found.phases, 1):
         click.echo(f"phase {number}: {phase.title}, {_amount(phase.columns, found.file_bytes)}")
-        if phase.text:
-            click.echo(f"    {_cut(phase.text)}")
+        for line in textwrap.wrap(_python(phase.text), _CUT_TEXT) if phase.text else []:
+            click.echo(f"    {line}")
         for column in phase.columns:
             click.echo(f"    {column.name:<{width}}  {_bytes(column)}")
     if read:
@@ -171,6 +172,8 @@ def _amount(columns: Sequence[ColumnBytes], file_bytes: int) -> str:
     if not columns:
         return "nothing new to read"
     compressed = sum(column.compressed for column in columns)
+    if not compressed:
+        return f"{_columns(len(columns))}, no bytes of their own"
     share = share_text(compressed, file_bytes)
     return f"{_columns(len(columns))}, {bytes_text(compressed)}" + (f", {share} of the file" if share else "")
 
@@ -194,12 +197,17 @@ def _transform_command(request: TransformRequest, selection: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """A cut in one line, as people write it; one that is no qastle (of uproot-raw) as it is."""
+    """The beginning of a cut, in one line."""
+    line = _python(text)
+    return line if len(line) <= _CUT_TEXT else line[: _CUT_TEXT - 1] + "…"
+
+
+def _python(text: str) -> str:
+    """A cut as people write it; one that is no qastle (of uproot-raw) as it is."""
     from queries.errors import QueryError
     from queries.parser import parse
     from queries.python_form import to_python
 
     with suppress(QueryError):
         text = to_python(parse(text))
-    line = " ".join(text.split())
-    return line if len(line) <= _CUT_TEXT else line[: _CUT_TEXT - 1] + "…"
+    return " ".join(text.split())
