@@ -375,6 +375,18 @@ def test_objects_are_copied_as_they_are(output_format: OutputFormat, histograms:
             assert file.key("cutflow").data_uncompressed_bytes == source.key("cutflow").data_uncompressed_bytes
 
 
+def test_a_source_that_is_cut_off_is_not_the_outputs_fault(histograms: Path, tmp_path: Path) -> None:
+    with uproot.open(histograms) as source:
+        cut = source.key("cutflow").data_cursor.index + 10
+    writer = open_writer(tmp_path / "out", "root-file", {"servicex": ROWS[:0]}, IDENTITY)
+    with uproot.open(histograms) as source:
+        os.truncate(histograms, cut)
+        with pytest.raises(Exception) as error:  # noqa: PT011 - whatever uproot raises there
+            writer.copy("cutflow", source)
+    assert not isinstance(error.value, OutputUnwritable)
+    writer.abandon()
+
+
 COPY = """
 import sys
 from pathlib import Path

@@ -20,10 +20,14 @@ class NTupleWriter(RootWriter):
 
     def _check(self, sample: Any) -> None:
         kind = sample.type.content
-        if not isinstance(kind, RecordType):
-            what = "missing rows" if isinstance(kind, OptionType) else "rows that are not records"
+        if isinstance(kind, OptionType):
             raise UnwritableType(
-                f"an RNTuple is made of columns with names and cannot hold {what} ({kind})",
+                f"an RNTuple cannot hold rows that are missing ({kind})",
+                hint="use --semantics strict, which has no such rows, or --format parquet",
+            )
+        if not isinstance(kind, RecordType):
+            raise UnwritableType(
+                f"an RNTuple's columns need names, and its rows have to be records (they are {kind})",
                 hint="select two or more columns: Select(lambda e: {'x': …, 'y': …}), or use --format parquet",
             )
         for field in sample.fields:

@@ -61,8 +61,13 @@ class RootWriter:
             self._extend(self._trees[tree], rows)
 
     def copy(self, name: str, source: Any) -> None:
-        """Copy the object ``name`` of an uproot directory; its folders are made. UnwritableType for trees."""
+        """Copy the object ``name`` of an uproot directory; its folders are made.
+
+        Raises UnwritableType for a tree, and what uproot raises for an object that it cannot read.
+        """
         _check_name(name)
+        # Read once before, so that what is wrong with the source is not taken for the output's fault.
+        source.key(name).get_uncompressed_chunk_cursor()
         with self._unfinished.refusals(), fixed_dates():
             try:
                 _copy_streamers(self._file, source, name)
