@@ -219,6 +219,7 @@ class TestWhatIsSaid:
             ("import nowhere_to_be_found\n", "line 1 of the function: ModuleNotFoundError"),
             ("import os\nos._exit(0)\n", "ended by itself with exit code 0, and without a result"),
             ("import os\nos.abort()\n", "died of SIGABRT"),
+            ("import os\nos.kill(os.getpid(), 9)\n", "the system killed the process"),
         ],
     )
     def test_a_source_that_does_not_run(self, source, said, events, tmp_path):

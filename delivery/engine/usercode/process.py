@@ -44,7 +44,7 @@ def run(job: Job, folder: Path) -> Report:
     report = read_report(folder)
     if report is not None:
         return report
-    raise _without_report(process.returncode, job.limits)
+    raise _without_report(process.returncode, job.limits, time.monotonic() - began)
 
 
 def printed_last(folder: Path) -> str:
@@ -108,7 +108,10 @@ def disk(limits: Limits) -> str:
     return f"{limits.disk_bytes / 1e6:,.0f} MB of disk"
 
 
-def _without_report(status: int, limits: Limits) -> Exception:
+def _without_report(status: int, limits: Limits, elapsed: float) -> Exception:
+    """What a process that ended by itself, or by the kernel's hand, ended of."""
+    if status == -signal.SIGKILL and elapsed * (os.cpu_count() or 1) < limits.cpu_seconds:
+        return NoReport("the system killed the process, most likely because the machine has no memory left")
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
         return LimitReached(f"{limits.cpu_seconds:g} s of CPU time")
     if status < 0:
