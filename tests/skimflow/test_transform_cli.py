@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import uproot
 
 from skimflow import cli
+from skimflow.progress import late_clock
 
 SELECTED = (
     "(Select (Where (call EventDataset 'bogus.root' 'Events') (lambda (list e) (> (attr e 'MET_pt') 25)))"
@@ -196,3 +198,15 @@ class TestExplain:
         assert (code, out) == (2, "")
         assert "near: MET_pt" in err
         assert "Traceback" not in err
+
+
+class TestClock:
+    @pytest.mark.parametrize(
+        ("terminal", "after", "shown"), [(True, 0.0, True), (True, 60.0, False), (False, 0.0, False)]
+    )
+    def test_it_shows_on_a_terminal_once_a_step_is_slow(self, terminal, after, shown, capsys, monkeypatch):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        with late_clock("transform file.root", after):
+            threading.Event().wait(0.3)
+        assert ("transform file.root" in capsys.readouterr().err) == shown
