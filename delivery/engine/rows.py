@@ -11,7 +11,7 @@ from delivery.engine.expressions import Evaluation, Expression
 from delivery.engine.operations import OPERATIONS, general
 from delivery.engine.plan import Plan, Selection, Stage
 from delivery.engine.source import Source
-from delivery.engine.values import ROWS, Array, Column, Lists, Mask, keep_rows
+from delivery.engine.values import ROWS, Array, Choice, Column, Lists, Mask
 
 WEIGHT = "genWeight"
 
@@ -29,11 +29,14 @@ class Piece:
 
 
 class Rows:
-    """Rows under selection: the columns known so far, cut down with every selection."""
+    """Rows under selection; a column is cut down to the rows still there when it is asked for, not before."""
 
     def __init__(self, source: Source | None, columns: dict[str, Column], start: int, stop: int) -> None:
-        self._source, self._columns = source, columns
+        self._source = source
+        self._columns = {name: (0, column) for name, column in columns.items()}  # with the selections it went through
         self._start, self._stop = start, stop
+        self._masks: list[Mask] = []
+        self._choices: dict[int, Choice] = {}  # by the selections that a column went through: the rest of them
         self._kept: Mask | None = None
         self.count = stop - start
 
@@ -44,8 +47,22 @@ class Rows:
         if name not in self._columns:
             if self._source is None:
                 raise KeyError(name)
-            self._columns[name] = self._source.read(name, self._start, self._stop, self._kept)
-        return self._columns[name]
+            self._columns[name] = len(self._masks), self._source.read(name, self._start, self._stop, self._kept)
+        done, column = self._columns[name]
+        if done < len(self._masks):
+            column = self._choice(done).of(column)
+            self._columns[name] = len(self._masks), column
+        return column
+
+    def _choice(self, done: int) -> Choice:
+        """The rows still there of those after the first `done` selections."""
+        if done not in self._choices:
+            mask = self._masks[done]
+            for following in self._masks[done + 1 :]:
+                mask = mask.copy()
+                mask[mask] = following
+            self._choices[done] = Choice(mask)
+        return self._choices[done]
 
     def fetch(self, expressions: Iterable[Expression]) -> None:
         """Have the bytes of the columns that these expressions read at hand, fetched together."""
@@ -62,7 +79,9 @@ class Rows:
             else:
                 self._kept = self._kept.copy()
                 self._kept[self._kept] = mask
-            self._columns = {n: keep_rows(c, mask) for n, c in self._columns.items() if n in later}
+            self._masks.append(mask)
+            self._choices.clear()
+            self._columns = {name: known for name, known in self._columns.items() if name in later}
         self.count = passed
 
 

@@ -17,6 +17,10 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 Offsets: TypeAlias = npt.NDArray[np.int64]
 
 
+_INT32 = np.iinfo(np.int32).max
+_ZERO = np.zeros(1, np.int64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
     """Row i holds ``content[offsets[i]:offsets[i + 1]]``; offsets begin at 0 and end at len(content)."""
@@ -94,16 +98,35 @@ def same_lengths(left: Lists, right: Lists) -> bool:
     return left.offsets is right.offsets or np.array_equal(left.offsets, right.offsets)
 
 
+class Choice:
+    """Rows to keep, of any number of columns: for those with equally long lists their items are looked up once."""
+
+    def __init__(self, keep: Mask) -> None:
+        self.keep = keep
+        self._rows = np.flatnonzero(keep)
+        self._known: list[tuple[Offsets, Offsets, Offsets]] = []  # lists' offsets before and after, items kept
+
+    def of(self, column: Column) -> Column:
+        """The rows that are kept of one column, in memory of their own."""
+        if isinstance(column, np.ndarray):
+            return column.take(self._rows)
+        if not isinstance(column, Lists):
+            return column[self.keep]
+        for offsets, kept, items in self._known:
+            if offsets is column.offsets or np.array_equal(offsets, column.offsets):
+                return Lists(kept, column.content.take(items))
+        starts = column.offsets[self._rows]
+        kept = offsets_of(column.offsets[self._rows + 1] - starts)
+        # Item i of the result comes from i plus the shift of its row: the cost is that of the items kept, not of all.
+        items = np.repeat(starts - kept[:-1], kept[1:] - kept[:-1])
+        items += np.arange(kept[-1])
+        self._known.append((column.offsets, kept, items))
+        return Lists(kept, column.content.take(items))
+
+
 def keep_rows(column: Column, keep: Mask) -> Column:
     """The rows where `keep` is True."""
-    if not isinstance(column, Lists):
-        return column[keep]  # copies, for NumPy as for awkward arrays
-    rows = np.flatnonzero(keep)
-    starts = column.offsets[rows]
-    offsets = offsets_of(column.offsets[rows + 1] - starts)
-    # Item i of the result comes from i plus the shift of its row: the cost is that of the items kept, not of all.
-    items = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], offsets[1:] - offsets[:-1])
-    return Lists(offsets, column.content[items])
+    return Choice(keep).of(column)
 
 
 def row_range(column: Column, start: int, stop: int) -> Column:
@@ -122,10 +145,11 @@ def keep_items(column: Lists, keep: Mask) -> Lists:
 
 def count_true(offsets: Offsets, flags: Mask) -> Offsets:
     """How many of each list's flags are True."""
-    running = np.zeros(len(flags) + 1, np.int64)
-    np.cumsum(flags, out=running[1:])
+    running = np.zeros(len(flags) + 1, np.int64 if len(flags) > _INT32 else np.int32)  # half the bytes, half the time
+    np.cumsum(flags.view(np.int8), out=running[1:], dtype=running.dtype)
     ends = running[offsets]
-    return ends[1:] - ends[:-1]
+    counts: Offsets = np.subtract(ends[1:], ends[:-1], dtype=np.int64)
+    return counts
 
 
 def concatenate(parts: list[Column]) -> Column:
@@ -138,8 +162,9 @@ def concatenate(parts: list[Column]) -> Column:
     if not isinstance(first, Lists):
         return np.concatenate(parts)  # type: ignore[arg-type]
     lists = [as_lists(part) for part in parts]
-    counts = np.concatenate([part.counts for part in lists])
-    return Lists(offsets_of(counts), np.concatenate([part.content for part in lists]))
+    begins = offsets_of(np.array([len(part.content) for part in lists]))
+    ends = [part.offsets[1:] + begin for part, begin in zip(lists, begins[:-1], strict=True)]
+    return Lists(np.concatenate([_ZERO, *ends]), np.concatenate([part.content for part in lists]))
 
 
 def native(column: Column) -> Column:
