@@ -226,6 +226,12 @@ class LazyTree:
         self._all_paths()
         return list(self._keys)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a branch of this name or path, a group or not."""
+        if self._index is not None and name in self._index.places:
+            return True
+        return name in self._all_paths() or (self._index is None and name in self.tree)
+
     def branch(self, name: str) -> Any:
         """The uproot branch of this name, or of this path (`group/name`); KeyError if the tree lacks it."""
         if name in self._parsed:

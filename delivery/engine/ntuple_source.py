@@ -53,7 +53,7 @@ class NtupleSource:
         self._check_page_lists()
         self.entries = int(self._ntuple.num_entries)
         self._fields = {field.name: field for field in self._ntuple.fields}
-        self._borders = self._cluster_borders()
+        self._borders, self._clusters = self._find_clusters()
         self._types: dict[str, ColumnType | str] = {}
         self._columns: dict[str, list[int]] = {}
         self._units = Units()
@@ -70,9 +70,17 @@ class NtupleSource:
                 if not _sound(content[:-_CHECKSUM], content[-_CHECKSUM:]):
                     raise UnreadableFile(self.file, f"the checksum of a page list of {self.tree} does not match")
 
-    def _cluster_borders(self) -> list[int]:
-        firsts = {int(cluster.num_first_entry) for cluster in self._ntuple.cluster_summaries}
-        return sorted({0, self.entries} | firsts)
+    def _find_clusters(self) -> tuple[list[int], list[int]]:
+        """First entries of the clusters that have some, and the end of the last; their numbers in the file."""
+        firsts, numbers, end = [0], [], 0
+        for number, cluster in enumerate(self._ntuple.cluster_summaries):
+            if int(cluster.num_first_entry) != end:
+                raise UnreadableFile(self.file, f"cluster {number} of {self.tree} does not begin where others end")
+            if int(cluster.num_entries):
+                end += int(cluster.num_entries)
+                firsts.append(end)
+                numbers.append(number)
+        return firsts, numbers
 
     @property
     def bytes_read(self) -> int:
@@ -103,7 +111,7 @@ class NtupleSource:
     def size(self, name: str) -> tuple[int, int]:
         """Compressed and uncompressed bytes of a field's pages."""
         with reading(self.file):
-            pages = list(self._pages(name, range(len(self._borders) - 1)))
+            pages = list(self._pages(name, range(len(self._clusters))))
             return sum(page.packed for page in pages), sum(page.plain for page in pages)
 
     def boundaries(self, _: Sequence[str]) -> list[int]:
@@ -121,9 +129,9 @@ class NtupleSource:
         return [place for page in self._pages(name, clusters) for place in page.places]
 
     def _pages(self, name: str, clusters: Iterable[int]) -> Iterator["_Page"]:
-        """The pages of a field's columns in these clusters."""
+        """The pages of a field's columns in these of the clusters that have entries."""
         links, records = self._ntuple.page_link_list, self._ntuple.column_records
-        for cluster in clusters:
+        for cluster in (self._clusters[number] for number in clusters):
             for column in self._columns_of(name):
                 if column < len(links[cluster]):  # a column may have come with a later cluster
                     bits = int(records[column].nbits)

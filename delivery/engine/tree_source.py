@@ -21,7 +21,7 @@ from delivery.engine.baskets import Layout, OffsetsNotStored, decode_basket, fro
 from delivery.engine.branches import LazyTree
 from delivery.engine.compression import Damaged
 from delivery.engine.header import ColumnType
-from delivery.engine.reading import reading
+from delivery.engine.reading import one_line, reading
 from delivery.engine.storage.held import HeldBytes
 from delivery.engine.storage.ranges import Range
 from delivery.engine.units import Counter, Part, Units, parts_of
@@ -60,10 +60,14 @@ class TreeSource:
             return self._lazy.keys()
 
     def column_type(self, name: str) -> ColumnType | str:
-        """Type of a branch, or the name of a type that the engine cannot read."""
+        """Type of a branch, or the name of a type that the engine cannot read; KeyError if there is no such branch."""
         if name not in self._types:
             with reading(self.file):
-                self._types[name] = self._typed(name)
+                known = name in self._lazy
+                if known:
+                    self._types[name] = self._typed(name)
+            if not known:
+                raise KeyError(name)
         return self._types[name]
 
     def _typed(self, name: str) -> ColumnType | str:
@@ -175,7 +179,7 @@ class TreeSource:
         except OSError:
             raise
         except Exception as error:  # damaged bytes make uproot fail in any way
-            raise Damaged(f"uproot cannot read it ({type(error).__name__})") from error
+            raise Damaged(f"uproot cannot read it as {branch.typename} ({one_line(error)})") from error
         return from_awkward(array)
 
 
