@@ -167,6 +167,7 @@ def _transform(request: FileRequest, output: Path) -> Outcome:
         attempts=retrying.statistics["attempt_number"],
         seconds=perf_counter() - start,
         bytes_read=result.bytes_read,
+        warnings=result.warnings,
     )
 
 

@@ -83,7 +83,8 @@ class FileDelivered:
     """A delivered file: where it lies, its tree, and the accounting of the transform.
 
     ``path`` is a file in the scratch folder; of the raw endpoint it is the input itself (a str if that is a URL).
-    ``tree`` is empty for Parquet. ``events_in`` is None where the endpoint does not tell.
+    ``tree`` is empty for Parquet. ``events_in`` is None where the endpoint does not tell. ``warnings`` as in
+    `TransformResult`.
     """
 
     request: FileRequest
@@ -95,6 +96,7 @@ class FileDelivered:
     attempts: int
     seconds: float
     bytes_read: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

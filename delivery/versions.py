@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-BYTES_DECIDED_BY = ("numpy", "awkward", "uproot", "pyarrow")
+BYTES_DECIDED_BY = ("numpy", "awkward", "uproot", "pyarrow", "vector")
 """Libraries whose version may change what a delivered file holds."""
 
 ENGINE = "skimflow"

@@ -130,8 +130,8 @@ def test_each_failure_is_named_and_harms_no_other(root: Path, client: Client, tm
     expected = {
         1: ("UnknownBranch", "MET_pt"),
         2: ("UnknownTree", "'Events'"),
-        3: ("UnreadableFile", "text.root"),
-        4: ("UnreadableFile", "nowhere.root"),
+        3: ("NotARootFile", "text.root"),
+        4: ("MissingFile", "nowhere.root"),
         5: ("QuerySyntaxError", "line 1"),
     }
     for index, (error, words) in expected.items():
@@ -332,7 +332,7 @@ def test_a_worker_with_other_versions_ends_the_delivery(tmp_path: Path, library:
 
 
 def test_identity_is_what_decides_the_bytes() -> None:
-    names = ("skimflow", "numpy", "awkward", "uproot", "pyarrow")
+    names = ("skimflow", "numpy", "awkward", "uproot", "pyarrow", "vector")
     assert LocalEndpoint().identity() == {"endpoint": "engine", **{name: metadata.version(name) for name in names}}
 
 
