@@ -156,6 +156,19 @@ class TestWhatItReturns:
             run(source, events, tmp_path)
         assert "parquet" in caught.value.hint
 
+    def test_thousands_of_columns_and_a_stdout_of_its_own(self, events, tmp_path):
+        source = """
+            import awkward as ak
+            import sys
+
+            def run_query(input_filenames):
+                sys.stdout = None
+                return ak.Array({f"a_column_with_a_long_name_{n}": [n] for n in range(3000)})
+        """
+        result = run(source, events, tmp_path, "parquet")
+        assert len(result.columns) == 3000
+        assert result.columns[-1] == "a_column_with_a_long_name_2999"
+
     def test_no_events_keep_their_types(self, events, tmp_path):
         run(TWO_COLUMNS.replace('"Muon_pt"])', '"Muon_pt"])[:0]'), events, tmp_path)
         with uproot.open(tmp_path / "out") as made:

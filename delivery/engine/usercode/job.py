@@ -16,7 +16,7 @@ from delivery.requests import OutputFormat
 SOURCE_NAME = "<run_query>"
 OUTPUT = {"parquet": "output.parquet", "root-file": "output.root", "root-rntuple": "output.root", "raw-file": "output"}
 JOB, REPORT, PRINTED = "job.json", "report.json", "printed.txt"
-_REPORT_BYTES = 64 * 1024
+_REPORT_BYTES = 4 * 1024**2  # tens of thousands of columns
 
 Ending = Literal["done", "failed", "unwritable", "memory", "disk"]
 
