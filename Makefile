@@ -40,7 +40,13 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
+# The tests read root:// URLs from a real server; Debian has it.
+XROOTD := command -v xrootd >/dev/null || { echo "installing xrootd-server, which the tests start"; \
+	run() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo "$$@"; fi; }; \
+	run apt-get install -y -qq xrootd-server >/dev/null || { run apt-get update -qq && run apt-get install -y -qq xrootd-server >/dev/null; }; }
+
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "adding the test tools"
+	@$(XROOTD)
 	$(PIP) install --constraint constraints.txt $(GROUPS:%=--group %)
 	@touch $@

@@ -14,7 +14,7 @@ from delivery.engine.plan import Plan
 from delivery.engine.rows import WEIGHT, Piece, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import pieces
-from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, TREE, Grouped, Writer, open_writer
+from delivery.engine.writers import TREE, Grouped, Writer, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnsupportedNode, UnwritableType
 from delivery.requests import (
@@ -172,7 +172,7 @@ def _write(
 ) -> tuple[list[int], int, Fraction | None]:
     """Rows that passed each selection, rows written, and the sum of weights."""
     passed, written = [0] * len(plan.selections), 0
-    grouped = Grouped(writer, TREE, _group_rows(plan, source))
+    grouped = Grouped(writer, TREE)
     weights = Fraction(0) if _has_weights(source) else None
     for piece in found:
         passed = [total + count for total, count in zip(passed, piece.passed or passed, strict=True)]
@@ -209,14 +209,6 @@ def _record(
         "cutflow": [{"where": row.text, "passed": row.passed} for row in cutflow],
         "sum_of_weights": weights,
     }
-
-
-def _group_rows(plan: Plan, source: Source) -> int:
-    """Rows per group of the output, from the header alone: as many as fit in `GROUP_BYTES`, at most `GROUP_ROWS`."""
-    if len(plan.stages) > 1:
-        return GROUP_ROWS
-    width = sum(source.size(name)[1] for name in plan.output.columns) / max(source.entries, 1)
-    return max(1, min(GROUP_ROWS, int(GROUP_BYTES / max(width, 1.0))))
 
 
 def named_tree(node: Node) -> str | None:
