@@ -12,8 +12,8 @@ import awkward as ak
 import numpy as np
 
 from delivery.engine.expressions import Expression, Expressions, unequal
-from delivery.engine.operations import OPERATIONS, UnequalLists
-from delivery.engine.raw.functions import GETITEM, Constant, Items, Pattern, RawCall, Slot, raw_call
+from delivery.engine.operations import UnequalLists
+from delivery.engine.raw.functions import GETITEM, Constant, Items, Pattern, RawCall, Slot
 from delivery.engine.raw.literals import folded, out_of_range
 from delivery.engine.raw.texts import Text
 from delivery.engine.values import Lists
@@ -23,12 +23,10 @@ Value: TypeAlias = Any
 """An `Expression`, a literal, or a `Collection` of values."""
 
 MAX_HEIGHT: Final = 200  # of operations on operations; more would exhaust the interpreter's stack
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _REFUSALS = (
-    *(TypeError, ValueError, LookupError, AttributeError, AssertionError, NotImplementedError, UnequalLists),
+    *(TypeError, ValueError, LookupError, AttributeError, AssertionError, RuntimeError, UnequalLists),
 )  # what NumPy and awkward raise for types that do not fit
-
-if "raw" not in OPERATIONS:  # until the engine's table has it
-    OPERATIONS["raw"] = raw_call  # type: ignore[index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,8 @@ class Builder:
         kept = {self._kept.get(argument) for argument in inner}
         if len(kept) > 1:
             raise text.fault(DepthMismatch, "columns of different events meet: only one of them selects events", node)
+        if any(type(argument) is int and not _SMALLEST <= argument <= _LARGEST for argument in arguments):
+            raise text.fault(BadLiteral, "an integer is out of the range of 64 bits", node)
         height = 1 + max((self._heights.get(argument, 0) for argument in inner), default=0)
         if height > MAX_HEIGHT:
             raise text.fault(UnsupportedNode, f"more than {MAX_HEIGHT} operations stand one on the other", node)
@@ -91,6 +91,8 @@ class Builder:
                 what = "None" if value is None else f"a {value.kind}"
                 raise text.fault(DepthMismatch, f"{ufunc} works on columns and numbers, not on {what}", node)
         columns = [value for value in values if isinstance(value, Expression)]
+        if any(_is_mixed(column) for column in columns):
+            raise text.fault(DepthMismatch, f"{ufunc} works on one type of values, not on a mixture", node)
         if not columns:
             try:
                 return folded(ufunc, values)
@@ -110,6 +112,10 @@ class Builder:
 
         awkward takes a mask that is shorter than the list, and so does ServiceX; strict semantics do not.
         """
+        sample = mask.sample
+        if isinstance(sample, ak.Array) and sample.layout.is_regular and not sample.layout.content.is_option:
+            problem = "a list of fixed length as subscript picks events; compare it with the objects instead"
+            raise text.fault(DepthMismatch, problem, node)
         certain = value.lengths == mask.lengths or not is_bool(mask)
         if certain or self.strict:
             return self.made(text, node, "index", value, mask)
@@ -152,6 +158,10 @@ def _collection(branch: str) -> str:
 def is_bool(value: Expression) -> bool:
     """Whether a column is of booleans or of lists of them, none of them missing."""
     return isinstance(value.sample, np.ndarray | Lists) and value.dtype == np.bool_
+
+
+def _is_mixed(value: Expression) -> bool:
+    return isinstance(value.sample, ak.Array) and "union[" in str(value.sample.type)
 
 
 def depth_of(value: Expression) -> int:

@@ -219,13 +219,18 @@ def _check_size(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
         products = np.ones(1)
         for array in arrays:
             counts = _counts(array, axis)
-            products = products * counts if len(products) in (1, len(counts)) else counts
+            products = (
+                products * counts if 1 in (len(products), len(counts)) or len(products) == len(counts) else counts
+            )
         total = float(np.sum(products))
     if total > MAX_ITEMS:
         raise ValueError(f"{name} would make {total:.1e} items; cut the lists down before")
 
 
 def _counts(array: Any, axis: int) -> Any:
+    """Lengths of the lists at this axis, one after the other; a value where a list would be counts for one."""
+    if not isinstance(array, ak.Array) or array.ndim <= axis:
+        return np.ones(1)
     counts = ak.num(array, axis=axis)
     return np.asarray(ak.fill_none(ak.ravel(counts), 0), np.float64) if isinstance(counts, ak.Array) else np.ones(1)
 

@@ -207,6 +207,8 @@ class Terms:
         if name in SIGNATURES:
             try:
                 arguments = arguments_of(name, positional, keywords)
+                if not isinstance(arguments.get("array", arguments.get("x", columns[0])), Expression):
+                    raise TypeError("its first argument must be a column")
                 depth, missing_rows = depth_of(columns[0]), columns[0].optional
                 axis = axis_of(name, arguments, self.standard_axis, depth, missing_rows)
             except CrossesEvents as error:
