@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import awkward as ak
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from delivery.engine import TransformRequest, evaluate, transform
 from delivery.engine.source import open_source
 from delivery.engine.stream import ranges
+from delivery.engine.writers import Grouped
 from delivery.errors import UnwritableType
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -110,7 +112,7 @@ def many(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["parquet", "root-file"])
 def test_ranges_threads_and_time_do_not_show_in_the_bytes(many, tmp_path, monkeypatch, kind):
-    monkeypatch.setattr("delivery.engine.skim.GROUP_ROWS", 900)
+    monkeypatch.setattr("delivery.engine.skim.Grouped", partial(Grouped, rows=900))
     digests = set()
     for chunk_bytes, threads in [(1 << 25, 1), (60_000, 1), (60_000, 3), (1, 2)]:
         out = tmp_path / f"out-{chunk_bytes}-{threads}"
