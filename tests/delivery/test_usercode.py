@@ -47,6 +47,15 @@ def events(shared_data: Path) -> Path:
     return shared_data / "adl" / "Run2012B_SingleMu_1000.root"
 
 
+@pytest.fixture(scope="module")
+def confined(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests of what a kernel closes need one that can: required in CI."""
+    file = shared_data / "adl" / "Run2012B_SingleMu_1000.root"
+    warnings = run(TWO_COLUMNS, file, tmp_path_factory.mktemp("confined")).warnings
+    if warnings:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("; ".join(warnings))
+
+
 def selection(source: str) -> str:
     return base64.b64encode(textwrap.dedent(source).encode()).decode()
 
@@ -97,7 +106,6 @@ class TestWhatItReturns:
         result = run(TWO_COLUMNS, events, tmp_path)
         assert (result.events_in, result.events_out) == (1000, 1000)
         assert result.columns == ("MET_pt", "Muon_pt")
-        assert result.warnings == ()
         with uproot.open(tmp_path / "out") as made, uproot.open(events) as source:
             assert made["servicex"].keys() == ["MET_pt", "nMuon_pt", "Muon_pt"]
             for name in result.columns:
@@ -318,9 +326,9 @@ class TestLimits:
             run(source, events, tmp_path)
 
 
-@linux
+@pytest.mark.usefixtures("confined")
 class TestWaysOut:
-    """Each must fail here, where the kernel has what it takes; none of the results above had a warning."""
+    """Each must fail, where the kernel has what it takes; where it has not, every result has a warning."""
 
     def test_the_network(self, events, tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -460,7 +468,8 @@ def test_each_layer_holds_alone(layer, way, outcome, tmp_path):
 
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(38, 1, 0, 0, 0)
-        assert LAYER
+        if not LAYER:
+            raise SystemExit("this kernel has no such layer")
         try:
             WAY
             print("nothing")
@@ -470,9 +479,11 @@ def test_each_layer_holds_alone(layer, way, outcome, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         code = script.replace("WAY", way).replace("LAYER", layer).replace("PORT", str(listener.getsockname()[1]))
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True, check=True
+            [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True, check=False
         )
-    assert done.stdout.strip() == outcome
+    if "no such layer" in done.stderr and not os.environ.get("CI"):
+        pytest.skip(done.stderr)
+    assert done.stdout.strip() == outcome, done.stderr
 
 
 def test_no_library_starts_threads_before_the_doors_are_closed():
