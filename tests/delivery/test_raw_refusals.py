@@ -299,3 +299,34 @@ def test_all_missing_names_are_in_one_error(shared_data: Path) -> None:
     with pytest.raises(UnknownBranch) as caught:
         ours(shared_data / CMS, "Events", **query)
     assert caught.value.columns == ("Jet_ptt", "Jet_etaa", "nMuonn")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("/(.+)+X/", "/(.*)*X/", "/(.|.)*X/", "/(a?a?)*X/", "/(?:(?:.+){2,})X/", "/(.+?)+?X/", "/(.*){9}X/"),
+        *("/.*.*.*.*.*.*X/", "/" + "(a|.)" * 20 + "X/", "/" + ".?" * 20 + "X/", "/(?=(.+)+X)/", "/(x)?(?(1)(.+)+|y)X/"),
+    ],
+)
+def test_filters_that_could_take_for_ever(shared_data: Path, pattern: str) -> None:
+    with pytest.raises(BadSelection, match="for ever"):
+        ours(shared_data / CMS, "Events", filter_name=pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *(
+            "/Jet_.*/",
+            "/.*_(pt|eta)$/",
+            "/^(mu|el|Jet)_.*(pt|eta)(_NOSYS)?$/",
+            r"/n\w+/i",
+            "/[MJ]et_\\w{2,5}/",
+            "/J.{2}_p./",
+        ),
+        *("/(?!n).*pt/", "/Jet_(?:pt|eta|phi|mass)/", "/.*btag.*[BC].*/"),
+    ],
+)
+def test_filters_that_people_write(shared_data: Path, pattern: str) -> None:
+    found = ours(shared_data / CMS, "Events", filter_name=pattern)
+    assert found.fields == theirs(shared_data / CMS, "Events", filter_name=pattern).fields != []

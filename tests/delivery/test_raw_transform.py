@@ -13,7 +13,7 @@ import uproot
 
 from delivery.engine import TransformRequest, TransformResult, evaluate, transform
 from delivery.engine.raw.request import BadSelection
-from delivery.engine.raw.transform import evaluate_raw
+from delivery.engine.raw.transform import evaluate_raw, explain_raw
 from delivery.engine.writers import read_record
 from delivery.errors import EmptyList, LengthMismatch, UnknownTree, UnwritableType
 from delivery.requests import CutflowRow
@@ -334,3 +334,17 @@ def test_the_spelling_of_the_json_does_not_change_the_output(many_baskets: Path,
     for spelling, output in zip(spellings, outputs, strict=True):
         run(many_baskets, output, spelling)
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_the_plan_tells_what_will_be_read(shared_data: Path, tmp_path: Path) -> None:
+    selection = [
+        {"treename": "Events", "expressions": ["Jet_pt * 2", "MET_pt"], "cut": "(nJet > 2) & any(Jet_pt > 40)"}
+    ]
+    request = TransformRequest(json.dumps(selection), str(shared_data / CMS), tmp_path / "out", codegen="uproot-raw")
+    explained = explain_raw(request)
+    columns = [[column.name for column in phase.columns] for phase in explained.phases]
+    assert [phase.title for phase in explained.phases] == ["cut", "output"]
+    assert columns == [["Jet_pt", "nJet"], ["MET_pt"]]
+    assert explained.schema == (("Jet_pt * 2", "var * float32"), ("MET_pt", "float32"))
+    assert transform(request).columns == tuple(sorted({name for phase in columns for name in phase}))
+    assert explained.entries == 200
