@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from delivery.engine.allocation import keep_freed_memory
 from delivery.engine.operations import EmptyLists, TooMany, UnequalLists, Unsupported
 from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, run_range
@@ -46,6 +47,7 @@ def pieces(
 
     With ``weigh``, the weights of all events are added up too. Raises LengthMismatch, EmptyList and UnreadableFile.
     """
+    keep_freed_memory()
     todo = ranges(source, plan.columns, chunk_bytes, threads)
 
     def run(start: int, stop: int) -> Piece:
