@@ -46,6 +46,7 @@ SCALARS = {"run": "uint32", "luminosityBlock": "uint32", "event": "uint64"}
 EVENTS_PER_LUMI = 1000
 EVENTS_PER_FILE_LIMIT = 10_000_000
 SMALLEST_JET_PT = 15.0
+_BYTES_PER_BASKET = 4 + 8 + 8  # in the header of its branch: its size, its first entry, its place
 COMPRESSIONS = {"zlib": ("ZLIB", 1), "lzma": ("LZMA", 9), "zstd": ("ZSTD", 3), "lz4": ("LZ4", 4)}
 
 
@@ -180,6 +181,7 @@ class Writer:
                 counter_name=lambda branch: "n" + branch.split("_")[0],
                 initial_basket_capacity=clusters + 2,
             )
+        self._head_bytes = (1 << 18) + _BYTES_PER_BASKET * len(types) * 2 * (clusters + 2)
 
     def extend(self, branches: dict[str, Any]) -> None:
         """Add one cluster of events."""
@@ -191,7 +193,7 @@ class Writer:
         """Finish the file and give it its name."""
         with _fixed_date():
             self._file.close()
-        _make_counters_unsigned(self._part)
+        _make_counters_unsigned(self._part, self._head_bytes)
         self._part.replace(self._path)
 
 
@@ -206,8 +208,10 @@ def _fixed_date() -> Iterator[None]:
         uproot._util.datetime_to_code = original
 
 
-def _make_counters_unsigned(path: Path) -> None:
+def _make_counters_unsigned(path: Path, head_bytes: int) -> None:
     """Mark the counters as unsigned, as in CMS files: uproot writes them as signed integers (same bytes else).
+
+    They are in the tree's header, which uproot writes first, within ``head_bytes``.
 
     A leaf is name, title, length 1, four bytes, offset 0, is a range, is not unsigned; the branch's title ends in /I.
     """
@@ -216,7 +220,7 @@ def _make_counters_unsigned(path: Path) -> None:
         rb"(?s)(." + counter + rb"." + counter + rb"\x00\x00\x00\x01\x00\x00\x00\x04\x00\x00\x00\x00\x01)\x00"
     )
     with path.open("r+b") as file:
-        head = file.read(1 << 18)
+        head = file.read(head_bytes)
         head, leaves = signed_leaf.subn(lambda found: found[1] + b"\x01", head)
         head = re.sub(rb"(" + counter + rb")/I", rb"\1/i", head)
         if leaves != len(COLLECTIONS):

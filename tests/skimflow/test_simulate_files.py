@@ -13,10 +13,11 @@ from click.testing import CliRunner
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
 from skimflow.errors import SimulationError
-from skimflow.simulate import SimulationResult, simulate, up_to_date
+from skimflow.simulate import SimulationResult, nanoaod, production, simulate, up_to_date
 from skimflow.simulate.calibrate import CROSS_SECTIONS_PB, LUMINOSITY_PB
 from skimflow.simulate.command import simulate_command
 from skimflow.simulate.damaged import MISSING_BRANCH, write_damaged
+from skimflow.simulate.generate import blocks, generator
 from skimflow.simulate.nanoaod import COLLECTIONS, SCALARS, rounded
 from skimflow.simulate.samples import SAMPLES
 from skimflow.simulate.selection import REGION_4J1B, REGION_4J2B
@@ -195,6 +196,18 @@ def test_compressions(tmp_path: Path, compression: str) -> None:
     assert type(simulated.file.compression).__name__ == compression.upper()
     assert simulated["GenPart_pdgId"].compressed_bytes < 0.5 * simulated["GenPart_pdgId"].uncompressed_bytes
     assert ak.all(simulated["Jet_pt"].array() > 0)
+
+
+def test_counters_are_unsigned_however_many_clusters(tmp_path: Path) -> None:
+    sample = SAMPLES[0]
+    block = next(blocks(sample, generator(sample.seed(1, 0)), 400))
+    writer = nanoaod.Writer(
+        tmp_path / "many.root", "zlib", clusters=5000
+    )  # its tree's header takes more than a megabyte
+    writer.extend(production.cluster(block, np.arange(100), 0, 0))
+    writer.close()
+    with uproot.open(tmp_path / "many.root") as file:
+        assert {file["Events"][name].typename for name in ("nJet", "nMuon", "nElectron", "nGenPart")} == {"uint32_t"}
 
 
 @pytest.mark.parametrize(
