@@ -50,7 +50,7 @@ class NtupleSource:
         self.file_bytes = held.size
         if not isinstance(self._ntuple, HasFields):
             raise UnreadableFile(file, f"{self.tree} is no RNTuple that can be read")
-        self._check_page_lists()
+        self._read_page_lists()
         self.entries = int(self._ntuple.num_entries)
         self._fields = {field.name: field for field in self._ntuple.fields}
         self._borders, self._clusters = self._find_clusters()
@@ -60,15 +60,19 @@ class NtupleSource:
         self._read_bytes = Counter()
         self._lock = threading.Lock()
 
-    def _check_page_lists(self) -> None:
-        """The page lists against their checksums (uproot checks those of the anchor, the header and the footer)."""
+    def _read_page_lists(self) -> None:
+        """The page lists, checked against their checksums (uproot checks those of anchor, header and footer)."""
         with reading(self.file):
-            for record in self._ntuple.footer.cluster_group_records:
-                link = record.page_list_link
+            links = [record.page_list_link for record in self._ntuple.footer.cluster_group_records]
+            places = [(int(link.locator.offset), int(link.locator.num_bytes)) for link in links]
+            self._held.hold({"page lists": [(start, start + length) for start, length in places]})
+            for link in links:
                 chunk, _ = self._ntuple.read_locator(link.locator, link.env_uncomp_size)
                 content = memoryview(chunk.raw_data)
                 if not _sound(content[:-_CHECKSUM], content[-_CHECKSUM:]):
                     raise UnreadableFile(self.file, f"the checksum of a page list of {self.tree} does not match")
+            _ = self._ntuple.page_list_envelopes  # read now, while their bytes are here
+            self._held.release("page lists")
 
     def _find_clusters(self) -> tuple[list[int], list[int]]:
         """First entries of the clusters that have some, and the end of the last; their numbers in the file."""

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import awkward as ak
+import fsspec
 import numpy as np
 import pytest
 import uproot
@@ -147,6 +148,32 @@ def test_many_threads_share_what_is_fetched(web, local):
         assert all(agree(part, local[start:stop]) for part, (start, stop) in zip(found, cuts, strict=True))
         fetched = [piece for request in web.requests for piece in request]
         assert sum(stop - start for start, stop in fetched) < 1.5 * len(web.content)
+
+
+def test_an_rntuple_on_the_web(web, local, tmp_path):
+    more = {"x": local["x"], "gap": local["x"] * 2, "l": local["l"]}
+    with uproot.recreate(tmp_path / "ntuple.root") as file:
+        ntuple = file.mkrntuple("Events", {name: column[:0] for name, column in more.items()})
+        for start in range(0, ENTRIES, ENTRIES // 10):
+            ntuple.extend({name: column[start : start + ENTRIES // 10] for name, column in more.items()})
+    web.content = (tmp_path / "ntuple.root").read_bytes()
+    with closing(open_source(web.url, None)) as source:
+        opened = len(web.requests)
+        assert opened <= 3
+        assert set(source.names()) == set(more)
+        for start, stop in ((0, ENTRIES // 2), (ENTRIES // 2, ENTRIES)):
+            assert agree(columns(source, start, stop), local[start:stop])
+        assert len(web.requests) == opened + 2
+        fetched = sum(stop - start for request in web.requests for start, stop in request)
+        assert fetched < len(web.content)
+
+
+@pytest.mark.parametrize("scheme", ["file", "memory"])
+def test_other_urls(folder, content, local, scheme):
+    url = f"file://{folder}/served/file.root" if scheme == "file" else "memory://file.root"
+    fsspec.filesystem("memory").pipe("/file.root", content)
+    with closing(open_source(url, None)) as source:
+        assert agree(columns(source, 1_000, 30_000), local[1_000:30_000])
 
 
 @pytest.mark.parametrize("name", ["missing.root", "short.root", "page.root"])

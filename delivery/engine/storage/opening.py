@@ -11,13 +11,15 @@ from uproot.source.futures import TrivialFuture
 from delivery.engine.storage.held import HeldBytes
 from delivery.engine.storage.local import LocalStorage
 from delivery.engine.storage.ranges import Storage
+from delivery.identity import local_path
 
 
 def open_storage(file: str) -> Storage:
-    """The file's storage, by the URL's scheme; a text without one is a local path."""
-    scheme, found, _ = file.partition("://")
-    if not found:
-        return LocalStorage(file)
+    """The file's storage: a local path's or ``file://`` URL's, else by the URL's scheme."""
+    path = local_path(file)
+    if path is not None:
+        return LocalStorage(str(path))
+    scheme = file.partition("://")[0]
     if scheme in ("root", "roots", "xroot", "xroots"):
         from delivery.engine.storage.xrd import XrootdStorage
 

@@ -1,4 +1,4 @@
-"""A file behind any other protocol that fsspec knows (``s3://``, ``gs://``, ``file://`` and so on)."""
+"""A file behind any other protocol that fsspec knows (``s3://``, ``gs://``, ``memory://`` and so on)."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from delivery.engine.storage.ranges import Range
 class FsspecStorage:
     """A file at a URL of a protocol that fsspec has an implementation of. Raises what that raises."""
 
+    remote = True
     head = b""
 
     def __init__(self, url: str) -> None:
         self._system, self._path = fsspec.core.url_to_fs(url)
-        self.remote = not url.startswith("file:")
         self.size = int(self._system.info(self._path)["size"])
 
     def fetch(self, ranges: Sequence[Range]) -> list[bytes]:
