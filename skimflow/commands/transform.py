@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from delivery.requests import Codegen, Explanation, OutputFormat, Semantics, TransformRequest, TransformResult
+from delivery.urls import shown
 from skimflow.cli import json_option, print_json
 from skimflow.errors import UsageError
 from skimflow.progress import late_clock
@@ -80,10 +81,10 @@ def transform(
     )  # fmt: skip
     from delivery import engine
 
-    with late_clock(f"transform {Path(source).name}"):
+    with late_clock(f"transform {Path(shown(source)).name}"):
         result = engine.transform(request)
     if as_json:
-        print_json({"input": source, "output": str(output), "format": form, **asdict(result)})
+        print_json({"input": shown(source), "output": str(output), "format": form, **asdict(result)})
     else:
         _print_result(result, request)
 
@@ -98,10 +99,10 @@ def explain(source: str, codegen: str, selection: str, semantics: Semantics, tre
     )
     from delivery import engine
 
-    with late_clock(f"explain {Path(source).name}"):
+    with late_clock(f"explain {Path(shown(source)).name}"):
         found = engine.explain(request)
     if as_json:
-        print_json({"input": source, **asdict(found)})
+        print_json({"input": shown(source), **asdict(found)})
     else:
         _print_plan(found, request)
         click.echo(f"do it: {_transform_command(request, selection)}")
@@ -148,7 +149,7 @@ def _look_command(request: TransformRequest) -> str:
 
 
 def _print_plan(found: Explanation, request: TransformRequest) -> None:
-    click.echo(f"{request.input}: {found.entries:,} events, {bytes_text(found.file_bytes)}")
+    click.echo(f"{shown(request.input)}: {found.entries:,} events, {bytes_text(found.file_bytes)}")
     read = [column for phase in found.phases for column in phase.columns]
     width = max((len(column.name) for column in read), default=0)
     for number, phase in enumerate(found.phases, 1):
@@ -192,8 +193,8 @@ def _transform_command(request: TransformRequest, selection: str) -> str:
     words = ["skimflow", "transform", "--codegen", request.codegen, "--selection", selection]
     words += ["--semantics", "strict"] if request.semantics == "strict" else []
     words += ["--tree", request.tree] if request.tree else []
-    shown = [word if len(word) <= _CUT_TEXT else "…" for word in words]
-    return shlex.join(shown).replace("'…'", "…") + f" {shlex.quote(request.input)} OUT.parquet"
+    safe = [word if len(word) <= _CUT_TEXT else "…" for word in words]
+    return shlex.join(safe).replace("'…'", "…") + f" {shlex.quote(shown(request.input))} OUT.parquet"
 
 
 def _cut(text: str) -> str:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,47 @@ class TestTransform:
         assert kinds == {"servicex": 'var * {"pt": float32}', "strict": '{"pt": var * float32}'} or kinds == {
             "servicex": "var * {pt: float32}", "strict": "{pt: var * float32}",
         }  # fmt: skip
+
+
+class TestRemote:
+    def test_no_token_is_printed(self, skimflow, events):
+        content = events.read_bytes()
+
+        class Storage(BaseHTTPRequestHandler):
+            def log_message(self, *words: object) -> None:
+                pass
+
+            def do_HEAD(self) -> None:
+                self.answer(content)
+
+            def do_GET(self) -> None:
+                first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+                part = content[int(first) : int(last or len(content) - 1) + 1]
+                self.answer(part, f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}")
+                self.wfile.write(part)
+
+            def answer(self, part: bytes, piece: str = "") -> None:
+                self.send_response(206 if piece else 200)
+                self.send_header("Accept-Ranges", "bytes")
+                self.send_header("Content-Length", str(len(part)))
+                if piece:
+                    self.send_header("Content-Range", piece)
+                self.end_headers()
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Storage) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            try:
+                url = f"http://127.0.0.1:{server.server_address[1]}/events.root?authz=a-secret"
+                runs = [skimflow("explain", "--selection", SELECTED, *more, url) for more in ((), ("--json",))]
+                runs.append(skimflow("transform", "--selection", SELECTED, "--json", url, "out.parquet"))
+            finally:
+                server.shutdown()
+                thread.join()
+        for code, out, err in runs:
+            assert code == 0, err
+            assert "events.root" in out
+            assert "a-secret" not in out + err
 
 
 class TestMistakes:
