@@ -330,3 +330,17 @@ def test_filters_that_could_take_for_ever(shared_data: Path, pattern: str) -> No
 def test_filters_that_people_write(shared_data: Path, pattern: str) -> None:
     found = ours(shared_data / CMS, "Events", filter_name=pattern)
     assert found.fields == theirs(shared_data / CMS, "Events", filter_name=pattern).fields != []
+
+
+def test_places_in_expressions_that_json_writes_with_escapes(shared_data: Path) -> None:
+    with pytest.raises(DepthMismatch) as caught:
+        ours(shared_data / CMS, "Events", expressions=['zip({"a": Jet_pt})["b"]'])
+    assert under_carets(caught.value) == 'zip({"a": Jet_pt})["b"]'
+    with pytest.raises(UnequalLists) as unequal:
+        ours(shared_data / CMS, "Events", expressions=['Muon_pt + zip({"a": Jet_pt})["a"]'])
+    selection = json.dumps([{"treename": "Events", "expressions": ['Muon_pt + zip({"a": Jet_pt})["a"]']}])
+    start, end = unequal.value.span or (0, 0)
+    assert selection[start:end] == json.dumps('Muon_pt + zip({"a": Jet_pt})["a"]')
+    with pytest.raises(BadExpression) as broken:
+        parse_selection('[{"treename": "Events", "cut": "nJet >> > 2"}]')
+    assert under_carets(broken.value) == ">"

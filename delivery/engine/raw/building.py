@@ -142,10 +142,10 @@ class Builder:
         names = sorted({name for argument in inner for name in argument.columns})
         if len({_collection(name) for name in names}) < 2:
             return
-        place, span = text.selection if text.start is not None else text.parsed.text, text.span(node)
+        span = text.span(node)
         self.warnings.setdefault(
             span,
-            f"query {location(place, span) or '1:1'}: lists that need not be equally long meet item by item "
+            f"query {location(text.selection, span)}: lists that need not be equally long meet item by item "
             f"({', '.join(names[:4])}); the answer depends on their lengths being equal by accident",
         )
 
