@@ -10,13 +10,14 @@ from delivery.engine.four_vectors import METHODS, is_vector
 from delivery.engine.operators import numpy_function
 from delivery.engine.scope import Container, Scope, Term, Unknown
 from delivery.engine.values import ROWS, no_rows
-from delivery.errors import DepthMismatch, NotAFunction, UnknownName, UnsupportedNode, nearest
+from delivery.errors import DepthMismatch, NotAFunction, QueryFault, UnknownName, UnsupportedNode, nearest
 from queries.linq import LINQ
 from queries.syntax import Attribute, Call, If, Lambda, Linq, List, Name, Node
 
 if TYPE_CHECKING:
     from delivery.engine.terms import Terms
 
+NUMPY_FUNCTIONS = tuple(name for name, value in vars(np).items() if isinstance(value, np.ufunc))
 MODULES = ("np", "numpy", "math")
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan, "tau": 2 * np.pi}
 
@@ -75,29 +76,37 @@ class Calls:
         ufunc = ufunc or ALIASES.get(name, name)
         if numpy_function(ufunc):
             return self._terms.elementwise(ufunc, node, node.args, scope)
-        known = [*LINQ, *self._functions, *REDUCTIONS, *ALIASES, "sqrt", "exp", "log", "sin", "cos", "hypot", "isnan"]
-        near = ", ".join(nearest(name, known)) or "abs, sqrt, exp, len, sum, min, max, and NumPy's functions on numbers"
-        raise self._terms.fault(NotAFunction, f"unknown function {name!r}; near: {near}", node.func)
+        spelt = name if isinstance(node.func, Name) else f"{node.func.value.id}.{name}"  # type: ignore[attr-defined]
+        if name in CONSTANTS and "." in spelt:
+            raise self._terms.fault(NotAFunction, f"{spelt!r} is a number, which cannot be called", node.func)
+        known = [*LINQ, *self._functions, *REDUCTIONS, *ALIASES, *NUMPY_FUNCTIONS]
+        near = nearest(name, known)
+        raise self._terms.fault(NotAFunction, f"unknown function {spelt!r}", node.func, spelt, near)
 
     def _method(self, source: Node, name: str, node: Call, scope: Scope) -> Term:
         term = self._terms.term(source, scope)
         if name in ("ToFourMomentum", "ToFourMomenta"):
             return self._vectors(term, name, node)
+        if isinstance(term.value, Expression) and name not in METHODS:
+            raise self._no_method(name, node)
         arguments = [self._terms.argument(self._terms.term(arg, scope).value, arg) for arg in node.args]
         if isinstance(term.value, Unknown) or any(isinstance(argument, Unknown) for argument in arguments):
             return term._replace(value=Unknown())
         if not (isinstance(term.value, Expression) and is_vector(term.value.sample)):
-            known = [*LINQ, "ToFourMomentum", "ToFourMomenta"]
-            near = ", ".join(nearest(name, known))
-            hint = f"near: {near}" if near else "four-vectors have methods, after ToFourMomentum()"
-            raise self._terms.fault(NotAFunction, f"there is no operator or method {name!r} here; {hint}", node.func)
-        if name not in METHODS:
-            near = ", ".join(nearest(name, METHODS)) or "deltaR, deltaphi, boost, …"
-            raise self._terms.fault(NotAFunction, f"four-vectors have no method {name!r}; near: {near}", node.func)
+            raise self._no_method(name, node)
         known_arguments = [argument for argument in arguments if not isinstance(argument, Unknown | Container)]
         value = self._terms.operators.apply("method", node, term.value, *known_arguments, parameter=name)
         depth = self._terms.term(node.args[0], scope).depth if node.args else None
         return term._replace(value=value, depth=term.depth if depth is None else depth)
+
+    def _no_method(self, name: str, node: Call) -> QueryFault:
+        problem = f"there is no operator or method {name!r} here"
+        if name in METHODS:
+            problem += "; it is one of four-vectors, which ToFourMomentum() makes of records"
+        elif numpy_function(ALIASES.get(name, name)):
+            problem += f"; write np.{name}(…)"
+        near = nearest(name, [*LINQ, *METHODS, "ToFourMomentum", "ToFourMomenta"])
+        return self._terms.fault(NotAFunction, problem, node.func, name, near if name not in METHODS else ())
 
     def _vectors(self, term: Term, name: str, node: Call) -> Term:
         terms, value = self._terms, term.value
@@ -117,9 +126,11 @@ class Calls:
 
     def _reduce(self, operation: str, node: Call, scope: Scope) -> Term:
         source = self._terms.term(node.args[0], scope)
-        lists = self._terms.array(source.value, node, operation)
+        spelt = node.func.id if isinstance(node.func, Name) else operation
+        lists = self._terms.array(source.value, node, spelt)
         if isinstance(lists, Unknown):
             return source
+        self._terms.lists.check_lists(lists, source.depth or 0, node, spelt)
         return self._terms.lists.reduced(operation, lists, source, node)
 
     def _where(self, node: Call, scope: Scope) -> Term:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import awkward as ak
 import numpy as np
 
-from delivery.engine.operations import OPERATIONS, Span, UnequalLists, Unsupported, general
+from delivery.engine.operations import OPERATIONS, Span, TooMany, UnequalLists, Unsupported, general
 from delivery.engine.values import ROWS, Array, Column, Lists
 
 Literal: TypeAlias = bool | int | float | str | None
@@ -297,7 +297,9 @@ class Evaluation:
             with np.errstate(all="ignore"):
                 return OPERATIONS[expression.operation](expression.parameter, *arguments)
         except UnequalLists as error:
-            raise type(error)(error.reason, error.span or expression.span) from None
+            raise type(error)(error.reason, error.span or expression.span, error.row) from None
+        except MemoryError as error:
+            raise TooMany("there is not enough memory for what this makes", expression.span) from error
         except KeyError as error:  # awkward looks its kernels up by type
             what = f"{expression.operation} cannot be done with {expression.arguments_type}"
             raise Unsupported(what, expression.span) from error

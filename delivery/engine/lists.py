@@ -122,7 +122,7 @@ class ListOperators:
         lists = self._terms.array(term.value, node, "SelectMany")
         if not isinstance(lists, Expression):
             return Term(lists, depth)
-        self._check_lists(lists, depth + 1, node)
+        self.check_lists(lists, depth + 1, node)
         return Term(self._terms.operators.apply("flatten", node, lists, parameter=depth + 1), depth)
 
     def _test(self, node: Linq, scope: Scope) -> Term:
@@ -131,6 +131,9 @@ class ListOperators:
         if not isinstance(mask, Expression):
             return Term(mask, depth)
         if ndim(mask) <= depth:
+            source = self._terms.term(node.source, scope).value
+            if isinstance(source, Expression):
+                self.check_lists(source, depth, node)
             raise self._terms.fault(DepthMismatch, f"the predicate of {node.op} says nothing of the items", node)
         return Term(self._terms.operators.apply(node.op.lower(), node, mask, parameter=depth), depth)
 
@@ -164,8 +167,7 @@ class ListOperators:
             raise terms.fault(DepthMismatch, f"the predicate is {kind}, not bool", node.args[0])
         if not depth:  # the whole dataset
             return mask
-        if ndim(items) <= depth:
-            raise terms.fault(DepthMismatch, f"Where needs a list, this is {items.type}", node)
+        self.check_lists(items, depth, node)
         if terms.strict:
             mask = terms.operators.apply("fill_none", node, mask, parameter=False)
         if ndim(mask) > depth:
@@ -188,7 +190,7 @@ class ListOperators:
         keys = self._terms.array(body.value, node.args[0], f"the key of {node.op}")
         if not (isinstance(items, Expression) and isinstance(keys, Expression)):
             return Term(items, source.depth)
-        self._check_lists(keys, source.depth or 0, node)
+        self.check_lists(keys, source.depth or 0, node)
         ascending = node.op == "OrderBy"
         order = self._terms.operators.apply("argsort", node, keys, parameter=(source.depth, ascending))
         return Term(self._terms.operators.apply("index", node, items, order), source.depth)
@@ -200,7 +202,7 @@ class ListOperators:
         lists = self._terms.array(source.value, node.source, node.op)
         if not isinstance(lists, Expression):
             return source, None
-        self._check_lists(lists, self._depth(source, node), node)
+        self.check_lists(lists, self._depth(source, node), node)
         return source, lists
 
     def _reduce(self, node: Linq, scope: Scope) -> Term:
@@ -236,7 +238,7 @@ class ListOperators:
         lists = self._terms.array(source.value, node, "[…]")
         if not isinstance(lists, Expression):
             return source
-        self._check_lists(lists, 1, node)
+        self.check_lists(lists, 1, node)
         limits = [None if b == Constant(None) else self._integer(b) for b in bounds]
         parameter = tuple(limits + [None] * (3 - len(limits)))
         return source._replace(value=self._terms.operators.apply("slice", node, lists, parameter=parameter))
@@ -259,7 +261,7 @@ class ListOperators:
         if len(known) < 2:
             return Term(arrays[0], depth)
         for array in known:
-            self._check_lists(array, depth or 0, node)
+            self.check_lists(array, depth or 0, node)
         return Term(self._terms.operators.apply("concatenate", node, *known, parameter=depth or 0), depth)
 
     def _contains(self, node: Linq, scope: Scope) -> Term:
@@ -353,10 +355,10 @@ class ListOperators:
             raise self._terms.fault(DepthMismatch, f"{node.op} needs a list, this is a literal", node.source)
         return source.depth
 
-    def _check_lists(self, lists: Expression, depth: int, node: Node) -> None:
-        """The value has lists where the operator acts."""
+    def check_lists(self, lists: Expression, depth: int, node: Node, name: str = "this") -> None:
+        """The value has lists where the operator (or the function of this name) acts."""
         if depth and ndim(lists) <= depth:
-            op = node.op if isinstance(node, Linq) else "this"
+            op = node.op if isinstance(node, Linq) else name
             what = "columns side by side; Zip makes a list of them" if lists.fields else f"one value ({lists.type})"
             raise self._terms.fault(DepthMismatch, f"{op} needs a list, this is {what}", node)
 

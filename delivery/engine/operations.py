@@ -26,16 +26,20 @@ from delivery.engine.values import (
 )
 
 MAX_COMBINATIONS = 200_000_000  # items of all combinations in one range of entries; more is a mistake, not a query
+MAX_BYTES = 1 << 30  # of what pairing makes, likewise
+MAX_CONCATENATED = 1 << 28  # bytes put behind each other, which takes awkward many times as much
+MAX_LEAVES = 20_000  # columns in a record, those of the records in it included; a file has at most some thousand
 
 Span = tuple[int, int]
 
 
 class UnequalLists(Exception):
-    """Lists that are combined differ in length."""
+    """Lists that are combined differ in length, in the row of this number where it is known."""
 
-    def __init__(self, reason: str, span: Span | None = None) -> None:
-        super().__init__(reason, span)
-        self.reason, self.span = reason, span
+    def __init__(self, reason: str, span: Span | None = None, row: int | None = None) -> None:
+        super().__init__(reason, span, row)
+        self.reason, self.span, self.row = reason, span, row
+        self.entry: int | None = None  # of the tree, found by whoever knows which entries the rows are
 
 
 class EmptyLists(UnequalLists):
@@ -79,16 +83,23 @@ def _flat_like(shape: Lists, argument: Any) -> Any:
     """Contents of an argument laid out like those of `shape`; literals stay literals."""
     if isinstance(argument, Lists):
         if not same_lengths(shape, argument):
-            raise UnequalLists(_first_difference(shape, argument))
+            raise _first_difference(shape, argument)
         return argument.content
     if isinstance(argument, np.ndarray):
         return np.repeat(argument, shape.counts)
     return argument
 
 
-def _first_difference(left: Lists, right: Lists) -> str:
+def _first_difference(left: Lists, right: Lists) -> UnequalLists:
     row = int(np.argmax(left.counts != right.counts))
-    return f"lists of different lengths meet ({left.counts[row]} and {right.counts[row]} items in one row)"
+    counts = f"{left.counts[row]} and {right.counts[row]} items"
+    return UnequalLists(f"lists of different lengths meet ({counts} in one row)", row=row)
+
+
+def _too_short(counts: Array, needed: int) -> EmptyLists:
+    """The error of the first list that has fewer items than are needed."""
+    reason = "a list is empty" if needed == 1 else f"a list has fewer than {needed} items"
+    return EmptyLists(reason, row=int(np.argmax(counts < needed)))
 
 
 def _broadcast(_: str, value: Column, shape: Column) -> Column:
@@ -140,14 +151,17 @@ def _reduction(name: str) -> Callable[[int, Column], Column]:
 
 def _at(parameter: tuple[int, int], lists: Column) -> Column:
     axis, number = parameter
+    needed = number + 1 if number >= 0 else -number
     if isinstance(lists, Lists) and axis == 1:
-        needed = number + 1 if number >= 0 else -number
         if len(lists) and lists.counts.min() < needed:
-            raise EmptyLists(f"a list has fewer than {needed} items")
+            raise _too_short(lists.counts, needed)
         return lists.content[(lists.offsets[:-1] if number >= 0 else lists.offsets[1:]) + number]
+    array = general(lists)
     try:
-        return _normal(general(lists)[(slice(None),) * axis + (number,)])
+        return _normal(array[(slice(None),) * axis + (number,)])
     except IndexError as error:
+        if axis == 1:
+            raise _too_short(ak.to_numpy(ak.fill_none(ak.num(array), 0)), needed) from error
         raise EmptyLists("a list has too few items") from error
 
 
@@ -168,6 +182,8 @@ def _zip(parameter: tuple[tuple[str, ...] | None, int | None], *values: Any) -> 
     """Values side by side as records at the depth where awkward.zip puts them."""
     names, depth_limit = parameter
     arrays = [general(value) for value in values]
+    if (leaves := sum(_leaves(array.layout) for array in arrays if isinstance(array, ak.Array))) > MAX_LEAVES:
+        raise TooMany(f"the record would have {leaves} columns in all")
     if depth_limit == 1 and len({len(array) for array in arrays}) == 1:
         layouts = [array.layout for array in arrays]
         record = ak.contents.RecordArray(layouts, None if names is None else list(names), len(arrays[0]))
@@ -180,6 +196,13 @@ def _zip(parameter: tuple[tuple[str, ...] | None, int | None], *values: Any) -> 
             return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(first.offsets), items))
     whole = tuple(arrays) if names is None else dict(zip(names, arrays, strict=True))
     return ak.zip(whole, depth_limit=depth_limit)
+
+
+def _leaves(layout: Any) -> int:
+    """How many columns of numbers there are."""
+    if layout.is_record or layout.is_union:
+        return sum(_leaves(content) for content in layout.contents)
+    return _leaves(layout.content) if layout.is_list or layout.is_indexed or layout.is_option else 1
 
 
 def _field(name: str, array: Any) -> Column:
@@ -210,7 +233,7 @@ def _first_in_order(ascending: bool, lists: Column, keys: Column) -> Column:
     if not np.array_equal(np.asarray(plain.offsets.data), keys.offsets):
         raise UnequalLists("the keys are not as many as the items")
     if len(keys) and keys.counts.min() == 0:
-        raise EmptyLists("a list has fewer than 1 items")
+        raise _too_short(keys.counts, 1)
     place = kernels.first_in_order(keys.offsets, keys.content, ascending)
     behavior = general(lists).behavior
     return _normal(ak.Array(plain.content._carry(ak.index.Index64(place), False), behavior=behavior))
@@ -220,9 +243,13 @@ def _cartesian(axis: int, left: Column, right: Column) -> Column:
     """All pairs of items of the left and the right lists, those of each left item in a list of their own."""
     sides = [_plain_lists(general(side)) for side in (left, right)]
     if axis != 1 or None in sides:
+        counts = [ak.num(general(side), axis=axis) for side in (left, right)]
+        _check_pairs(ak.sum(counts[0] * counts[1], axis=None), *zip((left, right), counts, strict=True))
         pairs: Column = ak.cartesian((general(left), general(right)), axis=axis, nested=True)
         return pairs
     first, second = sides
+    counts = [np.diff(np.asarray(side.offsets.data)) for side in sides]
+    _check_pairs(np.dot(*counts), *zip((left, right), counts, strict=True))
     lengths, *places = kernels.nested_pairs(np.asarray(first.offsets.data), np.asarray(second.offsets.data))
     contents = [side.content._carry(ak.index.Index64(place), False) for side, place in zip(sides, places, strict=True)]
     inner = ak.contents.ListOffsetArray(ak.index.Index64(lengths), ak.contents.RecordArray(contents, None))
@@ -244,8 +271,25 @@ def _cross(parameter: tuple[int, int], items: Column, lists: Column) -> Column:
     """For each item (at depth `parameter[1]`) the lists of its row, which lie at depth `parameter[0]`."""
     low, high = parameter
     structure = ak.local_index(general(items), axis=high - 1)
+    counts = ak.num(general(lists), axis=low)
+    _check_pairs(ak.sum(counts * _items_below(structure, low, high), axis=None), (lists, counts))
     spread = general(lists)[(slice(None),) * low + (np.newaxis,) * (high - low)]
     return _normal(ak.broadcast_arrays(structure, spread, depth_limit=high)[1])
+
+
+def _check_pairs(pairs: float, *sides: tuple[Column, Any]) -> None:
+    """Whether so many pairs of items of these lists (each with its counts) can be held."""
+    width = sum(16 + general(lists).nbytes / max(1, np.sum(counts)) for lists, counts in sides)
+    if pairs * width > MAX_BYTES:
+        raise TooMany(f"pairing all items with all would make {float(pairs):.1e} pairs of {width:.0f} bytes")
+
+
+def _items_below(structure: Any, low: int, high: int) -> Any:
+    """How many items at depth `high` lie in each list at depth `low`."""
+    counts = ak.num(structure, axis=high - 1)
+    for axis in reversed(range(low, high - 1)):
+        counts = ak.sum(counts, axis=axis)
+    return counts
 
 
 def _combinations(parameter: tuple[int, int], lists: Column) -> Column:
@@ -272,6 +316,9 @@ def _check_combinations(counts: Array, n: int) -> None:
 
 
 def _concatenate(axis: int, *parts: Any) -> Column:
+    size = sum(general(part).nbytes for part in parts)
+    if size > MAX_CONCATENATED:
+        raise TooMany(f"Concat would put {size / 1e6:.0f} MB of items behind each other")
     return _normal(ak.concatenate([general(part) for part in parts], axis=axis))
 
 

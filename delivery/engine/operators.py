@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from delivery.engine.expressions import Argument, Expression, Expressions, Literal, unequal
-from delivery.engine.operations import UnequalLists
+from delivery.engine.operations import TooMany
 from delivery.errors import BadLiteral, DepthMismatch, QueryFault, UnsupportedNode, location
 from queries.syntax import Node
 
@@ -59,6 +59,7 @@ def _power(base: float, exponent: float) -> Literal:
     return power
 
 
+LONGEST_TYPE = 200  # characters of a type in a message
 MAX_DIGITS = 400  # of a folded integer, bits: beyond what any column can hold
 
 # Literals combined with literals, as Python does it.
@@ -107,7 +108,9 @@ class Operators:
             made = self._expressions.make(operation, *arguments, parameter=parameter, span=span)
         except OverflowError as error:
             raise self._fault(BadLiteral, f"a literal is out of range ({error})", node) from error
-        except (TypeError, ValueError, LookupError, AttributeError, NotImplementedError, UnequalLists) as error:
+        except TooMany as error:
+            raise self._fault(UnsupportedNode, error.reason, node) from error
+        except Exception as error:  # awkward has many ways to say that it does not work
             problem = f"{describe(operation, parameter)} does not work on {', '.join(_type(a) for a in arguments)}"
             raise self._fault(DepthMismatch, problem, node) from error
         self._warn(operation, arguments, span)
@@ -193,9 +196,8 @@ def describe(operation: str, parameter: Hashable) -> str:
 
 
 def _type(argument: Argument) -> str:
-    if not isinstance(argument, Expression):
-        return repr(argument)
-    return argument.type
+    words = argument.type if isinstance(argument, Expression) else repr(argument)
+    return words if len(words) <= LONGEST_TYPE else f"{words[:LONGEST_TYPE]}…"
 
 
 def numpy_function(name: str) -> np.ufunc | None:

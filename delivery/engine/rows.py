@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from delivery.engine.expressions import Evaluation, Expression
-from delivery.engine.operations import OPERATIONS, general
+from delivery.engine.operations import OPERATIONS, UnequalLists, general
 from delivery.engine.plan import Plan, Selection, Stage
 from delivery.engine.source import Source
 from delivery.engine.values import ROWS, Array, Choice, Column, Lists, Mask
@@ -70,6 +70,12 @@ class Rows:
         if self._source is not None and names:
             self._source.prefetch(names, self._start, self._stop, self._kept)
 
+    def entry(self, row: int) -> int | None:
+        """The tree's entry that a row is; None if rows are items of lists."""
+        if self._source is None:
+            return None
+        return self._start + (row if self._kept is None else int(np.flatnonzero(self._kept)[row]))
+
     def select(self, mask: Mask, later: set[str]) -> None:
         """Keep the rows where `mask` is True, and of the columns those that are needed `later`."""
         passed = int(np.count_nonzero(mask))
@@ -113,15 +119,19 @@ def run_range(plan: Plan, source: Source, start: int, stop: int, *, weigh: bool 
     rows = Rows(source, {}, start, stop)
     weights = exact_sum(source.read(WEIGHT, start, stop, None)) if weigh else None
     passed: list[int] = []
-    for number, stage in enumerate(plan.stages):
-        _select(rows, stage, plan.payload(number), passed)
-        evaluate = Evaluation(rows.column)
-        if number < len(plan.stages) - 1:
-            rows.fetch(stage.exploded.values())
-            items = {name: OPERATIONS["flatten"](1, evaluate(lists)) for name, lists in stage.exploded.items()}
-            rows = Rows(None, items, 0, len(next(iter(items.values()))))
-    rows.fetch([plan.output])
-    return Piece(general(evaluate(plan.output)), tuple(passed), weights)
+    try:
+        for number, stage in enumerate(plan.stages):
+            _select(rows, stage, plan.payload(number), passed)
+            evaluate = Evaluation(rows.column)
+            if number < len(plan.stages) - 1:
+                rows.fetch(stage.exploded.values())
+                items = {name: OPERATIONS["flatten"](1, evaluate(lists)) for name, lists in stage.exploded.items()}
+                rows = Rows(None, items, 0, len(next(iter(items.values()))))
+        rows.fetch([plan.output])
+        return Piece(general(evaluate(plan.output)), tuple(passed), weights)
+    except UnequalLists as error:
+        error.entry = None if error.row is None else rows.entry(error.row)
+        raise
 
 
 def exact_sum(column: Column) -> Fraction | None:

@@ -56,8 +56,8 @@ def pieces(
         except Unsupported as error:
             raise UnsupportedNode(error.reason, text, error.span) from error
         except UnequalLists as error:
-            where = f"{error.reason}, within entries {start} to {stop}"
-            raise _FAULTS[type(error)](source.file, where, text, error.span) from error
+            where = error.reason if error.entry is not None else f"{error.reason}, within entries {start} to {stop}"
+            raise _FAULTS[type(error)](source.file, where, text, error.span, error.entry) from error
 
     if threads == 1 or len(todo) < 2:
         for start, stop in todo:

@@ -5,7 +5,7 @@ items of that column: this is how func_adl_uproot, whose answers we give, reads 
 operator acts is told by the query's text alone: the dataset has depth 0, a lambda's variable one more than its source.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from delivery.engine.calls import Calls, module_constant
@@ -17,6 +17,7 @@ from delivery.engine.operators import UFUNCS, UNARY_UFUNCS, Operators
 from delivery.engine.scope import Container, EventRecord, Scope, Term, Unknown, Value, least
 from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, QueryFault, UnknownName, UnsupportedNode, nearest
+from queries.parser import parse
 from queries.syntax import (
     Attribute,
     Binary,
@@ -26,12 +27,14 @@ from queries.syntax import (
     Constant,
     Dict,
     If,
+    Lambda,
     Linq,
     List,
     Name,
     Node,
     Subscript,
     Unary,
+    walk,
 )
 
 
@@ -65,9 +68,16 @@ class Terms:
             Call: Calls(self).call,
         }
 
-    def fault(self, kind: type[QueryFault], problem: str, node: Node) -> QueryFault:
-        """An error at a node."""
-        return kind(problem, self._text, (node.span.start, node.span.end))
+    def fault(
+        self, kind: type[QueryFault], problem: str, node: Node, name: str = "", near: Sequence[str] = ()
+    ) -> QueryFault:
+        """An error at a node; of a name that is not known, with those that may have been meant."""
+        return kind(problem, self._text, (node.span.start, node.span.end), name=name, near=near)
+
+    def variables(self, node: Node) -> list[str]:
+        """The variables of the lambdas around a node, as the query spells them."""
+        around = [n for n in walk(parse(self._text)) if isinstance(n, Lambda) and n.span.start <= node.span.start]
+        return [name for n in around if node.span.end <= n.span.end for name in n.params]
 
     def term(self, node: Node, scope: Scope) -> Term:
         """Value and depth of a node with these variables in scope."""
@@ -148,8 +158,8 @@ class Terms:
 
     def _name(self, node: Name, scope: Scope) -> Term:
         if node.id not in scope.variables:
-            near = ", ".join(nearest(node.id, scope.variables) or scope.variables)
-            raise self.fault(UnknownName, f"unknown name {node.id!r}; known here: {near or 'nothing'}", node)
+            known = ", ".join(self.variables(node)) or "nothing"
+            raise self.fault(UnknownName, f"unknown name {node.id!r}; known here: {known}", node)
         return scope.variables[node.id]
 
     def _constant(self, node: Constant, _: Scope) -> Term:
@@ -207,14 +217,16 @@ class Terms:
         if not value.fields:
             raise self.fault(DepthMismatch, f"there is no field {name!r} in a column of {value.type}", node)
         known = value.fields + (sorted(PROPERTIES) if is_vector(value.sample) else [])
-        near = ", ".join(nearest(name, known) or value.fields)
-        raise self.fault(UnknownName, f"the record has no field {name!r}; near: {near}", node)
+        raise self._no_field(name, known, node)
 
     def _of_container(self, value: Container, name: str, node: Node) -> Value:
         if name not in value.fields or not value.is_dict:
-            near = ", ".join(nearest(name, value.fields) or value.fields)
-            raise self.fault(UnknownName, f"the record has no field {name!r}; near: {near}", node)
+            raise self._no_field(name, list(value.fields), node)
         return value.fields[name]
+
+    def _no_field(self, name: str, known: list[str], node: Node) -> QueryFault:
+        near = nearest(name, known) or known[:20]
+        return self.fault(UnknownName, f"the record has no field {name!r}", node, name, near)
 
     def _subscript(self, node: Subscript, scope: Scope) -> Term:
         source = self.term(node.value, scope)
@@ -300,7 +312,9 @@ class Terms:
             raise self.fault(UnsupportedNode, f"the literal {value!r} cannot be a column here", node)
         if not value.fields:
             raise self.fault(UnsupportedNode, "a record needs at least one column", node)
-        columns = [self._shaped_field(inner, name, value, limit, node) for name, inner in value.fields.items()]
+        columns = [
+            self._shaped_field(inner, name, value, limit, _written(node, name)) for name, inner in value.fields.items()
+        ]
         known = [column for column in columns if not isinstance(column, Unknown)]
         return self.zipped(known, value, limit, node) if len(known) == len(columns) else Unknown()
 
@@ -324,6 +338,17 @@ class Terms:
         names = tuple(value.fields) if value.is_dict else None
         depth_limit = None if len(columns) == 1 and not self.strict else limit
         return self.operators.apply("zip", node, *columns, parameter=(names, depth_limit))
+
+
+def _written(node: Node, name: str) -> Node:
+    """What stands in a dict or list under this name; the node itself if it is none."""
+    match node:
+        case Dict(keys=keys, values=values):
+            found = [value for key, value in zip(keys, values, strict=True) if getattr(key, "value", None) == name]
+            return found[-1] if found else node
+        case List(items=items) if name.isdigit() and int(name) < len(items):
+            return items[int(name)]
+    return node
 
 
 def _word(node: Node) -> Literal:
