@@ -1,6 +1,7 @@
 """Selections of codegen uproot-raw from file to file: output trees, missing trees, copied objects, laws."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -348,3 +349,18 @@ def test_the_plan_tells_what_will_be_read(shared_data: Path, tmp_path: Path) -> 
     assert explained.schema == (("Jet_pt * 2", "var * float32"), ("MET_pt", "float32"))
     assert transform(request).columns == tuple(sorted({name for phase in columns for name in phase}))
     assert explained.entries == 200
+
+
+def test_an_alias_with_a_branchs_name_is_told(shared_data: Path, tmp_path: Path) -> None:
+    selection = [{"treename": "Events", "expressions": ["nJet"], "aliases": {"nJet": "run", "other": "run"}}]
+    result = run(shared_data / CMS, tmp_path / "out", selection)
+    assert result.warnings == ("the alias 'nJet' is not used: a branch has this name",)
+
+
+def test_a_selection_is_checked_without_the_engines_libraries() -> None:
+    code = (
+        "import sys; from delivery.engine.raw.request import parse_selection; "
+        'parse_selection(\'[{"treename": "Events", "cut": "nJet > 2"}]\'); '
+        "assert not {'numpy', 'awkward', 'uproot', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -71,8 +71,10 @@ def compile_raw(
             )
             raise text.fault(DepthMismatch, problem, text.parsed.node)
         compiled = _with_cut(columns, cut, text, terms.builder)
+    known = set(header.names())
+    hidden = [f"the alias {name!r} is not used: a branch has this name" for name in subquery.aliases if name in known]
     warnings = terms.builder.warnings
-    return replace(compiled, warnings=tuple(warnings[span] for span in sorted(warnings)))
+    return replace(compiled, warnings=(*hidden, *(warnings[span] for span in sorted(warnings))))
 
 
 def _report_missing(subquery: SubQuery, terms: Terms, fault: DeliveryError | None) -> None:
