@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import xxhash
-from uproot.behaviors.RNTuple import HasFields
+from uproot.behaviors.RNTuple import HasFields, _fill_container_dict, _recursive_find
 
 from delivery.engine.header import ColumnType
 from delivery.engine.reading import one_line, reading
@@ -55,6 +56,7 @@ class NtupleSource:
         self._fields = {field.name: field for field in self._ntuple.fields}
         self._borders, self._clusters = self._find_clusters()
         self._types: dict[str, ColumnType | str] = {}
+        self._forms: dict[str, Any] = {}
         self._columns: dict[str, list[int]] = {}
         self._units = Units()
         self._read_bytes = Counter()
@@ -105,7 +107,8 @@ class NtupleSource:
         if name not in self._types:
             try:
                 with self._lock, reading(self.file):
-                    self._types[name] = ColumnType(from_awkward(field.array(entry_start=0, entry_stop=0)))
+                    self._forms[name] = field.to_akform()[0]
+                    self._types[name] = ColumnType(from_awkward(self._array(name, None)))
             except UnreadableFile as error:
                 if not isinstance(error.__cause__, NotImplementedError):
                     raise
@@ -169,12 +172,35 @@ class NtupleSource:
                 if page.checked and not _sound(*(self._held.read(*place) for place in page.places)):
                     raise CorruptBasket(self.file, name, part.number, "a checksum does not match", "page")
         try:
-            return from_awkward(self._fields[name].array(entry_start=part.low, entry_stop=part.high))
+            return from_awkward(self._array(name, part))
         except OSError:
             with reading(self.file):
                 raise
         except Exception as error:  # damaged bytes make uproot fail in any way
             raise CorruptBasket(self.file, name, part.number, one_line(error), "page") from error
+
+    def _array(self, name: str, part: Part | None) -> ak.Array:
+        """A field's values of a cluster, of none if there is none.
+
+        This is what uproot does for a range of entries, but uproot also reads the cluster behind a range that ends
+        where a cluster does.
+        """
+        form = self._forms[name]
+        if part is None:
+            return ak.Array(form.length_zero_array(highlevel=False))[name]
+        keys: list[str] = []
+        buffers: dict[str, Any] = {}
+        _recursive_find(form, keys)
+        cluster, records = self._clusters[part.number], self._ntuple.column_records
+        for key in keys:
+            if "column" in key:
+                number = int(key.split("-")[1])
+                missing = max(int(records[number].first_element_index) - part.low, 0)
+                content = self._ntuple.read_cluster_range(
+                    number, cluster, cluster + 1, missing_element_padding=missing, array_cache=None
+                )
+                _fill_container_dict(buffers, content, key, records[number].type, None)
+        return ak.from_buffers(form, part.high - part.low, buffers)[name]
 
     def _columns_of(self, name: str) -> list[int]:
         """Numbers of the columns that hold the field's values."""
