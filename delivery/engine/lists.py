@@ -14,7 +14,7 @@ from delivery.engine.expressions import Expression
 from delivery.engine.scope import Container, Scope, Term, Unknown, least
 from delivery.engine.values import Lists
 from delivery.errors import DepthMismatch, UnsupportedNode
-from queries.syntax import Attribute, Constant, Lambda, Linq, List, Name, Node, Unary, children
+from queries.syntax import Attribute, Binary, Constant, Lambda, Linq, List, Name, Node, Unary, children
 
 if TYPE_CHECKING:
     from delivery.engine.terms import Terms
@@ -408,9 +408,8 @@ def _is_product(source: Node, stack: tuple[str, ...]) -> bool:
 
 def _step(body: Node, total: str) -> Node | None:
     """What is added to the total in each step, None if the body is no sum."""
-    match body:
-        case _ if getattr(body, "op", "") != "+":
-            return None
+    if not isinstance(body, Binary) or body.op != "+":
+        return None
     left, right = children(body)
     for side, other in ((left, right), (right, left)):
         if side == Name(total) and total not in set(_names(other)):

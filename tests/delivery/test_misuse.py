@@ -172,7 +172,9 @@ SELECTED = [
     # the data
     Misuse("e.Jet_pt.First()", EmptyList, "e.Jet_pt.First()", "entry 0: a list is empty.*Count"),
     Misuse("e.Jet_pt.Last()", EmptyList, "e.Jet_pt.Last()", "entry 0: a list is empty.*Count"),
-    Misuse("e.Jet_pt.ElementAt(2)", EmptyList, "e.Jet_pt.ElementAt(2)", "entry 0: a list has fewer than 3 items.*Count"),
+    Misuse(
+        "e.Jet_pt.ElementAt(2)", EmptyList, "e.Jet_pt.ElementAt(2)", "entry 0: a list has fewer than 3 items.*Count"
+    ),
     Misuse("e.Jet_pt + e.Mu_pt", LengthMismatch, "e.Jet_pt + e.Mu_pt", "items"),
     Misuse("(e.Jet_pt, e.Mu_pt).Zip()", LengthMismatch, "(e.Jet_pt, e.Mu_pt).Zip()", "one collection"),
 ]

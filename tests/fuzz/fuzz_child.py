@@ -59,6 +59,22 @@ def evaluated(seed: int, count: int, first: int, file: str, semantics: str) -> O
             yield bug(error, text)
 
 
+def bombs(texts: str, count: int, first: int, file: str, semantics: str) -> Outcomes:
+    """Each text of a JSON file evaluated on a ROOT file."""
+    from delivery.engine import evaluate
+    from delivery.errors import DeliveryError
+    from queries.errors import QuerySyntaxError
+
+    for text in islice(json.loads(Path(texts).read_text()), first, None):
+        try:
+            evaluate(text, file, semantics=semantics)
+            yield "answer"
+        except (DeliveryError, QuerySyntaxError) as error:
+            yield type(error).__name__
+        except Exception as error:  # noqa: BLE001 - whatever it is, the cases go on
+            yield bug(error, text[:500])
+
+
 def damaged(
     seed: int, count: int, first: int, file: str, tree: str, queries: dict[str, list[str]], scratch: str
 ) -> Outcomes:
@@ -123,7 +139,7 @@ def bug(error: Exception, case: object) -> str:
     return f"BUG {error!r:.300} at {' '.join(places[-6:])} for {case!r:.1500}"
 
 
-TASKS: dict[str, Callable[..., Outcomes]] = {"parsed": parsed, "evaluated": evaluated, "damaged": damaged}
+TASKS: dict[str, Callable[..., Outcomes]] = {task.__name__: task for task in (parsed, evaluated, damaged, bombs)}
 
 
 def say(line: str) -> None:
