@@ -224,7 +224,9 @@ def _typed(operation: str, arguments: tuple[Argument, ...], parameter: Hashable,
     with np.errstate(all="ignore"):
         sample = OPERATIONS[operation](parameter, *samples)
     lengths = _lengths(operation, parameter, inner) if is_jagged(sample) else None
-    partial = operation in FALLIBLE or unequal(operation, inner) or any(argument.partial for argument in inner)
+    partial = (
+        operation in FALLIBLE or unequal(operation, inner, parameter) or any(argument.partial for argument in inner)
+    )
     columns = frozenset[str]().union(*(argument.columns for argument in inner))
     return Expression(operation, arguments, parameter, sample, lengths, partial, columns, span)
 
@@ -242,12 +244,14 @@ SHAPING = frozenset(
 )  # fmt: skip
 
 
-def unequal(operation: str, arguments: list[Expression]) -> bool:
+def unequal(operation: str, arguments: list[Expression], parameter: Hashable = "") -> bool:
     """Whether an operation item by item meets lists whose lengths are not known to be equal."""
     lists = [argument for argument in arguments if argument.jagged]
     if operation == "index" and arguments[1].operation == "argsort":
         return False
     if operation == "where" and not arguments[0].jagged:  # chooses whole rows
+        return False
+    if operation == "zip" and isinstance(parameter, tuple) and parameter[1] == 1:  # columns side by side
         return False
     if operation in ("cartesian", "cross", "concatenate") or (operation == "zip" and len(lists) < 2):
         return False

@@ -113,13 +113,15 @@ class Operators:
         except Exception as error:  # awkward has many ways to say that it does not work
             problem = f"{describe(operation, parameter)} does not work on {', '.join(_type(a) for a in arguments)}"
             raise self._fault(DepthMismatch, problem, node) from error
-        self._warn(operation, arguments, span)
+        self._warn(operation, arguments, parameter, span)
         return made
 
-    def _warn(self, operation: str, arguments: tuple[Argument, ...], span: tuple[int, int]) -> None:
+    def _warn(
+        self, operation: str, arguments: tuple[Argument, ...], parameter: Hashable, span: tuple[int, int]
+    ) -> None:
         """Lists of two collections combined item by item: an answer only where their lengths happen to agree."""
         lists = [argument for argument in arguments if isinstance(argument, Expression)]
-        if operation not in ("elementwise", "zip", "where", "index") or not unequal(operation, lists):
+        if operation not in ("elementwise", "zip", "where", "index") or not unequal(operation, lists, parameter):
             return
         if span not in self.warnings:
             collections = sorted({name for argument in lists for name in argument.columns})

@@ -134,6 +134,12 @@ def run_range(plan: Plan, source: Source, start: int, stop: int, *, weigh: bool 
         raise
 
 
+def has_weights(source: Source) -> bool:
+    """Whether the tree has `WEIGHT`, one number per event."""
+    kind = source.column_type(WEIGHT) if WEIGHT in source.names() else ""
+    return not isinstance(kind, str) and isinstance(kind.sample, np.ndarray)
+
+
 def exact_sum(column: Column) -> Fraction | None:
     """The sum without rounding, so that it does not depend on where a file was cut; None if a value is not finite."""
     if not isinstance(column, np.ndarray) or not np.isfinite(column).all():

@@ -11,7 +11,7 @@ from typing import Any
 from delivery.engine.compiler import compile_query, run_tail
 from delivery.engine.operations import general
 from delivery.engine.plan import Plan
-from delivery.engine.rows import WEIGHT, Piece, ordered
+from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import pieces
 from delivery.engine.writers import TREE, Grouped, Writer, open_writer
@@ -122,8 +122,12 @@ def transform(request: TransformRequest) -> TransformResult:
 
 def explain(request: TransformRequest) -> Explanation:
     """The plan of a query on one file, from the file's header alone; raises what `transform` raises before it reads."""
+    if request.codegen == "uproot-raw":
+        from delivery.engine.raw.transform import explain_raw
+
+        return explain_raw(request)
     if request.codegen != "uproot":
-        raise UnsupportedNode(f"the plan of codegen {request.codegen!r} cannot be shown; only that of 'uproot'")
+        raise UnsupportedNode(f"the plan of codegen {request.codegen!r} cannot be shown: it is a function")
     node = canonical(parse(request.text))
     with closing(open_source(request.input, request.tree or named_tree(node))) as source:
         strict = request.semantics == "strict"
@@ -137,7 +141,13 @@ def explain(request: TransformRequest) -> Explanation:
         rows = general(plan.output.sample)
         fields = rows.fields if plan.output.fields and not plan.output.jagged else []
         schema = tuple((name, str(rows[name].type.content)) for name in fields) or (("", str(rows.type.content)),)
+        if plan.tail is not None:
+            schema = (("", f"what {_operator(node)} makes of all rows, known when they are there"),)
         return Explanation(tuple(phases), schema, plan.warnings, source.file_bytes, source.entries)
+
+
+def _operator(node: Node) -> str:
+    return node.op if isinstance(node, Linq) else "the query's last operator"
 
 
 def _phase(title: str, text: str, names: set[str] | frozenset[str], source: Source) -> Phase:
@@ -145,7 +155,7 @@ def _phase(title: str, text: str, names: set[str] | frozenset[str], source: Sour
 
 
 def _pieces(plan: Plan, source: Source, request: TransformRequest) -> Iterator[Piece]:
-    weigh = _has_weights(source)
+    weigh = has_weights(source)
     return pieces(plan, source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
 
 
@@ -158,8 +168,8 @@ def _collected(plan: Plan, source: Source, request: TransformRequest) -> Piece:
     result = run_tail(plan, request.text, rows, strict=request.semantics == "strict")
     if not isinstance(result, ak.Array):
         raise UnwritableType(
-            f"the query gives one value for the whole file ({result}), which is no column to write; "
-            "the number of events and those that pass are in every transform's result"
+            f"the query gives one value for the whole file ({result}), which is no column to write",
+            hint="`delivery.engine.evaluate` gives it; the events read and passed are in every transform's result",
         )
     passed = tuple(sum(counts) for counts in zip(*(piece.passed for piece in found), strict=True))
     weights = [piece.weights for piece in found]
@@ -173,7 +183,7 @@ def _write(
     """Rows that passed each selection, rows written, and the sum of weights."""
     passed, written = [0] * len(plan.selections), 0
     grouped = Grouped(writer, TREE)
-    weights = Fraction(0) if _has_weights(source) else None
+    weights = Fraction(0) if has_weights(source) else None
     for piece in found:
         passed = [total + count for total, count in zip(passed, piece.passed or passed, strict=True)]
         written += len(piece.rows)
@@ -181,13 +191,6 @@ def _write(
         grouped.add(piece.rows)
     grouped.end()
     return passed, written, weights
-
-
-def _has_weights(source: Source) -> bool:
-    import numpy as np
-
-    kind = source.column_type(WEIGHT) if WEIGHT in source.names() else ""
-    return not isinstance(kind, str) and isinstance(kind.sample, np.ndarray)
 
 
 def _record(

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import awkward as ak
-import numpy as np
 
 from delivery.engine.expressions import Expressions
 from delivery.engine.operations import general
@@ -23,7 +22,7 @@ from delivery.engine.plan import Plan, Selection, Stage
 from delivery.engine.raw.objects import directory_of, objects_in
 from delivery.engine.raw.planning import compile_raw, may_fail
 from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
-from delivery.engine.rows import WEIGHT, ordered
+from delivery.engine.rows import has_weights, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import pieces
 from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, Grouped, Writer, open_writer
@@ -227,7 +226,7 @@ class _Written:
 
 def _write(tree: TreePlan, request: TransformRequest, writer: Writer) -> _Written:
     """All rows of one tree into the output."""
-    weigh = tree.first and _has_weights(tree.source)
+    weigh = tree.first and has_weights(tree.source)
     grouped = Grouped(writer, tree.output, _group_rows(tree))
     rows, passed, weights = 0, [0] * len(tree.plan.selections), Fraction(0) if weigh else None
     found = pieces(tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
@@ -243,7 +242,7 @@ def _write(tree: TreePlan, request: TransformRequest, writer: Writer) -> _Writte
 def _result(plan: RawPlan, written: Sequence[_Written]) -> TransformResult:
     """The sums over all trees; each tree of the input counts once."""
     pairs = list(zip(plan.trees, written, strict=True))
-    weighed = [done.weights for tree, done in pairs if tree.first and _has_weights(tree.source)]
+    weighed = [done.weights for tree, done in pairs if tree.first and has_weights(tree.source)]
     known = [weights for weights in weighed if weights is not None]
     return TransformResult(
         events_in=sum(tree.source.entries for tree in plan.trees if tree.first),
@@ -260,11 +259,6 @@ def _result(plan: RawPlan, written: Sequence[_Written]) -> TransformResult:
         warnings=plan.warnings,
         sum_of_weights=float(sum(known)) if known and len(known) == len(weighed) else None,
     )
-
-
-def _has_weights(source: Source) -> bool:
-    kind = source.column_type(WEIGHT) if WEIGHT in source.names() else ""
-    return not isinstance(kind, str) and isinstance(kind.sample, np.ndarray)
 
 
 def _group_rows(tree: TreePlan) -> int:

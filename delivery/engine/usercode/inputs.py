@@ -6,9 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from delivery.engine.rows import WEIGHT, exact_sum
+from delivery.engine.rows import WEIGHT, exact_sum, has_weights
 from delivery.engine.source import Source, open_source
 from delivery.errors import MissingFile, UnknownTree, UnreadableFile
 from delivery.identity import identify
@@ -56,8 +54,7 @@ def look_at(request: TransformRequest) -> Input:
 
 def _sum_of_weights(source: Source) -> float | None:
     """The sum without rounding before its end, as the other codegens give it; None without such a branch."""
-    kind = source.column_type(WEIGHT) if WEIGHT in source.names() else ""
-    if isinstance(kind, str) or not isinstance(kind.sample, np.ndarray):
+    if not has_weights(source):
         return None
     total = Fraction(0)
     for start in range(0, source.entries, _ENTRIES_AT_ONCE):
