@@ -95,10 +95,13 @@ def normal(layout):
 def parquet_schema(result):
     """Columns that the server's Parquet template writes: name, storage type, nullability of every level."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     if not isinstance(result, ak.Array):
         raise TypeError("not an array")
-    return [field_of(field, pa) for field in ak.to_arrow_table(result).schema]
+    table = ak.to_arrow_table(result)
+    pq.write_table(table, pa.BufferOutputStream())
+    return [field_of(field, pa) for field in table.schema]
 
 
 def field_of(field, pa):

@@ -7,7 +7,7 @@ import random
 
 from oracle_queries import EVERY, Query, qastle_text
 
-NUMBER = 420
+NUMBER = 520
 SEED = 20_26
 LONGEST = 900  # characters of qastle
 FILES = ("types", "types", "types", "no_empty", "no_empty", "baskets", "equal")

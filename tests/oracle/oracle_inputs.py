@@ -5,6 +5,7 @@ Every tree is `Events` and has the same branches:
 - scalars ``s_<dtype>`` and lists ``v_<dtype>`` of every dtype (all lists of one event have the same length),
   ``w_f32`` and ``w_i32`` with other lengths;
 - collections ``Jet``, ``Muon``, ``Electron`` (branches ``Jet_pt`` and so on, counters ``nJet``);
+- ``r_f32``, three numbers in each event;
 - ``MET_pt``, ``MET_phi``, ``run``, ``event``, ``HLT``.
 """
 
@@ -32,6 +33,8 @@ DTYPES = {
 SHARED = {
     "adl": "adl/Run2012B_SingleMu_1000.root",
     "cms": "root/nanoAOD_2015_CMS_Open_Data_ttbar.root",
+    "dy": "root/nano_dy.root",
+    "dimuon": "root/nano_dimuon.root",
     "physlite": "root/PHYSLITE_example.root",
 }
 GENERATED = ("types", "no_empty", "equal", "one_event", "empty", "baskets")
@@ -84,6 +87,7 @@ def columns(v: Sequence[int], jets: Sequence[int], muons: Sequence[int], seed: i
         "Electron": collection([(2 * n + 1) % 3 for n in muons], random, charge=np.int32),
         "MET_pt": np.float32(falling(n, 40, random)),
         "MET_phi": np.float32(random.uniform(-np.pi, np.pi, n)),
+        "r_f32": np.float32(around_zero(3 * n, 20, random)).reshape(n, 3),
     }
 
 
@@ -136,11 +140,11 @@ def split(items: Any, counts: Sequence[int]) -> Any:
     return ak.unflatten(items, np.array(counts, np.int64))
 
 
-def write_tree(path: Path, branches: dict[str, Any], baskets: Sequence[int] = ()) -> Path:
+def write_tree(path: Path, branches: dict[str, Any], baskets: Sequence[int] = (), compression: Any = None) -> Path:
     """A file with a tree `Events`, cut into baskets of these lengths and one with the rest."""
     arrays = {name: ak.Array(branch) for name, branch in branches.items()}
     (length,) = {len(array) for array in arrays.values()}
-    with uproot.recreate(path) as file:
+    with uproot.recreate(path, compression=compression) as file:
         tree = file.mktree("Events", {name: array.type.content for name, array in arrays.items()})
         start = 0
         for size in [*baskets, length]:

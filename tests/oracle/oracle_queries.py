@@ -83,11 +83,13 @@ def listed() -> Iterator[tuple[str, str, str]]:
 
 
 def systematic() -> Iterator[tuple[str, str, str]]:
-    """Queries on every pair of types, every reduction of every type, every universal function; the benchmark."""
+    """Queries on every pair of types, every reduction of every type, every universal function; the benchmarks."""
     for group, line in [*numbers(), *reductions(), *functions()]:
         yield group, "types", line
     for number in range(1, 9):
         yield "adl", "adl", load(f"queries.adl:q{number}").text
+    for name, file in product(("selected", "agc_published", "agc_published_ml"), ("cms", "dy", "dimuon")):
+        yield "agc", file, load(f"queries.ttbar:{name}").text
 
 
 def numbers() -> Iterator[tuple[str, str]]:

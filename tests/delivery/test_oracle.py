@@ -1,0 +1,98 @@
+"""Our answers are the peer's: 1900 queries, on small files of every type and on real ones.
+
+Goldens are what func_adl_uproot gave in two pinned environments (tests/oracle; ``record.py`` re-records them,
+``compare.py`` shows differences at length). An answer is right if it equals one of the two bit for bit, type included;
+transcendental functions to 1 ulp.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import awkward as ak
+import pytest
+import uproot
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "oracle"))
+import oracle_answers
+import oracle_outputs
+from oracle_generate import generated
+from oracle_goldens import ENVIRONMENTS, goldens
+from oracle_inputs import SHARED, tree_of, write_inputs
+from oracle_queries import Query, hand_written
+from oracle_superset import OPEN, REFUSED, SUPERSET
+from oracle_verdict import Verdict, verdict
+
+GROUPS: dict[str, list[Query]] = defaultdict(list)
+for _query in [*hand_written(), *generated()]:
+    GROUPS[_query.group].append(_query)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory, shared_data):
+    files = write_inputs(tmp_path_factory.mktemp("oracle"))
+    return files | {name: shared_data / path for name, path in SHARED.items()}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_answers_are_the_peers(group, inputs):
+    verdicts = [verdict(query, inputs) for query in GROUPS[group]]
+    wrong = [each.explain() for each in verdicts if not right(each, inputs)]
+    assert not wrong, f"{len(wrong)} of {len(verdicts)} queries\n\n" + "\n\n".join(wrong[:5])
+
+
+def right(each: Verdict, inputs) -> bool:
+    spelling = each.query.spelling
+    if spelling in OPEN:
+        return each.kind not in ("equal", "both fail")
+    if spelling in REFUSED:
+        return each.kind == "we fail"
+    if spelling in SUPERSET:
+        return each.kind == "superset" and as_expected(each, inputs)
+    return each.kind in ("equal", "both fail")
+
+
+def as_expected(each: Verdict, inputs) -> bool:
+    with uproot.open(inputs[each.query.file]) as file:
+        events = file[tree_of(each.query.file)].arrays()
+    expected = ak.to_list(SUPERSET[each.query.spelling][1](events))
+    return plain(oracle_answers.array_of(each.ours).to_list()) == plain(expected)
+
+
+def plain(values) -> str:
+    return json.dumps(
+        values, default=lambda number: ak.to_list(number) if isinstance(number, ak.Array) else number.item()
+    )
+
+
+def test_every_exception_is_about_a_query_of_the_set():
+    spellings = {query.spelling for queries in GROUPS.values() for query in queries}
+    assert {spelling for spelling in [*SUPERSET, *REFUSED, *OPEN] if spelling not in spellings} == set()
+
+
+def test_goldens_are_of_these_queries():
+    keys = {query.key for queries in GROUPS.values() for query in queries}
+    assert len(keys) > 1900
+    for name in ENVIRONMENTS:
+        assert set(goldens(name)) == keys, (
+            f"run tests/oracle/record.py --new: {name} has not the answers of these queries"
+        )
+
+
+# Files are compared for every query of some groups, and for every fifth of the others.
+WHOLE = ("shape", "select", "missing", "zip", "everywhere", "dtype-columns", "dtype-ternary", "vector-shape")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("difference", [oracle_outputs.parquet_difference, oracle_outputs.root_difference])
+def test_files_are_the_peers(group, difference, inputs, tmp_path):
+    queries = [query for query in GROUPS[group] if has_rows(query) and query.spelling not in {**REFUSED, **OPEN}]
+    chosen = queries if group in WHOLE else queries[::5]
+    wrong = {query.spelling: found for query in chosen if (found := difference(query, inputs, tmp_path))}
+    assert wrong == {}
+
+
+def has_rows(query: Query) -> bool:
+    """Both environments gave an array, which is what a file can be written of."""
+    return all(goldens(name)[query.key].get("kind") == "array" for name in ENVIRONMENTS)

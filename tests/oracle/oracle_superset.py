@@ -1,0 +1,138 @@
+"""Queries on which we knowingly do not follow the peer, each with the reason.
+
+``SUPERSET``: the peer fails, we answer; the expected answer is worked out here from the branches as uproot reads them.
+``REFUSED``: the peer answers, we fail.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+Expected = Callable[[ak.Array], Any]
+
+
+def one(value: Any) -> Expected:
+    """The same value for every event."""
+    return lambda events: [value] * len(events)
+
+
+def objects(mask: Callable[[ak.Array], ak.Array], *names: str) -> Expected:
+    """These lists without the items that a mask removes."""
+    return lambda events: [
+        dict(zip(names, row, strict=True)) if len(names) > 1 else row[0]
+        for row in zip(*(ak.to_list(events[name][mask(events)]) for name in names), strict=True)
+    ]
+
+
+def event(function: Callable[[Any], Any]) -> Expected:
+    """A function of one event's values."""
+    return lambda events: [function(each) for each in events]
+
+
+LITERAL = "a literal stands for one value per event"
+BUILTIN = "functions of lists and numbers that users write first"
+ORDER = "events can be ordered"
+IGNORED = "what other backends want to know is passed over"
+MASK = "a mask of objects selects in the lists that fit it"
+SHADOW = "an inner variable may have the name of an outer one"
+
+DEAD = (
+    "DS.Select(lambda e: {'a': e.Jet_mass.Select(lambda x1: (x1 if x1 > 3.3 else True)), "
+    "'b': e.Muon_mass.OrderByDescending(lambda x2: np.sqrt(x2)), "
+    "'s': e.w_f32.OrderByDescending(lambda x3: (x3 if x3 > 20.0 else 5)).First()})"
+    ".Where(lambda r: r.a.Any(lambda x: x > 1))"
+    ".Select(lambda r: {'p': r.a.Choose(2).Select(lambda p: p.Sum()), 'n': r.b.Count()})"
+)
+
+
+def dead(events: ak.Array) -> list[Any]:
+    """DEAD's answer without its column 's'."""
+    rows = []
+    for each in events:
+        masses = [mass if mass > np.float32(3.3) else np.float32(1) for mass in each.Jet_mass]
+        if any(mass > 1 for mass in masses):
+            rows.append({"p": [one + two for one, two in combinations(masses, 2)], "n": len(each.Muon_mass)})
+    return rows
+
+
+SUPERSET: dict[str, tuple[str, Expected]] = {
+    "DS.Select(lambda e: abs(-1))": (LITERAL, one(1)),
+    "DS.Select(lambda e: -1)": (LITERAL, one(-1)),
+    "DS.Select(lambda e: 1 + 1)": (LITERAL, one(2)),
+    "DS.Select(lambda e: {'c': 1})": (LITERAL, one({"c": 1})),
+    "DS.Select(lambda e: {'c': 1, 'd': e.MET_pt})": (LITERAL, event(lambda e: {"c": 1, "d": e.MET_pt})),
+    "DS.Select(lambda e: e.MET_pt + 99999999999999999999)": (LITERAL, event(lambda e: np.float32(1e20))),
+    "DS.Select(lambda e: 3 > 2)": (LITERAL, one(True)),
+    "DS.Select(lambda e: np.pi)": (LITERAL, one(math.pi)),
+    "DS.Select(lambda e: np.inf)": (LITERAL, one(math.inf)),
+    "DS.Select(lambda e: np.sqrt(2))": (LITERAL, one(math.sqrt(2))),
+    "DS.Select(lambda e: {'a': e.MET_pt, 'b': e.run}.a)": (
+        "a field of a record that was just made",
+        event(lambda e: e.MET_pt),
+    ),
+    "DS.Select(lambda e: sqrt(e.MET_pt))": (BUILTIN, lambda events: np.sqrt(events.MET_pt)),
+    "DS.Select(lambda e: math.sqrt(e.MET_pt))": (BUILTIN, lambda events: np.sqrt(events.MET_pt)),
+    "DS.Select(lambda e: len(e.Jet_pt))": (BUILTIN, lambda events: ak.num(events.Jet_pt)),
+    "DS.Select(lambda e: sum(e.Jet_pt))": (BUILTIN, event(lambda e: sum(e.Jet_pt, np.float32(0)))),
+    "DS.Select(lambda e: max(e.Jet_pt))": (BUILTIN, event(lambda e: max(e.Jet_pt, default=None))),
+    "DS.Select(lambda e: round(e.MET_pt))": (BUILTIN, event(lambda e: float(round(e.MET_pt)))),
+    "DS.Select(lambda e: any(e.Jet_pt))": (BUILTIN, event(lambda e: any(e.Jet_pt))),
+    "DS.Select(lambda e: list(e.Jet_pt))": (BUILTIN, lambda events: events.Jet_pt),
+    "DS.Select(lambda e: np.where(e.HLT, e.MET_pt, 0))": (BUILTIN, event(lambda e: e.MET_pt if e.HLT else 0.0)),
+    "DS.Select(lambda e: np.sum(e.Jet_pt))": (BUILTIN, event(lambda e: sum(e.Jet_pt, np.float32(0)))),
+    "DS.Select(lambda e: np.max(e.Jet_pt))": (BUILTIN, event(lambda e: max(e.Jet_pt, default=None))),
+    "DS.Select(lambda e: np.round(e.MET_pt))": (BUILTIN, event(lambda e: float(round(e.MET_pt)))),
+    "DS.Select(lambda e: np.clip(e.MET_pt, 0, 50))": (BUILTIN, event(lambda e: min(e.MET_pt, 50.0))),
+    "DS.Select(lambda e: np.any(e.Jet_pt > 3))": (BUILTIN, event(lambda e: any(pt > 3 for pt in e.Jet_pt))),
+    "(Select DS (lambda (list e) (Aggregate (attr e 'Jet_pt') 0 (lambda (list a b) (+ a b)))))": (
+        "Aggregate that adds is Sum",
+        event(lambda e: sum(e.Jet_pt, np.float32(0))),
+    ),
+    "(Select DS (lambda (list e) (call Range 0 5)))": ("Range is a list of integers", one([0, 1, 2, 3, 4])),
+    "(call MetaData DS (dict (list) (list)))": (IGNORED, lambda events: events),
+    "(Select (call MetaData DS (dict (list 'a') (list 1))) (lambda (list e) (attr e 'MET_pt')))": (
+        IGNORED,
+        lambda events: events.MET_pt,
+    ),
+    "DS.Select(lambda e: e.run).OrderBy(lambda x: x)": (ORDER, lambda events: sorted(events.run)),
+    "DS.OrderBy(lambda e: e.MET_pt)": (ORDER, lambda events: events[np.argsort(events.MET_pt, kind="stable")]),
+    "DS.Where(lambda e: e.Jet_pt > 30).Select(lambda e: e.Jet_pt)": (MASK, objects(lambda e: e.Jet_pt > 30, "Jet_pt")),
+    "DS.Where(lambda e: e.Jet_pt > 30).Select(lambda e: {'a': e.Jet_pt, 'b': e.Jet_eta})": (
+        MASK,
+        event(lambda e: {"a": e.Jet_pt[e.Jet_pt > 30], "b": e.Jet_eta[e.Jet_pt > 30]}),
+    ),
+    "DS.Where(lambda e: e.Jet_pt > e.Muon_pt).Select(lambda e: {'a': e.Jet_eta, 'b': e.Muon_eta})": (
+        MASK,
+        event(lambda e: {"a": e.Jet_eta[e.Jet_pt > e.Muon_pt], "b": e.Muon_eta[e.Jet_pt > e.Muon_pt]}),
+    ),
+    "DS.Select(lambda e: e.Jet_pt.Select(lambda x: e.Muon_pt.Select(lambda x: x * 2)))": (
+        SHADOW,
+        event(lambda e: [[2 * muon for muon in e.Muon_pt] for _ in e.Jet_pt]),
+    ),
+    DEAD: (
+        "a column that nothing reads is not computed, so that the empty list in it harms nobody",
+        dead,
+    ),
+}
+
+NONSENSE = "the peer takes the predicate for row numbers or keeps one row, whatever the query says"
+REFUSED: dict[str, str] = {
+    "(Concat DS DS)": "the dataset can be read once, at the query's beginning",
+    "(Select DS (lambda (list e) (dict (list 'a' 'b' 'c') (list (attr e 'MET_pt') (attr e 'run')))))": (
+        "a key without a value is a mistake; the peer drops it"
+    ),
+    "DS.Select(lambda e: e.Jet_pt.ToFourMomenta())": "numbers are no four-vectors",
+    "DS.Select(lambda e: {'v': e.Jet_pt, 's': e.MET_pt}).Where(lambda r: True)": NONSENSE,
+    "DS.Where(lambda e: None).Select(lambda e: e.MET_pt)": NONSENSE,
+    "DS.Select(lambda e: e.Jet_pt.Where(lambda x: e.HLT))": NONSENSE,
+    "DS.Select(lambda e: e.Jet_pt.Where(lambda x: True))": NONSENSE,
+    "DS.Select(lambda e: e.MET_pt.Where(lambda x: x > 30))": NONSENSE,
+    "DS.Where(lambda e: e.Jet_pt.Count()).Select(lambda e: e.MET_pt)": NONSENSE,
+}
+
+# True disagreements, to be mended in the engine: an entry that comes to agree fails the tests until it is taken out.
+OPEN: dict[str, str] = {}
