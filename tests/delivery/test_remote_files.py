@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import uproot
 
+from delivery.engine import TransformRequest, transform
 from delivery.engine.source import open_source
 from delivery.engine.storage import xrd
+from delivery.engine.stream import ranges
 from delivery.engine.values import to_awkward
 from delivery.errors import InputUnreachable, MissingFile, NotARootFile, TruncatedFile, UnreadableFile
 
@@ -166,6 +168,30 @@ def test_an_rntuple_on_the_web(web, local, tmp_path):
         assert len(web.requests) == opened + 2
         fetched = sum(stop - start for request in web.requests for start, stop in request)
         assert fetched < len(web.content)
+
+
+QUERY = (
+    "(Select (Where (call EventDataset 'bogus.root' 'Events') (lambda (list e) (> (attr e 'x') 0.9999)))"
+    " (lambda (list e) (dict (list 'x' 'l') (list (attr e 'x') (attr e 'l')))))"
+)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_transform_of_a_web_file_gives_the_bytes_of_the_local_one_in_two_requests_a_range(
+    web, folder, tmp_path, threads
+):
+    def run(file, output):
+        request = TransformRequest(QUERY, file, tmp_path / output, threads=threads, chunk_bytes=500_000 * threads)
+        return transform(request)
+
+    near, far = run(str(folder / "served/file.root"), "near.root"), run(web.url, "far.root")
+    assert (tmp_path / "near.root").read_bytes() == (tmp_path / "far.root").read_bytes()
+    assert near.events_out == far.events_out > 0
+    assert near.bytes_read == far.bytes_read < len(web.content) / 3
+    with closing(open_source(web.url, "Events")) as source:
+        count = len(ranges(source, ("x", "l"), 500_000, 1))
+    assert count > 3
+    assert len(web.requests) - 3 <= 3 + 2 * count  # 3 to open it, here twice
 
 
 @pytest.mark.parametrize("scheme", ["file", "memory"])
