@@ -3,6 +3,9 @@
 import errno
 import json
 import pickle
+import re
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -237,3 +240,23 @@ def test_nearest(name: str, first: str) -> None:
 def test_nothing_is_near() -> None:
     assert nearest("qzx", KNOWN) == ()
     assert nearest("x" * 100_000, KNOWN) == ()
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_class_and_key() -> None:
+    table = PAGE.split("## Classes")[1].split("## For programs")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (yes|no) \|$", table, re.MULTILINE))
+    assert rows == {type(error).__name__: "yes" if error.transient else "no" for error in ERRORS}
+    keys = re.findall(r"^\| `(\w+)` \|", PAGE.split("## For programs")[1], re.MULTILINE)
+    assert keys == list(to_json(ERRORS[0]))
+
+
+def test_the_page_shows_what_people_see() -> None:
+    text = "(Where (call EventDataset 'bogus.root' 'Events')\n  (lambda (list e) (> (attr e 'Jet_ptt') 30)))"
+    start = text.index("(attr e")
+    span = (start, start + len("(attr e 'Jet_ptt')"))
+    near = {"Jet_ptt": nearest("Jet_ptt", KNOWN, 2)}
+    error = UnknownBranch("events.root", "Events", near, text, {"Jet_ptt": span})
+    assert textwrap.indent(str(error), "    ") in PAGE
