@@ -149,6 +149,7 @@ where(nJet > 2, MET_pt, -1.0)
 where(nJet > 2, MET_pt, MET_sumEt)
 where(Jet_eta > 0, Jet_pt, Jet_mass)
 where(nJet > 2, Jet_pt, Jet_mass)
+where(nJet > 2, Jet_pt, 0) > 30
 num(Jet_pt)
 num(Jet_pt, axis=1)
 num(Jet_pt[Jet_pt > 30])

@@ -73,7 +73,7 @@ def expression_of(depth: int, random_: random.Random) -> str:
 BEYOND = (
     *("across events", "picks events", "needs a list in each event", "one row per event", "the same for all events"),
     *("drops events", "on all events", "different events", "put all into the cut", "events are selected twice"),
-    *("one value for all events", "given no column", "must be a column", "not on a mixture"),
+    *("one value for all events", "given no column", "must be a column", "fixed length"),
 )
 
 

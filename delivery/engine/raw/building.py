@@ -13,7 +13,7 @@ import numpy as np
 
 from delivery.engine.expressions import Expression, Expressions, unequal
 from delivery.engine.operations import UnequalLists
-from delivery.engine.raw.functions import GETITEM, Constant, Items, Pattern, RawCall, Slot
+from delivery.engine.raw.functions import GETITEM, UFUNC, Constant, Items, Pattern, RawCall, Slot
 from delivery.engine.raw.literals import folded, out_of_range
 from delivery.engine.raw.texts import Text
 from delivery.engine.values import Lists
@@ -67,6 +67,9 @@ class Builder:
         height = 1 + max((self._heights.get(argument, 0) for argument in inner), default=0)
         if height > MAX_HEIGHT:
             raise text.fault(UnsupportedNode, f"more than {MAX_HEIGHT} operations stand one on the other", node)
+        if operation in ("elementwise", "where", "raw") and _meet_across(inner):
+            problem = "one value per event meets lists of one fixed length: awkward would combine it across events"
+            raise text.fault(DepthMismatch, problem, node)
         try:
             made = self.expressions.make(operation, *arguments, parameter=parameter, span=text.span(node))
         except OverflowError as error:
@@ -91,8 +94,6 @@ class Builder:
                 what = "None" if value is None else f"a {value.kind}"
                 raise text.fault(DepthMismatch, f"{ufunc} works on columns and numbers, not on {what}", node)
         columns = [value for value in values if isinstance(value, Expression)]
-        if any(_is_mixed(column) for column in columns):
-            raise text.fault(DepthMismatch, f"{ufunc} works on one type of values, not on a mixture", node)
         if not columns:
             try:
                 return folded(ufunc, values)
@@ -100,6 +101,10 @@ class Builder:
                 problem = f"{ufunc} of these literals has no value ({error})"
                 raise text.fault(BadLiteral, problem, node) from error
         beyond = out_of_range(ufunc, [column.dtype for column in columns if column.dtype is not None], values)
+        if any(_is_mixed(column) for column in columns):
+            slots: list[Expression] = []
+            call = RawCall(f"{UFUNC}{ufunc}", tuple(pattern_of(value, slots) for value in values))
+            return self.made(text, node, "raw", *slots, parameter=call)
         if beyond is None:
             return self.made(text, node, "elementwise", *values, parameter=ufunc)
         if not self.strict:
@@ -158,6 +163,13 @@ def _collection(branch: str) -> str:
 def is_bool(value: Expression) -> bool:
     """Whether a column is of booleans or of lists of them, none of them missing."""
     return isinstance(value.sample, np.ndarray | Lists) and value.dtype == np.bool_
+
+
+def _meet_across(inner: list[Expression]) -> bool:
+    """Whether awkward would broadcast as NumPy does, from the right: a value per event along lists of fixed length."""
+    layouts = [column.sample.layout for column in inner if isinstance(column.sample, ak.Array)]
+    inside = [layout.content if layout.is_option else layout for layout in layouts]
+    return any(depth_of(column) == 1 for column in inner) and any(layout.is_regular for layout in inside)
 
 
 def _is_mixed(value: Expression) -> bool:

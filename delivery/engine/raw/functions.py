@@ -41,6 +41,7 @@ MORE: Final = (
     *("zeros_like", "ones_like", "full_like"),
 )
 
+UFUNC: Final = "numpy."  # before the name of a NumPy function in a `RawCall`
 GETITEM: Final = "[]"  # the name of a subscript among the functions
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
@@ -118,16 +119,24 @@ class RawCall:
 def raw_call(call: RawCall, *values: Any) -> Column:
     """The operation ``raw`` of plans: a call with its slots filled by columns.
 
-    Raises what awkward raises, and ValueError for a call that would make more than `MAX_ITEMS`.
+    Raises what awkward raises, ValueError in place of its TypeError and for a call that would make more than
+    `MAX_ITEMS`.
     """
     arrays = [to_awkward(value) if isinstance(value, np.ndarray | Lists) else value for value in values]
     arguments = [_filled(pattern, arrays) for pattern in call.arguments]
     keywords = {name: _filled(pattern, arrays) for name, pattern in call.keywords}
     _check_size(call.function, arguments, keywords)
-    result = FUNCTIONS[call.function](*arguments, **keywords)
+    try:
+        result = _function(call.function)(*arguments, **keywords)
+    except TypeError as error:  # awkward finds some only when it meets values
+        raise ValueError(str(error)) from error
     if call.pick is not None:
         result = result[call.pick]
     return from_awkward(result) if isinstance(result, ak.Array) else result
+
+
+def _function(name: str) -> Callable[..., Any]:
+    return getattr(np, name.removeprefix(UFUNC)) if name.startswith(UFUNC) else FUNCTIONS[name]
 
 
 def _filled(pattern: Pattern, arrays: Sequence[Any]) -> Any:

@@ -126,8 +126,10 @@ def _with_cut(columns: dict[str, Expression], cut: Expression, text: Text, build
                 raise text.fault(DepthMismatch, problem, node)
             found[name] = builder.masked(text, node, column, mask)
         return CompiledTree(None, found, filters_objects=True)
-    if not mask.optional:
+    if is_bool(mask):
         return CompiledTree(mask, columns)
+    if not mask.optional:
+        raise text.fault(DepthMismatch, f"the cut is {cut.type}, which is no truth for each event", node)
     if builder.strict:
         return CompiledTree(builder.filled(text, node, mask, False), columns)
     # An event whose cut is missing stays as a missing row, as in ServiceX.
