@@ -18,7 +18,15 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from delivery.errors import DeliveryError, InputUnreachable, MissingFile, UnreadableFile, nearest
+from delivery.errors import (
+    DeliveryError,
+    InputUnreachable,
+    MissingFile,
+    NotARootFile,
+    TruncatedFile,
+    UnreadableFile,
+    nearest,
+)
 from delivery.retry import attempts, ends_early, is_transient
 from delivery.urls import shown
 
@@ -128,8 +136,8 @@ def _identify_remote(url: str) -> FileIdentity:
 def root_header(url: str) -> tuple[int, str]:
     """Size in bytes and UUID of a remote ROOT file, asked for once.
 
-    Raises MissingFile; UnreadableFile if it is no ROOT file or shorter than its header says; InputUnreachable if
-    asking again may help.
+    Raises MissingFile, NotARootFile, TruncatedFile; UnreadableFile if it is damaged; InputUnreachable if asking again
+    may help.
     """
     import uproot
 
@@ -139,11 +147,12 @@ def root_header(url: str) -> tuple[int, str]:
     except FileNotFoundError as error:
         raise MissingFile(url) from error
     except Exception as error:  # uproot and each protocol of fsspec raise what they like
-        kind = InputUnreachable if is_transient(error, url) else UnreadableFile
+        other = NotARootFile if str(error).startswith("not a ROOT file") else UnreadableFile
+        kind = InputUnreachable if is_transient(error, url) else other
         said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         raise kind(url, ENDS_EARLY if ends_early(error) else said) from error
     if size < end:
-        raise UnreadableFile(url, f"truncated: it has {size} of {end} bytes")
+        raise TruncatedFile(url, f"truncated: it has {size} of {end} bytes")
     return int(size), str(uuid)
 
 
