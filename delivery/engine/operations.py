@@ -258,11 +258,11 @@ def _cartesian(axis: int, left: Column, right: Column) -> Column:
 
 
 def _plain_lists(array: Any) -> Any:
-    """The layout of lists, starting at 0; None if it is none of those or rows can be missing."""
+    """The layout of lists, starting at 0; None if it is none of those, or all have one length by their type."""
     layout = array.layout
     while layout.is_indexed and not layout.is_option:
         layout = layout.project()
-    if not layout.is_list or layout.parameters:
+    if not layout.is_list or layout.is_regular or layout.parameters:
         return None
     return layout.to_ListOffsetArray64(True)
 
