@@ -304,7 +304,7 @@ class Evaluation:
             raise type(error)(error.reason, error.span or expression.span, error.row) from None
         except MemoryError as error:
             raise TooMany("there is not enough memory for what this makes", expression.span) from error
-        except KeyError as error:  # awkward looks its kernels up by type
+        except (KeyError, TypeError) as error:  # awkward looks its kernels up by type
             what = f"{expression.operation} cannot be done with {expression.arguments_type}"
             raise Unsupported(what, expression.span) from error
         except (ValueError, IndexError) as error:  # the types fit, so it is the lists' lengths

@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from delivery.engine.operations import general
 from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
-from delivery.engine.stream import pieces
-from delivery.engine.writers import TREE, Grouped, Writer, open_writer
+from delivery.engine.stream import pieces, total_weight, write_pieces
+from delivery.engine.writers import TREE, Grouped, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnsupportedNode, UnwritableType
 from delivery.requests import (
@@ -53,7 +52,7 @@ def evaluate(
     if codegen == "uproot-raw":
         from delivery.engine.raw.transform import evaluate_raw
 
-        return evaluate_raw(text, [str(path) for path in paths], tree)
+        return evaluate_raw(text, [str(path) for path in paths], tree, semantics=semantics)
     if codegen != "uproot":
         raise UnsupportedNode(f"codegen {codegen!r} does not run in memory; use 'uproot' or 'uproot-raw'")
     node = canonical(parse(text))
@@ -100,16 +99,16 @@ def transform(request: TransformRequest) -> TransformResult:
             found, sample = [whole], whole.rows[:0]
         writer = open_writer(request.output, request.format, {TREE: sample}, identity)
         try:
-            passed, written, weights = _write(plan, source, found, writer)
-            cutflow = tuple(CutflowRow(s.text, count) for s, count in zip(plan.selections, passed, strict=True))
-            total = None if weights is None else float(weights)
-            writer.close(_record(request, node, source, cutflow, written, total))
+            written = write_pieces(found, Grouped(writer, TREE), len(plan.selections))
+            cutflow = tuple(CutflowRow(s.text, count) for s, count in zip(plan.selections, written.passed, strict=True))
+            total = float(written.weights) if written.weights is not None and has_weights(source) else None
+            writer.close(_record(request, node, source, cutflow, written.rows, total))
         except BaseException:
             writer.abandon()
             raise
         return TransformResult(
             events_in=source.entries,
-            events_out=written,
+            events_out=written.rows,
             cutflow=cutflow,
             bytes_read=source.bytes_read,
             bytes_written=request.output.stat().st_size,
@@ -171,26 +170,8 @@ def _collected(plan: Plan, source: Source, request: TransformRequest) -> Piece:
             f"the query gives one value for the whole file ({result}), which is no column to write",
             hint="`delivery.engine.evaluate` gives it; the events read and passed are in every transform's result",
         )
-    passed = tuple(sum(counts) for counts in zip(*(piece.passed for piece in found), strict=True))
-    weights = [piece.weights for piece in found]
-    known = [weight for weight in weights if weight is not None]
-    return Piece(result, passed, sum(known, Fraction(0)) if len(known) == len(weights) else None)
-
-
-def _write(
-    plan: Plan, source: Source, found: Iterable[Piece], writer: Writer
-) -> tuple[list[int], int, Fraction | None]:
-    """Rows that passed each selection, rows written, and the sum of weights."""
-    passed, written = [0] * len(plan.selections), 0
-    grouped = Grouped(writer, TREE)
-    weights = Fraction(0) if has_weights(source) else None
-    for piece in found:
-        passed = [total + count for total, count in zip(passed, piece.passed or passed, strict=True)]
-        written += len(piece.rows)
-        weights = None if weights is None or piece.weights is None else weights + piece.weights
-        grouped.add(piece.rows)
-    grouped.end()
-    return passed, written, weights
+    passed = [sum(piece.passed[number] for piece in found) for number in range(len(plan.selections))]
+    return Piece(result, tuple(passed), total_weight([piece.weights for piece in found]))
 
 
 def _record(

@@ -1,8 +1,10 @@
 """A query over a file, range by range, in memory bounded by the range and not by the file."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from delivery.engine.operations import EmptyLists, TooMany, UnequalLists, Unsupp
 from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, run_range
 from delivery.engine.source import Source
+from delivery.engine.writers import Grouped
 from delivery.errors import EmptyList, LengthMismatch, ResultTooLarge, UnsupportedNode
 
 _FAULTS = {UnequalLists: LengthMismatch, EmptyLists: EmptyList, TooMany: ResultTooLarge}
@@ -75,3 +78,30 @@ def pieces(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Rows written, rows that passed each selection, and the sum of weights (None where there are none)."""
+
+    rows: int
+    passed: tuple[int, ...]
+    weights: Fraction | None
+
+
+def write_pieces(found: Iterable[Piece], grouped: Grouped, selections: int) -> Written:
+    """All rows of the pieces into one tree of the output."""
+    rows, passed, weights = 0, [0] * selections, list[Fraction | None]()
+    for piece in found:
+        rows += len(piece.rows)
+        passed = [total + count for total, count in zip(passed, piece.passed, strict=True)]
+        weights.append(piece.weights)
+        grouped.add(piece.rows)
+    grouped.end()
+    return Written(rows, tuple(passed), total_weight(weights))
+
+
+def total_weight(parts: Sequence[Fraction | None]) -> Fraction | None:
+    """The sum; None if a part is not known."""
+    known = [part for part in parts if part is not None]
+    return sum(known, Fraction(0)) if len(known) == len(parts) else None

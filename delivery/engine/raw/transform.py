@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -24,8 +23,8 @@ from delivery.engine.raw.planning import compile_raw, may_fail
 from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
 from delivery.engine.rows import has_weights, ordered
 from delivery.engine.source import Source, open_source
-from delivery.engine.stream import pieces
-from delivery.engine.writers import GROUP_BYTES, GROUP_ROWS, Grouped, Writer, open_writer
+from delivery.engine.stream import Written, pieces, write_pieces
+from delivery.engine.writers import Grouped, Writer, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnknownTree, UnwritableType
 from delivery.requests import (
@@ -215,31 +214,14 @@ def _typenames(file: str, tree: str) -> dict[str, str]:
         return {name: str(kind) for name, kind in directory[tree].typenames(recursive=False).items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """What one tree gave: rows written, rows that passed its cut, and the weights of all its events."""
-
-    rows: int
-    passed: tuple[int, ...]
-    weights: Fraction | None
-
-
-def _write(tree: TreePlan, request: TransformRequest, writer: Writer) -> _Written:
+def _write(tree: TreePlan, request: TransformRequest, writer: Writer) -> Written:
     """All rows of one tree into the output."""
     weigh = tree.first and has_weights(tree.source)
-    grouped = Grouped(writer, tree.output, _group_rows(tree))
-    rows, passed, weights = 0, [0] * len(tree.plan.selections), Fraction(0) if weigh else None
     found = pieces(tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
-    for piece in found:
-        rows += len(piece.rows)
-        passed = [total + count for total, count in zip(passed, piece.passed, strict=True)]
-        weights = None if weights is None or piece.weights is None else weights + piece.weights
-        grouped.add(piece.rows)
-    grouped.end()
-    return _Written(rows, tuple(passed), weights)
+    return write_pieces(found, Grouped(writer, tree.output), len(tree.plan.selections))
 
 
-def _result(plan: RawPlan, written: Sequence[_Written]) -> TransformResult:
+def _result(plan: RawPlan, written: Sequence[Written]) -> TransformResult:
     """The sums over all trees; each tree of the input counts once."""
     pairs = list(zip(plan.trees, written, strict=True))
     weighed = [done.weights for tree, done in pairs if tree.first and has_weights(tree.source)]
@@ -259,13 +241,6 @@ def _result(plan: RawPlan, written: Sequence[_Written]) -> TransformResult:
         warnings=plan.warnings,
         sum_of_weights=float(sum(known)) if known and len(known) == len(weighed) else None,
     )
-
-
-def _group_rows(tree: TreePlan) -> int:
-    """Rows per group of the output, from the header alone: as many as fit in `GROUP_BYTES`, at most `GROUP_ROWS`."""
-    plain = sum(tree.source.size(name)[1] for name in tree.plan.output.columns)
-    width = max(plain / max(tree.source.entries, 1), 1.0)
-    return max(1, min(GROUP_ROWS, int(GROUP_BYTES / width)))
 
 
 def _columns_read(plan: RawPlan) -> tuple[str, ...]:
