@@ -9,7 +9,7 @@ import ctypes
 import sys
 from functools import cache
 
-KEPT_BYTES = 64 * 1024 * 1024
+KEPT_BYTES = 256 * 1024 * 1024
 _LARGEST_ON_HEAP = 32 * 1024 * 1024  # glibc allows no more
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 

@@ -111,7 +111,13 @@ def _broadcast(_: str, value: Column, shape: Column) -> Column:
 def _index(_: str, source: Column, index: Column) -> Column:
     if isinstance(source, Lists) and isinstance(index, Lists) and index.content.dtype == np.bool_:
         return keep_items(source, _flat_like(source, index))
-    return _normal(general(source)[general(index)])
+    array = general(source)
+    if isinstance(index, Lists) and index.content.dtype == np.bool_:
+        plain = _plain_lists(array)
+        if plain is not None and np.array_equal(plain.offsets.data, index.offsets):
+            counts = count_true(index.offsets, index.content)
+            return _lists_of(offsets_of(counts), plain.content, np.flatnonzero(index.content), array.behavior)
+    return _normal(array[general(index)])
 
 
 def _count_true(_: str, mask: Lists) -> Column:
@@ -157,6 +163,13 @@ def _at(parameter: tuple[int, int], lists: Column) -> Column:
             raise _too_short(lists.counts, needed)
         return lists.content[(lists.offsets[:-1] if number >= 0 else lists.offsets[1:]) + number]
     array = general(lists)
+    outer = _plain_lists(array) if axis == 2 else None
+    inner = None if outer is None else _plain_lists(ak.Array(outer.content))
+    if outer is not None and inner is not None:
+        starts, stops = inner.offsets.data[:-1], inner.offsets.data[1:]
+        if len(starts) and (stops - starts).min() < needed:
+            raise EmptyLists("a list has too few items")
+        return _lists_of(outer.offsets.data, inner.content, (starts if number >= 0 else stops) + number, array.behavior)
     try:
         return _normal(array[(slice(None),) * axis + (number,)])
     except IndexError as error:
@@ -265,6 +278,12 @@ def _plain_lists(array: Any) -> Any:
     if not layout.is_list or layout.is_regular or layout.parameters:
         return None
     return layout.to_ListOffsetArray64(True)
+
+
+def _lists_of(offsets: Array, content: Any, places: Array, behavior: Any) -> Column:
+    """Lists of the items at these places of a content."""
+    items = content._carry(ak.index.Index64(places), True)  # records are gathered when a field is asked for
+    return _normal(ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), items), behavior=behavior))
 
 
 def _cross(parameter: tuple[int, int], items: Column, lists: Column) -> Column:
