@@ -216,3 +216,8 @@ def walk(node: Node) -> Iterator[Node]:
         current = stack.pop()
         yield current
         stack.extend(reversed(children(current)))
+
+
+def names_in(node: Node) -> Iterator[str]:
+    """The names that occur in a node, in no order, each as often as it stands there."""
+    return (inner.id for inner in walk(node) if isinstance(inner, Name))

@@ -9,6 +9,7 @@ from delivery.engine.expressions import Argument, Expression
 from delivery.engine.four_vectors import METHODS, is_vector
 from delivery.engine.operators import numpy_function
 from delivery.engine.scope import Container, Scope, Term, Unknown
+from delivery.engine.shapes import check_lists
 from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, NotAFunction, QueryFault, UnknownName, UnsupportedNode, nearest
 from queries.linq import LINQ
@@ -89,14 +90,15 @@ class Calls:
             return self._vectors(term, name, node)
         if isinstance(term.value, Expression) and name not in METHODS:
             raise self._no_method(name, node)
-        arguments = [self._terms.argument(self._terms.term(arg, scope).value, arg) for arg in node.args]
+        others = [self._terms.term(arg, scope) for arg in node.args]
+        arguments = [self._terms.argument(other.value, arg) for other, arg in zip(others, node.args, strict=True)]
         if isinstance(term.value, Unknown) or any(isinstance(argument, Unknown) for argument in arguments):
             return term._replace(value=Unknown())
         if not (isinstance(term.value, Expression) and is_vector(term.value.sample)):
             raise self._no_method(name, node)
         known_arguments = [argument for argument in arguments if not isinstance(argument, Unknown | Container)]
         value = self._terms.operators.apply("method", node, term.value, *known_arguments, parameter=name)
-        depth = self._terms.term(node.args[0], scope).depth if node.args else None
+        depth = others[0].depth if others else None
         return term._replace(value=value, depth=term.depth if depth is None else depth)
 
     def _no_method(self, name: str, node: Call) -> QueryFault:
@@ -130,7 +132,7 @@ class Calls:
         lists = self._terms.array(source.value, node, spelt)
         if isinstance(lists, Unknown):
             return source
-        self._terms.lists.check_lists(lists, source.depth or 0, node, spelt)
+        check_lists(lists, source.depth or 0, node, self._terms.fault, spelt)
         return self._terms.lists.reduced(operation, lists, source, node)
 
     def _where(self, node: Call, scope: Scope) -> Term:

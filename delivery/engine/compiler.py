@@ -11,10 +11,10 @@ import numpy as np
 
 from delivery.engine.expressions import Expression
 from delivery.engine.header import ColumnType, Header
-from delivery.engine.lists import leaf_type, ndim
 from delivery.engine.operations import OPERATIONS, general
 from delivery.engine.plan import STREAM, Plan, Selection, Stage
 from delivery.engine.scope import EventRecord, Scope, Term, Unknown, Value
+from delivery.engine.shapes import leaf_type, ndim
 from delivery.engine.terms import Terms
 from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, QueryFault, UnknownBranch, UnsupportedNode, nearest

@@ -1,20 +1,15 @@
-"""Operators on lists inside lambdas: Where, Select, Count and the like.
+"""Operators on lists inside lambdas: Count, First, Choose and the like; those with a lambda stand in `lambdas`."""
 
-Where the peer pairs all items with all (a cross product) is told by how the query is written: see `_product`. In strict
-semantics every list of an outer variable that is run over inside another list's lambda makes one: see `_attached`.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
-import awkward as ak
-import numpy as np
-
 from delivery.engine.expressions import Expression
+from delivery.engine.lambdas import LambdaOperators
 from delivery.engine.scope import Container, Scope, Term, Unknown, least
-from delivery.engine.values import Lists
+from delivery.engine.shapes import check_lists, depth_of, ndim
 from delivery.errors import DepthMismatch, UnsupportedNode
-from queries.syntax import Attribute, Binary, Constant, Lambda, Linq, List, Name, Node, Unary, children
+from queries.syntax import Binary, Constant, Lambda, Linq, List, Name, Node, Unary, children, names_in
 
 if TYPE_CHECKING:
     from delivery.engine.terms import Terms
@@ -29,14 +24,16 @@ class ListOperators:
 
     def __init__(self, terms: "Terms") -> None:
         self._terms = terms
+        lambdas = LambdaOperators(terms)
+        self.chosen = lambdas.chosen
         self._operators: Mapping[str, Callable[[Linq, Scope], Term]] = {
-            "Select": lambda node, scope: self._projected(node, scope)[0],
-            "SelectMany": self._select_many,
-            "Where": self._where,
-            "Any": self._test,
-            "All": self._test,
-            "OrderBy": self._order,
-            "OrderByDescending": self._order,
+            "Select": lambdas.select,
+            "SelectMany": lambdas.select_many,
+            "Where": lambdas.where,
+            "Any": lambdas.test,
+            "All": lambdas.test,
+            "OrderBy": lambdas.order,
+            "OrderByDescending": lambdas.order,
             "First": self._place,
             "Last": self._place,
             "ElementAt": self._element_at,
@@ -52,157 +49,12 @@ class ListOperators:
         """Value of an operator on a source."""
         return self._operators[node.op](node, scope)
 
-    # ---- operators with a lambda
-
-    def _projected(self, node: Linq, scope: Scope) -> tuple[Term, int]:
-        """What the lambda gives for the items, as Select shapes it, and the depth of these items' list."""
-        terms = self._terms
-        source = terms.term(node.source, scope)
-        if isinstance(source.value, Unknown):
-            return source, source.depth or 0
-        function = _lambda(node)
-        inside = scope.inside(function.params[0])
-        if terms.strict:
-            source = self._attached(node, source, scope, always=node.op in ("Select", "SelectMany"))
-        depth = self._depth(source, node)
-        variables = {function.params[0]: Term(source.value, depth + 1)}
-        limit = depth + 1
-        if not terms.strict and _is_product(node.source, inside.stack):
-            variables = self._product(source, depth, function.params[0], inside, node)
-            depth, limit = depth + 1, depth + 2
-        inner = inside.bound(variables)
-        items = variables[function.params[0]].value
-        value = terms.term(function.body, inner).value
-        if isinstance(value, bool | int | float | str | None):
-            value = terms.filled(value, items, function.body)
-        shaped = terms.shaped(value, limit, function.body)
-        if terms.strict and isinstance(shaped, Expression) and isinstance(items, Expression) and depth == 1:
-            shaped = self._spread(shaped, items, node)
-        return Term(shaped, depth), depth
-
-    def _product(self, source: Term, depth: int, name: str, inside: Scope, node: Linq) -> dict[str, Term]:
-        """The enclosing lambda's variable and the source, all items of the one paired with all of the other."""
-        enclosing = inside.stack[-2]
-        outer = inside.variables[enclosing]
-        left = self._terms.array(outer.value, node, "a cross product")
-        right = self._terms.array(source.value, node.source, node.op)
-        if isinstance(left, Unknown) or isinstance(right, Unknown):
-            return {name: Term(Unknown(), depth + 1)}
-        pairs = self._terms.operators.apply("cartesian", node, left, right, parameter=depth)
-        sides = [self._terms.operators.apply("field", node, pairs, parameter=side) for side in "01"]
-        return {enclosing: Term(sides[0], outer.depth), name: Term(sides[1], depth + 1)}
-
-    def _attached(self, node: Linq, source: Term, scope: Scope, *, always: bool) -> Term:
-        """Strict semantics: lists of an outer variable, once for each item of the list that encloses this operator.
-
-        Unless ``always``, only if the lambda uses a variable of such a list: else the answer is the same for all.
-        """
-        lists = [n for n in scope.stack if n in scope.variables and (scope.variables[n].depth or 0) > 1]
-        if not lists or not isinstance(source.value, Expression) or source.depth is None:
-            return source
-        enclosing = scope.variables[lists[-1]]
-        high = enclosing.depth or 0
-        free = set(_names(node.args[0]))
-        if source.depth >= high or not isinstance(enclosing.value, Expression):
-            return source
-        if not always and not free.intersection(lists):
-            return source
-        parameter = (source.depth, high)
-        spread = self._terms.operators.apply("cross", node, enclosing.value, source.value, parameter=parameter)
-        return Term(spread, high)
-
-    def _spread(self, value: Expression, items: Expression, node: Linq) -> Expression:
-        """Strict semantics: one value per row repeated for each item of the row's list."""
-        if value.jagged or not items.jagged:
-            return value
-        return self._terms.operators.apply("broadcast", node, value, items)
-
-    def _select_many(self, node: Linq, scope: Scope) -> Term:
-        term, depth = self._projected(node, scope)
-        lists = self._terms.array(term.value, node, "SelectMany")
-        if not isinstance(lists, Expression):
-            return Term(lists, depth)
-        self.check_lists(lists, depth + 1, node)
-        return Term(self._terms.operators.apply("flatten", node, lists, parameter=depth + 1), depth)
-
-    def _test(self, node: Linq, scope: Scope) -> Term:
-        term, depth = self._projected(node, scope)
-        mask = self._terms.array(term.value, node, node.op)
-        if not isinstance(mask, Expression):
-            return Term(mask, depth)
-        if ndim(mask) <= depth:
-            source = self._terms.term(node.source, scope).value
-            if isinstance(source, Expression):
-                self.check_lists(source, depth, node)
-            raise self._terms.fault(DepthMismatch, f"the predicate of {node.op} says nothing of the items", node)
-        return Term(self._terms.operators.apply(node.op.lower(), node, mask, parameter=depth), depth)
-
-    def _body(self, node: Linq, scope: Scope) -> tuple[Term, Term]:
-        """The source, and the lambda's plain value for its items."""
-        source = self._terms.term(node.source, scope)
-        function = _lambda(node)
-        inside = scope.inside(function.params[0]) if node.op == "Where" else scope
-        if self._terms.strict:
-            source = self._attached(node, source, scope, always=False)
-        variable = Term(source.value, self._depth(source, node) + 1)
-        return source, self._terms.term(function.body, inside.bound({function.params[0]: variable}))
-
-    def _where(self, node: Linq, scope: Scope) -> Term:
-        source, body = self._body(node, scope)
-        items = self._terms.array(source.value, node.source, "Where")
-        mask = self._terms.argument(body.value, node.args[0])
-        if not isinstance(items, Expression):
-            return Term(items, source.depth)
-        if isinstance(mask, Expression):
-            return Term(self.chosen(items, self._mask(mask, items, source, node), node), source.depth)
-        if isinstance(mask, bool | int | float | str | None):
-            raise self._terms.fault(UnsupportedNode, "the predicate is a literal", node.args[0])
-        return Term(items, source.depth)
-
-    def _mask(self, mask: Expression, items: Expression, source: Term, node: Linq) -> Expression:
-        """The predicate of a Where, checked to say something of each item."""
-        terms, depth = self._terms, source.depth or 0
-        kind = leaf_type(mask)
-        if kind != "bool":
-            raise terms.fault(DepthMismatch, f"the predicate is {kind}, not bool", node.args[0])
-        if not depth:  # the whole dataset
-            return mask
-        self.check_lists(items, depth, node)
-        if terms.strict:
-            mask = terms.operators.apply("fill_none", node, mask, parameter=False)
-        if ndim(mask) > depth:
-            return mask
-        if terms.strict and depth == 1:
-            return terms.operators.apply("broadcast", node, mask, items)
-        raise terms.fault(DepthMismatch, "the predicate of Where says nothing of the items", node.args[0])
-
-    def chosen(self, items: Expression, index: Expression, node: Node) -> Expression:
-        """Items of lists picked by a mask (or by the numbers that argsort gives)."""
-        if leaf_type(index) != "bool" and index.operation != "argsort":
-            raise self._terms.fault(DepthMismatch, f"items are chosen by bool, not by {leaf_type(index)}", node)
-        if ndim(index) > ndim(items):
-            raise self._terms.fault(DepthMismatch, "the mask has deeper lists than what it is to choose from", node)
-        return self._terms.operators.apply("index", node, items, index)
-
-    def _order(self, node: Linq, scope: Scope) -> Term:
-        source, body = self._body(node, scope)
-        items = self._terms.array(source.value, node.source, node.op)
-        keys = self._terms.array(body.value, node.args[0], f"the key of {node.op}")
-        if not (isinstance(items, Expression) and isinstance(keys, Expression)):
-            return Term(items, source.depth)
-        self.check_lists(keys, source.depth or 0, node)
-        ascending = node.op == "OrderBy"
-        order = self._terms.operators.apply("argsort", node, keys, parameter=(source.depth, ascending))
-        return Term(self._terms.operators.apply("index", node, items, order), source.depth)
-
-    # ---- operators without
-
     def _source(self, node: Linq, scope: Scope) -> tuple[Term, Expression | None]:
         source = self._terms.term(node.source, scope)
         lists = self._terms.array(source.value, node.source, node.op)
         if not isinstance(lists, Expression):
             return source, None
-        self.check_lists(lists, self._depth(source, node), node)
+        check_lists(lists, depth_of(source, node, self._terms.fault), node, self._terms.fault)
         return source, lists
 
     def _reduce(self, node: Linq, scope: Scope) -> Term:
@@ -238,7 +90,7 @@ class ListOperators:
         lists = self._terms.array(source.value, node, "[…]")
         if not isinstance(lists, Expression):
             return source
-        self.check_lists(lists, 1, node)
+        check_lists(lists, 1, node, self._terms.fault)
         limits = [None if b == Constant(None) else self._integer(b) for b in bounds]
         parameter = tuple(limits + [None] * (3 - len(limits)))
         return source._replace(value=self._terms.operators.apply("slice", node, lists, parameter=parameter))
@@ -261,7 +113,7 @@ class ListOperators:
         if len(known) < 2:
             return Term(arrays[0], depth)
         for array in known:
-            self.check_lists(array, depth or 0, node)
+            check_lists(array, depth or 0, node, self._terms.fault)
         return Term(self._terms.operators.apply("concatenate", node, *known, parameter=depth or 0), depth)
 
     def _contains(self, node: Linq, scope: Scope) -> Term:
@@ -289,17 +141,15 @@ class ListOperators:
         """Whether a value equals one of a list of others."""
         if not literals:
             raise self._terms.fault(UnsupportedNode, "Contains of an empty list is always false", node)
-        found: Term | None = None
-        for literal in literals:
-            equal = self._terms.elementwise("equal", node, (literal, value), scope)
-            found = equal if found is None else self._either(found, equal, node)
-        return found or equal
-
-    def _either(self, left: Term, right: Term, node: Node) -> Term:
-        sides = [self._terms.argument(term.value, node) for term in (left, right)]
-        known = [side for side in sides if not isinstance(side, Unknown)]
-        value = self._terms.operators.elementwise("logical_or", node, *known) if len(known) == 2 else Unknown()
-        return left._replace(value=value, depth=least((left.depth, right.depth)))
+        terms = [self._terms.term(item, scope) for item in (value, *literals)]
+        depth = least(term.depth for term in terms)
+        arguments = [self._terms.argument(term.value, node) for term in terms]
+        wanted, *others = [argument for argument in arguments if not isinstance(argument, Unknown)] or [None]
+        if len(others) < len(literals):
+            return Term(Unknown(), depth)
+        elementwise = self._terms.operators.elementwise
+        found = [elementwise("equal", node, other, wanted) for other in others]
+        return Term(reduce(lambda left, right: elementwise("logical_or", node, left, right), found), depth)
 
     def _zip(self, node: Linq, scope: Scope) -> Term:
         source = self._terms.term(node.source, scope)
@@ -348,20 +198,6 @@ class ListOperators:
             return Term(self._terms.operators.elementwise("add", node, left, right), rest.depth)
         return rest
 
-    # ---- checks
-
-    def _depth(self, source: Term, node: Linq) -> int:
-        if source.depth is None:
-            raise self._terms.fault(DepthMismatch, f"{node.op} needs a list, this is a literal", node.source)
-        return source.depth
-
-    def check_lists(self, lists: Expression, depth: int, node: Node, name: str = "this") -> None:
-        """The value has lists where the operator (or the function of this name) acts."""
-        if depth and ndim(lists) <= depth:
-            op = node.op if isinstance(node, Linq) else name
-            what = "columns side by side; Zip makes a list of them" if lists.fields else f"one value ({lists.type})"
-            raise self._terms.fault(DepthMismatch, f"{op} needs a list, this is {what}", node)
-
     def _integer(self, node: Node) -> int:
         match node:
             case Constant(value=int() as number) if not isinstance(number, bool):
@@ -371,56 +207,12 @@ class ListOperators:
         raise self._terms.fault(UnsupportedNode, "a whole number must be written here", node)
 
 
-def ndim(expression: Expression) -> int:
-    """Dimensions of a column: 1 for one value per row, 2 for lists; of records the least of their fields."""
-    sample = expression.sample
-    if isinstance(sample, ak.Array):
-        return int(sample.layout.minmax_depth[0])
-    return 2 if isinstance(sample, Lists) else 1
-
-
-def leaf_type(expression: Expression) -> str:
-    """Type of the numbers in a column's innermost lists."""
-    sample = expression.sample
-    if isinstance(sample, np.ndarray):
-        return str(sample.dtype)
-    if isinstance(sample, Lists):
-        return str(sample.content.dtype)
-    layout = sample.layout
-    while not (layout.is_numpy or layout.is_record or layout.is_union or layout.is_unknown):
-        layout = layout.content
-    return str(layout.dtype) if layout.is_numpy else str(layout.form.type)
-
-
-def _lambda(node: Linq) -> Lambda:
-    """The operator's lambda, of one variable (the parser has seen to it)."""
-    function = node.args[0]
-    assert isinstance(function, Lambda)  # noqa: S101
-    return function
-
-
-def _is_product(source: Node, stack: tuple[str, ...]) -> bool:
-    """Whether the peer pairs all items with all: the source is `name` or `name.attr` of a grandparent's variable."""
-    if isinstance(source, Attribute):
-        source = source.value
-    return isinstance(source, Name) and source.id in stack[:-2]
-
-
 def _step(body: Node, total: str) -> Node | None:
     """What is added to the total in each step, None if the body is no sum."""
     if not isinstance(body, Binary) or body.op != "+":
         return None
     left, right = children(body)
     for side, other in ((left, right), (right, left)):
-        if side == Name(total) and total not in set(_names(other)):
+        if side == Name(total) and total not in set(names_in(other)):
             return other
     return None
-
-
-def _names(node: Node) -> Iterator[str]:
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, Name):
-            yield current.id
-        stack.extend(children(current))
