@@ -46,7 +46,7 @@ def regions(path: Path, tree: str, columns: Sequence[str]) -> list[Region]:
         ]
         key = file.key(tree)
         if key.fClassName == "ROOT::RNTuple":
-            return found + _ntuple_parts(content, key, file[tree])
+            return found + _ntuple_parts(key, file[tree], columns)
         found += _key(content, "tree", key.fSeekKey)
         for name in columns:
             branch = file[tree][name]
@@ -74,8 +74,8 @@ def _object(part: str, content: bytes, start: int, size: int, checked: bool | No
     return Region(part, start, start + size, bool(checked))
 
 
-def _ntuple_parts(content: bytes, key: Any, ntuple: Any) -> list[Region]:
-    """Anchor, header, footer, page lists, and the first pages of each column, those with a checksum as checked."""
+def _ntuple_parts(key: Any, ntuple: Any, columns: Sequence[str]) -> list[Region]:
+    """Anchor, header, footer, page lists, and the pages of these fields, those with a checksum as checked."""
     anchor = ntuple._members
     found = [
         Region("key of anchor", key.fSeekKey, key.fSeekKey + key.fKeylen, False),
@@ -86,9 +86,13 @@ def _ntuple_parts(content: bytes, key: Any, ntuple: Any) -> list[Region]:
     for group in ntuple.footer.cluster_group_records:
         link = group.page_list_link.locator
         found.append(Region("page list", link.offset, link.offset + link.num_bytes, True))
+    fields = [ntuple[name].field_id for name in columns]
+    for field in fields:
+        fields += ntuple._related_ids[field]  # the fields below
+    numbers = [number for number, record in enumerate(ntuple.column_records) if record.field_id in fields]
     for cluster in ntuple.page_link_list:
-        for column in cluster:
-            for page in column.pages[:1]:
+        for number in numbers:
+            for page in cluster[number].pages:
                 size = page.locator.num_bytes + 8 * page.has_checksum
                 found.append(Region("page", page.locator.offset, page.locator.offset + size, page.has_checksum))
     return found

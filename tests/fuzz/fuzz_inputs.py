@@ -102,5 +102,5 @@ def damage_input(kind: str, folder: Path, real: Path) -> tuple[Path, dict[str, l
     if kind in REAL:
         return real / REAL[kind], NANO
     if kind == "small RNTuple":
-        return small_ntuple(folder / "good.root"), {columns("Jet_pt", "met", "Jet_id"): []}
+        return small_ntuple(folder / "good.root"), {columns("Jet_pt", "met", "Jet_id"): ["Jet_pt", "met", "Jet_id"]}
     return small_tree(folder / "good.root", COMPRESSIONS[kind]), SMALL
