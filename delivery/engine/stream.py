@@ -29,15 +29,16 @@ def ranges(source: Source, columns: tuple[str, ...], chunk_bytes: int, threads: 
     if source.entries == 0:
         return []
     plain = sum(source.size(name)[1] for name in columns)
-    wanted = max(MIN_RANGE, int(chunk_bytes / threads * source.entries / max(plain, 1)))
+    rounds = -(-max(plain, 1) // chunk_bytes)  # every thread has one range in each, so that they end together
+    wanted = max(MIN_RANGE, -(-source.entries // (rounds * threads)))
     borders = source.boundaries(columns)
     cut, found = 0, []
     while cut < source.entries:
-        goal = min(cut + wanted, source.entries)
-        near = borders[int(np.searchsorted(borders, goal, "right")) - 1]
-        if near <= cut:
-            after = borders[int(np.searchsorted(borders, cut, "right"))]
-            near = after if after <= cut + 2 * wanted else goal
+        goal = cut + wanted if cut + 1.5 * wanted < source.entries else source.entries  # no short range at the end
+        place = int(np.searchsorted(borders, goal))
+        near = min(borders[place - 1 : place + 1], key=lambda border: abs(border - goal))
+        if not cut < near <= cut + 2 * wanted:
+            near = goal
         found.append((cut, near))
         cut = near
     return found
