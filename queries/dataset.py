@@ -36,11 +36,11 @@ class Dataset(EventDataset[Any]):  # type: ignore[misc]  # func_adl has no type 
 
 
 def _about_columns(record: logging.LogRecord) -> bool:
-    return "Method Zip not found" not in record.getMessage()
+    return not record.getMessage().startswith(("Method Zip not found", "Unknown type for name np"))
 
 
-# func_adl warns that it does not know the type of `{...}.Zip()`; columns of a tree have no types for it to
-# know.
+# func_adl warns that it does not know the types of `{...}.Zip()` and of NumPy's functions; columns of a tree have no
+# types for it to know.
 logging.getLogger("func_adl.type_based_replacement").addFilter(_about_columns)
 
 __all__ = ["Dataset", "ObjectStream", "dataset"]

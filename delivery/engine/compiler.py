@@ -11,7 +11,7 @@ import numpy as np
 
 from delivery.engine.expressions import Expression
 from delivery.engine.header import ColumnType, Header
-from delivery.engine.operations import OPERATIONS, general
+from delivery.engine.operations import general
 from delivery.engine.plan import STREAM, Plan, Selection, Stage
 from delivery.engine.scope import EventRecord, Scope, Term, Unknown, Value
 from delivery.engine.shapes import leaf_type, ndim
@@ -217,7 +217,7 @@ class Compiler:
         columns = {f"{len(self._stages) + 1}:{number}": part for number, part in enumerate(parts)}
         self._end_stage(columns)
         rows = [
-            self._terms.expressions.column(name, OPERATIONS["flatten"](1, part.sample))
+            self._terms.expressions.column(name, apply("flatten", node, part, parameter=1).sample)
             for name, part in columns.items()
         ]
         if not names:

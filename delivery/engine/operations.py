@@ -117,7 +117,17 @@ def _index(_: str, source: Column, index: Column) -> Column:
         if plain is not None and np.array_equal(plain.offsets.data, index.offsets):
             counts = count_true(index.offsets, index.content)
             return _lists_of(offsets_of(counts), plain.content, np.flatnonzero(index.content), array.behavior)
-    return _normal(array[general(index)])
+    place = general(index)
+    if place.layout.minmax_depth[0] > 1:
+        array, place = _with_lists(array), _with_lists(place)
+    return _normal(array[place])
+
+
+def _with_lists(array: Any) -> Any:
+    """Lists of one length as lists of any: a mask would else make one long row of them all."""
+    layout = array.layout
+    regular = layout.is_regular or (layout.is_numpy and layout.data.ndim > 1)
+    return ak.from_regular(array, axis=1) if regular else array
 
 
 def _count_true(_: str, mask: Lists) -> Column:
@@ -256,7 +266,7 @@ def _cartesian(axis: int, left: Column, right: Column) -> Column:
     """All pairs of items of the left and the right lists, those of each left item in a list of their own."""
     sides = [_plain_lists(general(side)) for side in (left, right)]
     if axis != 1 or None in sides:
-        counts = [ak.num(general(side), axis=axis) for side in (left, right)]
+        counts = [_lengths(general(side), axis) for side in (left, right)]
         _check_pairs(ak.sum(counts[0] * counts[1], axis=None), *zip((left, right), counts, strict=True))
         pairs: Column = ak.cartesian((general(left), general(right)), axis=axis, nested=True)
         return pairs
@@ -268,6 +278,11 @@ def _cartesian(axis: int, left: Column, right: Column) -> Column:
     inner = ak.contents.ListOffsetArray(ak.index.Index64(lengths), ak.contents.RecordArray(contents, None))
     behavior = four_vectors.behavior_of([side for side in (left, right) if isinstance(side, ak.Array)])
     return ak.Array(ak.contents.ListOffsetArray(first.offsets, inner), behavior=behavior)
+
+
+def _lengths(array: Any, axis: int) -> Any:
+    """Lengths of the lists at an axis; a value without lists there counts as a list of one, as in awkward's pairs."""
+    return ak.num(array, axis=axis) if array.layout.minmax_depth[0] > axis else 1
 
 
 def _plain_lists(array: Any) -> Any:
@@ -316,7 +331,7 @@ def _combinations(parameter: tuple[int, int], lists: Column) -> Column:
     n, axis = parameter
     array = general(lists)
     plain = _plain_lists(array) if axis == 1 else None
-    if plain is None:
+    if plain is None or plain.content.is_option:  # missing items are left out of the combinations
         chosen = ak.unzip(ak.combinations(array, n, axis=axis))
         return _normal(ak.concatenate([ak.singletons(part, axis=axis) for part in chosen], axis=axis + 1))
     offsets = np.asarray(plain.offsets.data)
@@ -347,7 +362,41 @@ def _where(_: str, test: Column, yes: Any, no: Any) -> Column:
         return np.where(*columns)
     if isinstance(test, Lists) and all(isinstance(column, Lists) for column in columns):
         return Lists(test.offsets, np.where(*(_flat_like(test, column) for column in columns)))
-    return _normal(ak.where(general(test), general(yes), general(no)))
+    arrays = [general(value) for value in columns]
+    if not any(isinstance(array, ak.Array) and _rows_missing(array) for array in arrays):
+        return _normal(ak.where(*arrays))
+    # Lists that can be missing: awkward would give a missing row a list as long as some other row's.
+    if arrays[0].layout.minmax_depth[1] == 1:
+        return _rows_of_either(*arrays)
+    there = ~np.logical_or.reduce([ak.to_numpy(ak.is_none(a)) for a in arrays if isinstance(a, ak.Array)])
+    return _put_back(ak.where(*(_rows_there(array, there) for array in arrays)), there)
+
+
+def _rows_of_either(test: Any, yes: Any, no: Any) -> Column:
+    """Whole rows of one side or the other; missing where the condition is."""
+    known = ~ak.to_numpy(ak.is_none(test))
+    truth = ak.to_numpy(ak.fill_none(test, False)).astype(np.bool_)
+    rows = np.arange(len(test))
+    sides = [side if isinstance(side, ak.Array) else ak.Array(np.full(len(test), side)) for side in (yes, no)]
+    return _put_back(ak.concatenate(sides)[np.where(truth, rows, len(test) + rows)[known]], known)
+
+
+def _put_back(array: Any, there: Array) -> Any:
+    """Rows with the missing ones between them."""
+    place = ak.index.Index64(np.where(there, np.cumsum(there) - 1, -1))
+    return ak.Array(ak.contents.IndexedOptionArray.simplified(place, array.layout), behavior=array.behavior)
+
+
+def _rows_missing(array: Any) -> bool:
+    """Whether rows of lists can be missing."""
+    return bool(array.layout.is_option and array.layout.minmax_depth[0] > 1)
+
+
+def _rows_there(value: Any, there: Array) -> Any:
+    """The rows marked, none of them missing; a literal as it is."""
+    if not isinstance(value, ak.Array):
+        return value
+    return ak.drop_none(value[there], axis=0) if value.layout.is_option else value[there]
 
 
 def _full_like(parameter: tuple[float | bool, str], shape: Column) -> Column:
