@@ -61,7 +61,8 @@ def section(found: list[Rates], events: int, peers: list[Peer]) -> str:
         rows.append([f"Q{one.number}", *rates, *ratios])
     return (
         f"Million events per CPU second on one core, {events:,} events, in memory as an awkward array; then our rate "
-        f"over each other's. RDataFrame's are published, from another machine.\n\n{table(header, rows)}"
+        f"over each other's. RDataFrame's are published, from another machine "
+        f"and the whole data set, whose events have more objects than the sample's.\n\n{table(header, rows)}"
     )
 
 
