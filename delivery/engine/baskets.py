@@ -5,15 +5,19 @@ and, for branches of varying length, the entries' byte offsets behind the conten
 """
 
 import struct
+import threading
 from dataclasses import dataclass
 
 import numpy as np
 
 from delivery.engine.compression import Damaged, decompress
-from delivery.engine.values import Array, Column, Lists
+from delivery.engine.values import Array, Column, Lists, Offsets
 
 _KEY = struct.Struct(">ihiIhh")  # fNbytes, version, fObjlen, fDatime, fKeylen, fCycle
 _BASKET = struct.Struct(">Hiiii")  # version, fBufferSize, fNevBufSize, fNevBuf, fLast; one flag byte follows
+
+_LAST = threading.local()
+_NONE = np.empty(0, np.int64)
 
 
 class OffsetsNotStored(Exception):
@@ -52,7 +56,7 @@ def decode_basket(raw: bytes | memoryview, layout: Layout, entries: int) -> Colu
     offsets = data[border:].view(">i4") if (objlen - border) % 4 == 0 else None
     if offsets is None or len(offsets) < entries + 1:
         raise Damaged("its offsets are damaged")
-    starts = np.empty(entries + 1, np.int64)  # the stored ones count from the key's beginning and lack the last
+    starts = np.empty(entries + 1, np.int32)  # the stored ones count from the key's beginning and lack the last
     starts[:entries] = offsets[1 : entries + 1]
     starts[entries] = last
     starts -= keylen
@@ -69,21 +73,32 @@ def from_bytes(data: Array, starts: Array | None, layout: Layout, entries: int) 
     if starts is None:
         if len(data) and entries:
             raise OffsetsNotStored
-        starts = np.zeros(entries + 1, np.int64)
-    offsets = np.asarray(starts, np.int64)
-    steps = offsets[1:] - offsets[:-1]
-    if len(offsets) != entries + 1 or offsets[0] != 0 or offsets[-1] != len(data):
+        starts = np.zeros(entries + 1, np.int32)
+    if len(starts) != entries + 1 or starts[0] != 0 or starts[-1] != len(data):
         raise Damaged("its offsets are damaged")
-    if entries and steps.min() < layout.header:
-        raise Damaged("its offsets are damaged")
+    offsets = _offsets(np.asarray(starts), size, layout.header)
     if layout.header:
-        data = _without_headers(data, offsets[:-1], layout.header)
-        offsets = offsets - layout.header * np.arange(entries + 1)
-    if size > 1:
-        if np.bitwise_or.reduce(offsets) % size:
-            raise Damaged("a list's bytes are no whole number of items")
-        offsets = offsets >> (size.bit_length() - 1)  # sizes of numbers are powers of two
+        data = _without_headers(data, starts[:-1], layout.header)
     return Lists(offsets, data.view(layout.dtype))
+
+
+def _offsets(starts: Array, size: int, header: int) -> Offsets:
+    """Offsets in items from those in bytes.
+
+    The branches of one collection have equal ones, basket by basket: those of the last basket are used again if so.
+    """
+    kind, last, known = getattr(_LAST, "offsets", ((), _NONE, _NONE))
+    if kind == (size, header) and np.array_equal(last, starts):
+        return known
+    steps = np.subtract(starts[1:], starts[:-1], dtype=np.int64)  # wide enough for damaged ones
+    if len(steps) and steps.min() < header:
+        raise Damaged("its offsets are damaged")
+    plain = starts - header * np.arange(len(starts)) if header else starts
+    if size > 1 and np.bitwise_or.reduce(plain) % size:
+        raise Damaged("a list's bytes are no whole number of items")
+    offsets: Offsets = np.right_shift(plain, size.bit_length() - 1, dtype=np.int64)  # sizes are powers of two
+    _LAST.offsets = ((size, header), starts, offsets)
+    return offsets
 
 
 def _without_headers(data: Array, starts: Array, header: int) -> Array:

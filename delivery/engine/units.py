@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delivery.engine.values import Choice, Column, Mask, concatenate, native, row_range
+from delivery.engine.values import Choice, Column, Lists, Mask, concatenate, equal_offsets, join, native, row_range
 
 
 class Counter:
@@ -68,8 +68,19 @@ class Units:
                 wishes.append(part.keep)
         if not found:
             return None
-        column = native(concatenate(found))
+        column = native(self._joined(found))
         return self._choice(np.concatenate(wishes)).of(column) if wishes else column
+
+    def _joined(self, found: list[Column]) -> Column:
+        """The parts one after the other; columns of one range whose lists are equally long share the offsets."""
+        lists = [part for part in found if isinstance(part, Lists)]
+        if len(lists) < len(found) or len(found) == 1:
+            return concatenate(found)
+        parts, known = getattr(self._last, "joined", ([], None))
+        same = len(parts) == len(lists) and all(equal_offsets(a, b.offsets) for a, b in zip(parts, lists, strict=True))
+        whole = join(lists, known if same else None)
+        self._last.joined = ([part.offsets for part in lists], whole.offsets)
+        return whole
 
     def _choice(self, keep: Mask) -> Choice:
         """The choice of these entries; the columns of one range of entries share it."""

@@ -95,7 +95,12 @@ def offsets_of(counts: Offsets) -> Offsets:
 
 def same_lengths(left: Lists, right: Lists) -> bool:
     """Whether two columns have lists of equal lengths in every row."""
-    return left.offsets is right.offsets or np.array_equal(left.offsets, right.offsets)
+    return equal_offsets(left.offsets, right.offsets)
+
+
+def equal_offsets(left: Offsets, right: Offsets) -> bool:
+    """Whether offsets are equal; those that columns share are known to be without a look."""
+    return left is right or np.array_equal(left, right)
 
 
 class Choice:
@@ -113,7 +118,7 @@ class Choice:
         if not isinstance(column, Lists):
             return column[self.keep]
         for offsets, kept, items in self._known:
-            if offsets is column.offsets or np.array_equal(offsets, column.offsets):
+            if equal_offsets(offsets, column.offsets):
                 return Lists(kept, column.content.take(items))
         starts = column.offsets[self._rows]
         kept = offsets_of(column.offsets[self._rows + 1] - starts)
@@ -131,6 +136,8 @@ def keep_rows(column: Column, keep: Mask) -> Column:
 
 def row_range(column: Column, start: int, stop: int) -> Column:
     """Rows `start` to `stop`, without copying the contents."""
+    if start == 0 and stop == len(column):
+        return column
     if not isinstance(column, Lists):
         return column[start:stop]
     first, last = column.offsets[start], column.offsets[stop]
@@ -161,10 +168,16 @@ def concatenate(parts: list[Column]) -> Column:
         return ak.concatenate(parts)
     if not isinstance(first, Lists):
         return np.concatenate(parts)  # type: ignore[arg-type]
-    lists = [as_lists(part) for part in parts]
-    begins = offsets_of(np.array([len(part.content) for part in lists]))
-    ends = [part.offsets[1:] + begin for part, begin in zip(lists, begins[:-1], strict=True)]
-    return Lists(np.concatenate([_ZERO, *ends]), np.concatenate([part.content for part in lists]))
+    return join([as_lists(part) for part in parts])
+
+
+def join(parts: list[Lists], offsets: Offsets | None = None) -> Lists:
+    """Lists one after the other; `offsets` of the whole where they are known."""
+    if offsets is None:
+        begins = offsets_of(np.array([len(part.content) for part in parts]))
+        ends = [part.offsets[1:] + begin for part, begin in zip(parts, begins[:-1], strict=True)]
+        offsets = np.concatenate([_ZERO, *ends])
+    return Lists(offsets, np.concatenate([part.content for part in parts]))
 
 
 def native(column: Column) -> Column:
