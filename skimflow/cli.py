@@ -98,6 +98,10 @@ def main() -> None:
         if code is None:
             raise
         click.echo(f"error: {error}", err=True)
+        if "--json" in sys.argv:
+            from delivery.errors import to_json
+
+            print_json({"error": to_json(error)})
         sys.exit(code)
 
 

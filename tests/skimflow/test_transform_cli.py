@@ -128,6 +128,16 @@ class TestTransform:
         }  # fmt: skip
 
 
+    def test_a_failure_is_json_too(self, skimflow, events):
+        wrong = "(Select (call EventDataset) (lambda (list e) (attr e 'MET_ptt')))"
+        for command in (["explain"], ["transform"]):
+            out = ["out.parquet"] if command == ["transform"] else []
+            code, said, err = skimflow(*command, "--selection", wrong, "--json", events, *out)
+            error = json.loads(said)["error"]
+            assert (code, error["type"], "MET_pt" in error["near"]["MET_ptt"]) == (2, "UnknownBranch", True)
+            assert "MET_ptt" in err
+
+
 class TestRemote:
     def test_no_token_is_printed(self, skimflow, events):
         content = events.read_bytes()
