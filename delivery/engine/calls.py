@@ -7,6 +7,7 @@ import numpy as np
 
 from delivery.engine.expressions import Argument, Expression
 from delivery.engine.four_vectors import METHODS, is_vector
+from delivery.engine.lambdas import innermost
 from delivery.engine.operators import numpy_function
 from delivery.engine.scope import Container, Scope, Term, Unknown
 from delivery.engine.shapes import check_lists
@@ -18,7 +19,7 @@ from queries.syntax import Attribute, Call, If, Lambda, Linq, List, Name, Node
 if TYPE_CHECKING:
     from delivery.engine.terms import Terms
 
-NUMPY_FUNCTIONS = tuple(name for name, value in vars(np).items() if isinstance(value, np.ufunc))
+NUMPY_FUNCTIONS = tuple(name for name in vars(np) if numpy_function(name))
 MODULES = ("np", "numpy", "math")
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan, "tau": 2 * np.pi}
 
@@ -60,9 +61,16 @@ class Calls:
                 return self._method(source, name, node, scope)
             case Lambda(params=params, body=body):
                 self._arity(node, len(params), f"{len(params)} argument(s)")
-                values = [self._terms.term(arg, scope) for arg in node.args]
+                values = [self._bound(arg, scope) for arg in node.args]
                 return self._terms.term(body, scope.bound(dict(zip(params, values, strict=True))))
         raise self._terms.fault(NotAFunction, "only a function's name or a method can be called", node.func)
+
+    def _bound(self, node: Node, scope: Scope) -> Term:
+        """An argument of a lambda that is called; in strict semantics as deep as the deepest variable it is made of."""
+        term, around = self._terms.term(node, scope), innermost(node, scope)
+        if not self._terms.strict or around is None or term.depth is None:
+            return term
+        return term._replace(depth=max(term.depth, around[1]))
 
     def _function(self, name: str, node: Call, scope: Scope) -> Term:
         if name in scope.variables:

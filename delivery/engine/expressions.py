@@ -113,7 +113,8 @@ class Expressions:
         simpler = self._simpler(operation, arguments, parameter, span)
         if simpler is not None:
             return simpler
-        key = (operation, parameter, tuple(_identity(argument) for argument in arguments))
+        # repr, since Python's 0.0 equals -0.0 and its 1 equals True
+        key = (operation, parameter, repr(parameter), tuple(_identity(argument) for argument in arguments))
         if key not in self._known:
             self._known[key] = _typed(operation, arguments, parameter, span)
         return self._known[key]
@@ -210,8 +211,11 @@ def _is_mask(argument: Argument) -> bool:
 
 
 def _filters(source: Expression) -> bool:
+    """Whether a mask selects in lists that are as long as it for certain, so that it alone tells how many are left."""
     lists, mask = source.arguments
-    return isinstance(lists, Expression) and isinstance(lists.sample, Lists) and _is_mask(mask)
+    if not isinstance(lists, Expression) or not isinstance(mask, Expression):
+        return False
+    return isinstance(lists.sample, Lists) and _is_mask(mask) and lists.lengths == mask.lengths
 
 
 def _identity(argument: Argument) -> Hashable:
@@ -243,12 +247,12 @@ SHAPING = frozenset(
     )
 )  # fmt: skip
 
+CHANGING = frozenset(("flatten", "concatenate", "at", "at_or_none", "any", "all", "sum", "min", "max", "mean"))
+
 
 def unequal(operation: str, arguments: list[Expression], parameter: Hashable = "") -> bool:
     """Whether an operation item by item meets lists whose lengths are not known to be equal."""
     lists = [argument for argument in arguments if argument.jagged]
-    if operation == "index" and arguments[1].operation == "argsort":
-        return False
     if operation == "where" and not arguments[0].jagged:  # chooses whole rows
         return False
     if operation == "zip" and isinstance(parameter, tuple) and parameter[1] == 1:  # columns side by side
@@ -262,10 +266,10 @@ def _lengths(operation: str, parameter: Hashable, inner: list[Expression]) -> Ha
     """A token that is equal for columns whose lists have equal lengths in every row."""
     own: Hashable = (operation, parameter, *inner)
     if operation == "index":
-        ordered = inner[1].operation == "argsort"
+        ordered = inner[1].operation == "argsort" and inner[1].lengths == inner[0].lengths
         return inner[0].lengths if ordered else ("index", inner[0].lengths, inner[1])
     if operation in ("cartesian", "cross"):
-        return inner[0].lengths
+        return inner[0].lengths if inner[0].jagged else own
     if operation == "combinations":
         return ("combinations", inner[0].lengths, parameter)
     tokens = {argument.lengths for argument in inner if argument.jagged}
@@ -277,7 +281,7 @@ def _lengths(operation: str, parameter: Hashable, inner: list[Expression]) -> Ha
 def _changes_lists(operation: str, parameter: Hashable) -> bool:
     """Whether an operation changes the rows' lists themselves rather than what is in them."""
     axis = parameter[0] if isinstance(parameter, tuple) and parameter else parameter
-    return operation in ("flatten", "concatenate", "at", "at_or_none") and axis == 1
+    return operation in CHANGING and axis == 1
 
 
 class Evaluation:

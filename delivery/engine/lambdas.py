@@ -1,14 +1,19 @@
 """Operators that take a lambda: Select, SelectMany, Where, Any, All, OrderBy.
 
 Where the peer pairs all items with all (a cross product) is told by how the query is written: see `_product`. In strict
-semantics every list of an outer variable that is run over inside another list's lambda makes one: see `_attached`.
+semantics every list of an outer variable that is run over inside another list's lambda makes one: see `_attached`,
+and a value that does not depend on a lambda's variable is there for each of its items: see `_for_each`.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from delivery.engine.expressions import Expression
-from delivery.engine.scope import Scope, Term, Unknown
+from delivery.engine.scope import Container, Scope, Term, Unknown, Value, written
 from delivery.engine.shapes import check_lists, depth_of, leaf_type, ndim
+from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, UnsupportedNode
 from queries.syntax import Attribute, Lambda, Linq, Name, Node, names_in
 
@@ -35,7 +40,7 @@ class LambdaOperators:
         function = _lambda(node)
         inside = scope.inside(function.params[0])
         if terms.strict:
-            source = self._attached(node, source, scope, always=node.op in ("Select", "SelectMany"))
+            source = self._attached(node, source, scope)
         depth = depth_of(source, node, self._terms.fault)
         variables = {function.params[0]: Term(source.value, depth + 1)}
         limit = depth + 1
@@ -45,12 +50,11 @@ class LambdaOperators:
         inner = inside.bound(variables)
         items = variables[function.params[0]].value
         value = terms.term(function.body, inner).value
+        if terms.strict:
+            value = self._for_each(value, function.body, function.params[0], inner)
         if isinstance(value, bool | int | float | str | None):
             value = terms.filled(value, items, function.body)
-        shaped = terms.shaped(value, limit, function.body)
-        if terms.strict and isinstance(shaped, Expression) and isinstance(items, Expression) and depth == 1:
-            shaped = self._spread(shaped, items, node)
-        return Term(shaped, depth), depth
+        return Term(terms.shaped(value, limit, function.body), depth), depth
 
     def _product(self, source: Term, depth: int, name: str, inside: Scope, node: Linq) -> dict[str, Term]:
         """The enclosing lambda's variable and the source, all items of the one paired with all of the other."""
@@ -64,30 +68,39 @@ class LambdaOperators:
         sides = [self._terms.operators.apply("field", node, pairs, parameter=side) for side in "01"]
         return {enclosing: Term(sides[0], outer.depth), name: Term(sides[1], depth + 1)}
 
-    def _attached(self, node: Linq, source: Term, scope: Scope, *, always: bool) -> Term:
-        """Strict semantics: lists of an outer variable, once for each item of the list that encloses this operator.
+    def _attached(self, node: Linq, source: Term, scope: Scope) -> Term:
+        """Strict semantics: the source once for each item of the innermost list whose variable the lambda uses.
 
-        Unless ``always``, only if the lambda uses a variable of such a list: else the answer is the same for all.
+        If it uses none, the answer is the same for all their items; `_for_each` repeats it where they are needed.
         """
-        lists = [n for n in scope.stack if n in scope.variables and (scope.variables[n].depth or 0) > 1]
-        if not lists or not isinstance(source.value, Expression) or source.depth is None:
+        high = innermost(node.args[0], scope)
+        if high is None or source.depth is None or not isinstance(source.value, Expression):
             return source
-        enclosing = scope.variables[lists[-1]]
-        high = enclosing.depth or 0
-        free = set(names_in(node.args[0]))
-        if source.depth >= high or not isinstance(enclosing.value, Expression):
+        around, depth = high
+        if source.depth >= depth or not isinstance(around, Expression):
             return source
-        if not always and not free.intersection(lists):
-            return source
-        parameter = (source.depth, high)
-        spread = self._terms.operators.apply("cross", node, enclosing.value, source.value, parameter=parameter)
-        return Term(spread, high)
+        parameter = (source.depth, depth)
+        return Term(self._terms.operators.apply("cross", node, around, source.value, parameter=parameter), depth)
 
-    def _spread(self, value: Expression, items: Expression, node: Linq) -> Expression:
-        """Strict semantics: one value per row repeated for each item of the row's list."""
-        if value.jagged or not items.jagged:
+    def _for_each(self, value: Value, body: Node, name: str, scope: Scope) -> Value:
+        """Strict semantics: what a lambda gives without use of its variable, once for each item all the same."""
+        items, depth = scope.variables[name]
+        if not isinstance(items, Expression) or depth is None or depth < 2:
             return value
-        return self._terms.operators.apply("broadcast", node, value, items)
+        if isinstance(value, Container):
+            parts = value.fields.items()
+            return replace(value, fields={n: self._for_each(v, written(body, n), name, scope) for n, v in parts})
+        if isinstance(value, bool | int | float):
+            rows = self._terms.expressions.column(ROWS, no_rows())
+            value = self._terms.filled(value, rows, body)
+        if not isinstance(value, Expression) or name in names_in(body):
+            return value
+        around = innermost(body, scope)
+        low = 1 if around is None else around[1]
+        apply = self._terms.operators.apply
+        if low == 1 and depth == 2 and isinstance(value.sample, np.ndarray):
+            return apply("broadcast", body, value, items)
+        return value if low >= depth else apply("cross", body, items, value, parameter=(low, depth))
 
     def select_many(self, node: Linq, scope: Scope) -> Term:
         """The lists that the lambda gives, those of a row put one after the other."""
@@ -117,9 +130,13 @@ class LambdaOperators:
         function = _lambda(node)
         inside = scope.inside(function.params[0]) if node.op == "Where" else scope
         if self._terms.strict:
-            source = self._attached(node, source, scope, always=False)
+            source = self._attached(node, source, scope)
         variable = Term(source.value, depth_of(source, node, self._terms.fault) + 1)
-        return source, self._terms.term(function.body, inside.bound({function.params[0]: variable}))
+        inner = inside.bound({function.params[0]: variable})
+        body = self._terms.term(function.body, inner)
+        if self._terms.strict and isinstance(body.value, Expression):
+            body = body._replace(value=self._for_each(body.value, function.body, function.params[0], inner))
+        return source, body
 
     def where(self, node: Linq, scope: Scope) -> Term:
         """The items for which the predicate holds."""
@@ -147,8 +164,6 @@ class LambdaOperators:
             mask = terms.operators.apply("fill_none", node, mask, parameter=False)
         if ndim(mask) > depth:
             return mask
-        if terms.strict and depth == 1:
-            return terms.operators.apply("broadcast", node, mask, items)
         raise terms.fault(DepthMismatch, "the predicate of Where says nothing of the items", node.args[0])
 
     def chosen(self, items: Expression, index: Expression, node: Node) -> Expression:
@@ -177,6 +192,13 @@ def _lambda(node: Linq) -> Lambda:
     function = node.args[0]
     assert isinstance(function, Lambda)  # noqa: S101
     return function
+
+
+def innermost(node: Node, scope: Scope) -> tuple[Value, int] | None:
+    """The deepest variable of those whose items are in lists that a node uses, and its depth."""
+    terms = [scope.variables[name] for name in set(names_in(node)) if name in scope.variables]
+    inside = [(term.value, term.depth) for term in terms if term.depth is not None and term.depth > 1]
+    return max(inside, key=lambda term: term[1], default=None)
 
 
 def _is_product(source: Node, stack: tuple[str, ...]) -> bool:

@@ -191,14 +191,9 @@ def _at(parameter: tuple[int, int], lists: Column) -> Column:
 def _at_or_none(parameter: tuple[int, int], lists: Column) -> Column:
     """As `_at`, but missing where the list is too short."""
     axis, number = parameter
-    needed = number + 1 if number >= 0 else -number
-    array = general(lists)
-    padded = ak.pad_none(array, needed, axis=axis)
-    if number < 0:  # padding stands at the end: take the item only where it is one of the list's own
-        counts = ak.num(array, axis=axis)
-        padded = ak.mask(array, counts >= needed) if axis == 1 else ak.pad_none(array[..., ::-1], needed, axis=axis)
-        number = number if axis == 1 else needed - 1
-    return _normal(padded[(slice(None),) * axis + (number,)])
+    places = (slice(None),) * axis
+    found = general(lists)[(*places, slice(number, number + 1 or None))]  # lists of one item or of none
+    return _normal(ak.pad_none(found, 1, axis=axis)[(*places, 0)])
 
 
 def _zip(parameter: tuple[tuple[str, ...] | None, int | None], *values: Any) -> Column:
@@ -282,7 +277,8 @@ def _cartesian(axis: int, left: Column, right: Column) -> Column:
 
 def _lengths(array: Any, axis: int) -> Any:
     """Lengths of the lists at an axis; a value without lists there counts as a list of one, as in awkward's pairs."""
-    return ak.num(array, axis=axis) if array.layout.minmax_depth[0] > axis else 1
+    depth = array.layout.minmax_depth[0]
+    return ak.num(array, axis=axis) if depth > axis else ak.ones_like(ak.local_index(array, axis=depth - 1))
 
 
 def _plain_lists(array: Any) -> Any:
@@ -305,7 +301,7 @@ def _cross(parameter: tuple[int, int], items: Column, lists: Column) -> Column:
     """For each item (at depth `parameter[1]`) the lists of its row, which lie at depth `parameter[0]`."""
     low, high = parameter
     structure = ak.local_index(general(items), axis=high - 1)
-    counts = ak.num(general(lists), axis=low)
+    counts = _lengths(general(lists), low)
     _check_pairs(ak.sum(counts * _items_below(structure, low, high), axis=None), (lists, counts))
     spread = general(lists)[(slice(None),) * low + (np.newaxis,) * (high - low)]
     return _normal(ak.broadcast_arrays(structure, spread, depth_limit=high)[1])
@@ -418,7 +414,8 @@ def _slice(bounds: tuple[int | None, int | None, int | None], lists: Column) -> 
 
 def _ranges(_: str, start: Array, stop: Array) -> Column:
     """Lists of the integers from `start` to before `stop`, one list per row."""
-    counts = np.maximum(stop.astype(np.int64) - start.astype(np.int64), 0)
+    start = start.astype(np.int64)
+    counts = np.maximum(stop.astype(np.int64) - start, 0)
     if counts.sum() > MAX_COMBINATIONS:
         raise TooMany(f"Range would make {counts.sum():.1e} items")
     offsets = offsets_of(counts)

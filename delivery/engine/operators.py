@@ -59,6 +59,7 @@ def _power(base: float, exponent: float) -> Literal:
     return power
 
 
+PAIRING = frozenset(("elementwise", "zip", "where", "index", "method"))  # lists meet item by item
 LONGEST_TYPE = 200  # characters of a type in a message
 MAX_DIGITS = 400  # of a folded integer, bits: beyond what any column can hold
 
@@ -121,7 +122,7 @@ class Operators:
     ) -> None:
         """Lists of two collections combined item by item: an answer only where their lengths happen to agree."""
         lists = [argument for argument in arguments if isinstance(argument, Expression)]
-        if operation not in ("elementwise", "zip", "where", "index") or not unequal(operation, lists, parameter):
+        if operation not in PAIRING or not unequal(operation, lists, parameter):
             return
         if span not in self.warnings:
             collections = sorted({name for argument in lists for name in argument.columns})
@@ -205,4 +206,6 @@ def _type(argument: Argument) -> str:
 def numpy_function(name: str) -> np.ufunc | None:
     """The NumPy function of this name if it works number by number (one result), None otherwise."""
     function = getattr(np, name, None)
-    return function if isinstance(function, np.ufunc) and function.nout == 1 else None
+    if not isinstance(function, np.ufunc) or function.signature is not None:  # matmul and its like add up rows
+        return None
+    return function if function.nout == 1 else None

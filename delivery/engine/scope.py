@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from delivery.engine.expressions import Expression, Literal
+from queries.syntax import Dict, List, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,14 @@ class Scope:
 def least(depths: Iterable[int | None]) -> int | None:
     """The least depth that is known."""
     return min((depth for depth in depths if depth is not None), default=None)
+
+
+def written(node: Node, name: str) -> Node:
+    """What stands in a dict or list under this name; the node itself if it is none."""
+    match node:
+        case Dict(keys=keys, values=values):
+            found = [value for key, value in zip(keys, values, strict=True) if getattr(key, "value", None) == name]
+            return found[-1] if found else node
+        case List(items=items) if name.isdigit() and int(name) < len(items):
+            return items[int(name)]
+    return node

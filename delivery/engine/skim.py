@@ -12,7 +12,7 @@ from delivery.engine.operations import general
 from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
-from delivery.engine.stream import pieces, total_weight, write_pieces
+from delivery.engine.stream import pieces, rounded, total_weight, write_pieces
 from delivery.engine.writers import TREE, Grouped, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnsupportedNode, UnwritableType
@@ -101,7 +101,7 @@ def transform(request: TransformRequest) -> TransformResult:
         try:
             written = write_pieces(found, Grouped(writer, TREE), len(plan.selections))
             cutflow = tuple(CutflowRow(s.text, count) for s, count in zip(plan.selections, written.passed, strict=True))
-            total = float(written.weights) if written.weights is not None and has_weights(source) else None
+            total = rounded(written.weights) if has_weights(source) else None
             writer.close(_record(request, node, source, cutflow, written.rows, total))
         except BaseException:
             writer.abandon()

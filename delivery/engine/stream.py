@@ -106,3 +106,11 @@ def total_weight(parts: Sequence[Fraction | None]) -> Fraction | None:
     """The sum; None if a part is not known."""
     known = [part for part in parts if part is not None]
     return sum(known, Fraction(0)) if len(known) == len(parts) else None
+
+
+def rounded(total: Fraction | None) -> float | None:
+    """The nearest float; None if nothing is known, or if it lies beyond all floats."""
+    try:
+        return None if total is None else float(total)
+    except OverflowError:
+        return None

@@ -14,7 +14,7 @@ from delivery.engine.four_vectors import PROPERTIES, is_vector
 from delivery.engine.header import Header
 from delivery.engine.lists import ListOperators
 from delivery.engine.operators import UFUNCS, UNARY_UFUNCS, Operators
-from delivery.engine.scope import Container, EventRecord, Scope, Term, Unknown, Value, least
+from delivery.engine.scope import Container, EventRecord, Scope, Term, Unknown, Value, least, written
 from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, QueryFault, UnknownName, UnsupportedNode, nearest
 from queries.parser import parse
@@ -313,7 +313,7 @@ class Terms:
         if not value.fields:
             raise self.fault(UnsupportedNode, "a record needs at least one column", node)
         columns = [
-            self._shaped_field(inner, name, value, limit, _written(node, name)) for name, inner in value.fields.items()
+            self._shaped_field(inner, name, value, limit, written(node, name)) for name, inner in value.fields.items()
         ]
         known = [column for column in columns if not isinstance(column, Unknown)]
         return self.zipped(known, value, limit, node) if len(known) == len(columns) else Unknown()
@@ -338,17 +338,6 @@ class Terms:
         names = tuple(value.fields) if value.is_dict else None
         depth_limit = None if len(columns) == 1 and not self.strict else limit
         return self.operators.apply("zip", node, *columns, parameter=(names, depth_limit))
-
-
-def _written(node: Node, name: str) -> Node:
-    """What stands in a dict or list under this name; the node itself if it is none."""
-    match node:
-        case Dict(keys=keys, values=values):
-            found = [value for key, value in zip(keys, values, strict=True) if getattr(key, "value", None) == name]
-            return found[-1] if found else node
-        case List(items=items) if name.isdigit() and int(name) < len(items):
-            return items[int(name)]
-    return node
 
 
 def _word(node: Node) -> Literal:

@@ -23,7 +23,7 @@ from delivery.engine.raw.planning import compile_raw, may_fail
 from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
 from delivery.engine.rows import has_weights, ordered
 from delivery.engine.source import Source, open_source
-from delivery.engine.stream import Written, pieces, write_pieces
+from delivery.engine.stream import Written, pieces, rounded, total_weight, write_pieces
 from delivery.engine.writers import Grouped, Writer, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnknownTree, UnwritableType
@@ -225,7 +225,6 @@ def _result(plan: RawPlan, written: Sequence[Written]) -> TransformResult:
     """The sums over all trees; each tree of the input counts once."""
     pairs = list(zip(plan.trees, written, strict=True))
     weighed = [done.weights for tree, done in pairs if tree.first and has_weights(tree.source)]
-    known = [weights for weights in weighed if weights is not None]
     return TransformResult(
         events_in=sum(tree.source.entries for tree in plan.trees if tree.first),
         events_out=sum(done.rows for done in written),
@@ -239,7 +238,7 @@ def _result(plan: RawPlan, written: Sequence[Written]) -> TransformResult:
         seconds=0.0,
         columns=_columns_read(plan),
         warnings=plan.warnings,
-        sum_of_weights=float(sum(known)) if known and len(known) == len(weighed) else None,
+        sum_of_weights=rounded(total_weight(weighed)) if weighed else None,
     )
 
 
