@@ -104,7 +104,7 @@ def _identify_local(path: Path, memo: Memo | None) -> FileIdentity:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = path.stat()
     except FileNotFoundError as error:
-        raise _missing(path) from error
+        raise missing(path) from error
     except OSError as error:
         raise UnreadableFile(str(path), error.strerror or str(error)) from error
     if _stamp(after) != _stamp(before):
@@ -114,11 +114,19 @@ def _identify_local(path: Path, memo: Memo | None) -> FileIdentity:
     return FileIdentity(digest, after.st_size)
 
 
-def _missing(path: Path) -> MissingFile:
+def missing(path: Path) -> MissingFile:
+    """What to say of a path without a file: its folder is not there, or the nearest names in it."""
     folder = path.parent
     if not folder.is_dir():
         return MissingFile(str(path), f"there is no folder {folder}")
-    return MissingFile(str(path), near=nearest(path.name, (other.name for other in folder.iterdir())))
+    file, colon, tree = str(path).rpartition(":")
+    if colon and Path(file).is_file():
+        return MissingFile(str(path), f"it does not exist, {file} does; name the tree {tree!r} apart from the file")
+    try:
+        names = [other.name for other in folder.iterdir()]
+    except OSError:  # a folder may be passed through by those who may not list it
+        names = []
+    return MissingFile(str(path), near=nearest(path.name, names))
 
 
 def _stamp(stat: os.stat_result) -> str:

@@ -58,7 +58,9 @@ def linq(op: str, source: Node, args: Sequence[Node], span: Span) -> Linq:
         malformed(f"{op} takes {_signature(expected)}, not {_count(len(args), 'argument')} after it", span)
     for arg, parameters in zip(args, expected, strict=True):
         if parameters and not (isinstance(arg, Lambda) and len(arg.params) == parameters):
-            malformed(f"{op} needs a lambda of {_count(parameters, 'variable')} here", arg.span)
+            is_text = isinstance(arg, Constant) and isinstance(arg.value, str)
+            hint = f"; a lambda as text stands only in the form (call {op} …)" if is_text else ""
+            malformed(f"{op} needs a lambda of {_count(parameters, 'variable')} here{hint}", arg.span)
     return Linq(op, source, tuple(args), span)
 
 

@@ -88,7 +88,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted: what was finished is kept; the same command goes on from there", err=True)
+        click.echo("\ninterrupted: nothing is half written; the same command goes on from what was finished", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

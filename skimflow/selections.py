@@ -5,15 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from textwrap import dedent
 
 from skimflow.errors import UsageError
 
 _QUERY_FUNCTION = re.compile(r"[\w./-]+:[A-Za-z_]\w*")
+_FILE_NAME = re.compile(r"[\w./-]+\.\w+")
 _LONGEST_PATH = 4096
-_BEGINS = {"uproot": "(", "uproot-raw": "[{", "python": ""}
-"""The characters one of which every selection of a codegen begins with; of none for those that are not looked at."""
+_FORMS = {
+    "uproot": "qastle text, which begins with '(', or module:function for a query in Python",
+    "uproot-raw": "JSON text, which begins with '[', or module:function",
+    "python": "the source of run_query, or a file that holds it",
+}
+"""How a selection for a codegen may be given."""
+_BEGINS = {"(": "uproot", "[": "uproot-raw", "{": "uproot-raw"}
+"""First character of a selection -> the codegen that it is for."""
 
 
 def selection_text(given: str, codegen: str) -> str:
@@ -27,14 +36,32 @@ def selection_text(given: str, codegen: str) -> str:
     file = _file(given)
     text = given if file is None else _content(file)
     if codegen == "python":
+        if file is None and _FILE_NAME.fullmatch(given):
+            raise _no_selection(given, codegen)
         return _encoded(text)
     if file is None and _QUERY_FUNCTION.fullmatch(given):
         return _of_function(given, codegen)
-    if file is None and not given.lstrip().startswith(tuple(_BEGINS[codegen])):
-        raise UsageError(
-            f"--selection {given!r} is no file and no {codegen} selection (one begins with {_BEGINS[codegen][0]})"
-        )
+    _check_form(given, file, text, codegen)
     return text
+
+
+def _check_form(given: str, file: Path | None, text: str, codegen: str) -> None:
+    """Raise UsageError for what is no selection at all, or one for another codegen; the engine says the rest."""
+    if file is not None and file.suffix == ".py":
+        raise UsageError(f"--selection {given} is Python: name its query function too, {given}:FUNCTION")
+    meant = _BEGINS.get(text.lstrip()[:1])
+    if meant not in (None, codegen):
+        raise UsageError(f"--selection is a selection for codegen {meant}: add --codegen {meant}")
+    if file is None and meant is None:
+        raise _no_selection(given, codegen)
+
+
+def _no_selection(given: str, codegen: str) -> UsageError:
+    near: list[str] = []
+    with suppress(OSError):  # no folder, or a name longer than the system takes
+        near = get_close_matches(Path(given).name, [path.name for path in Path(given).parent.iterdir()], n=3)
+    hint = f"; near: {', '.join(near)}" if near else ""
+    return UsageError(f"--selection {given!r} is no file and no {codegen} selection{hint}; give {_FORMS[codegen]}")
 
 
 def _file(given: str) -> Path | None:

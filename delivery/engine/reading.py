@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from delivery.errors import DeliveryError, InputUnreachable, MissingFile, UnreadableFile
+from delivery.identity import local_path, missing
 from delivery.retry import is_transient
 
 
@@ -15,9 +16,14 @@ def reading(file: str) -> Iterator[None]:
     except DeliveryError:
         raise
     except FileNotFoundError as error:
-        raise MissingFile(file, "there is no such file") from error
-    except (IsADirectoryError, PermissionError) as error:
+        path = local_path(file)
+        raise (MissingFile(file) if path is None else missing(path)) from error
+    except IsADirectoryError as error:
+        raise MissingFile(file, "it is a folder") from error
+    except PermissionError as error:
         raise UnreadableFile(file, error.strerror or one_line(error)) from error
+    except ImportError as error:
+        raise UnreadableFile(file, f"a package that reads such files is not installed ({one_line(error)})") from error
     except MemoryError as error:
         raise UnreadableFile(file, "a damaged length asks for more memory than there is") from error
     except Exception as error:  # damaged bytes make uproot fail in any way

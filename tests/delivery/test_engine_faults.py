@@ -48,8 +48,8 @@ def test_other_kinds_of_file(tmp_path):
     text = tmp_path / "in.root"
     text.write_text("This is no ROOT file. " * 10)
     assert "no ROOT file (it begins with b'This')" in str(failure(text))
-    assert "there is no such file" in str(failure(tmp_path / "absent.root"))
-    assert "directory" in str(failure(tmp_path)).lower()
+    assert "it does not exist" in str(failure(tmp_path / "absent.root"))
+    assert "it is a folder" in str(failure(tmp_path))
 
 
 def test_a_flipped_byte_in_a_compressed_basket(damaged):

@@ -94,6 +94,8 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     assert again.near == ("ttbar_0.root",)
     with pytest.raises(MissingFile, match="there is no folder"):
         identify(tmp_path / "nowhere" / "a.root")
+    with pytest.raises(MissingFile, match=r"wjets\.root does; name the tree 'Events' apart from the file"):
+        identify(f"{tmp_path}/wjets.root:Events")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

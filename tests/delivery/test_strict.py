@@ -58,8 +58,7 @@ PRODUCTS = {
         [[[x * y * z for z in c] for y in b] for x in a] for a, b, c in zip(A, B, C, strict=True)
     ],
     "e.A_pt.Select(lambda x: e.B_pt.OrderBy(lambda y: abs(y - 10 * x - 4)).Select(lambda y: y + 0 * x))": [
-        [sorted(b, key=lambda y: abs(y - 10 * x - 4)) for x in a]
-        for a, b in zip(A, B, strict=True)
+        [sorted(b, key=lambda y: abs(y - 10 * x - 4)) for x in a] for a, b in zip(A, B, strict=True)
     ],
     "e.A_pt.Select(lambda x: e.met)": [[m for _ in a] for a, m in zip(A, MET, strict=True)],
     "e.A_pt.Where(lambda x: e.met > 1)": [[x for x in a if m > 1] for a, m in zip(A, MET, strict=True)],

@@ -231,6 +231,10 @@ class TestWhatIsSaid:
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
         assert to_json(error)["span"]["line"] == 5
 
+    def test_an_error_of_several_lines_is_told_in_one(self, events, tmp_path):
+        said = str(attempt("raise ValueError('not found\\n    in the file\\n\\nof today')", events, tmp_path))
+        assert "ValueError: not found in the file of today" in said
+
     @pytest.mark.parametrize(
         ("source", "said"),
         [

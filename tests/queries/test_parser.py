@@ -214,7 +214,12 @@ def test_literals_of_different_types_differ():
         ("(call Count)", 1, 1, "needs a source"),
         ("(Count a b)", 1, 1, "a source only"),
         ("(Where a b)", 1, 10, "a lambda of 1 variable"),
-        ("(Where a 'lambda e: e')", 1, 10, "a lambda of 1 variable"),
+        (
+            "(Where a 'lambda e: e')",
+            1,
+            10,
+            "a lambda of 1 variable here; a lambda as text stands only in the form (call",
+        ),
         ("(Aggregate a 0 (lambda (list x) x))", 1, 16, "a lambda of 2 variables"),
         ("(lambda e e)", 1, 9, "list of names"),
         ("(lambda (list 1) e)", 1, 15, "bare name"),

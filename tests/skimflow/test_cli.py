@@ -141,7 +141,7 @@ def test_a_run_that_is_broken_off_goes_on_where_it_was(fresh, events, end):
     _, said = child.communicate(timeout=60)
     assert child.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL), said
     if end == signal.SIGINT:
-        assert "the same command goes on from there" in said
+        assert "the same command goes on from what was finished" in said
         assert "Traceback" not in said
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

@@ -127,7 +127,6 @@ class TestTransform:
             "servicex": "var * {pt: float32}", "strict": "{pt: var * float32}",
         }  # fmt: skip
 
-
     def test_a_failure_is_json_too(self, skimflow, events):
         wrong = "(Select (call EventDataset) (lambda (list e) (attr e 'MET_ptt')))"
         for command in (["explain"], ["transform"]):
@@ -186,6 +185,9 @@ class TestMistakes:
             (("--selection", SELECTED.replace("MET_pt", "MET_ptt"), "EVENTS", "out.root"), 2, "near: MET_pt"),
             (("--selection", SELECTED[:-1], "EVENTS", "out.root"), 2, "line 1, column"),
             (("--selection", "query.txt", "EVENTS", "out.root"), 2, "is no file and no uproot selection"),
+            (("--selection", "[]", "EVENTS", "out.root"), 2, "add --codegen uproot-raw"),
+            (("--selection", SELECTED, ".", "out.root"), 2, "it is a folder"),
+            (("--codegen", "python", "--selection", "absent.py", "EVENTS", "out.root"), 2, "is no file"),
             (("--selection", "queries.adl:q11", "EVENTS", "out.root"), 2, "nearest: q1"),
             (("--selection", "queries.ttbar:agc_published_raw", "EVENTS", "out.root"), 2, "add --codegen uproot-raw"),
             (("--selection", SELECTED, "--tree", "Evnts", "EVENTS", "out.root"), 2, "Events"),

@@ -146,16 +146,19 @@ def _refusal(error: OSError) -> Report:
 
 
 def _failure(error: BaseException) -> Report:
-    """The error's last line, and the last line of the function's source that led to it."""
+    """What the error says, in one line, and the last line of the function's source that led to it."""
     if isinstance(error, Refused):
         reason = str(error)
     else:
-        reason = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        text = "".join(traceback.format_exception_only(error)).strip()
+        if isinstance(error, SyntaxError):  # the lines before the last show the place
+            text = text.splitlines()[-1]
+        reason = " ".join(text.split())
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == SOURCE_NAME]
+    numbers = [frame.lineno for frame in frames if frame.filename == SOURCE_NAME]
     if isinstance(error, SyntaxError) and error.filename == SOURCE_NAME:
-        lines.append(error.lineno)
-    return Report("failed", reason=reason[:_REASON_LENGTH], line=lines[-1] if lines else None)
+        numbers.append(error.lineno)
+    return Report("failed", reason=reason[:_REASON_LENGTH], line=numbers[-1] if numbers else None)
 
 
 def _leave(report: Report, scratch: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from delivery.engine.rows import WEIGHT, exact_sum, has_weights
 from delivery.engine.source import Source, open_source
-from delivery.errors import MissingFile, UnknownTree, UnreadableFile
-from delivery.identity import identify
+from delivery.errors import UnknownTree, UnreadableFile
+from delivery.identity import identify, missing
 from delivery.requests import TransformRequest
 
 _ENTRIES_AT_ONCE = 1_000_000
@@ -39,7 +39,7 @@ def look_at(request: TransformRequest) -> Input:
         reason = "codegen 'python' runs without a network and reads local files only; copy the file here first"
         raise UnreadableFile(request.input, reason)
     if not Path(request.input).is_file():
-        raise MissingFile(request.input)
+        raise missing(Path(request.input))
     try:
         with closing(open_source(request.input, request.tree)) as source:
             return Input(source.entries, source.identity, source.tree, _sum_of_weights(source))

@@ -20,6 +20,7 @@ from delivery.errors import UnwritableType
 # A column whose values are nearly all different is soon known by a small limit. With pyarrow's own (1 MiB) a group's
 # dictionary often fits just so, which makes random floats cost three times the time and four thirds of the bytes.
 _DICTIONARY_BYTES = 64 * 1024
+_SHOWN_TYPE = 200  # characters
 
 
 class TableWriter:
@@ -98,6 +99,8 @@ class TableWriter:
 
 
 def _refused(what: str, error: Exception) -> UnwritableType:
+    if len(what) > _SHOWN_TYPE:
+        what = f"the columns ({what[:_SHOWN_TYPE]}…)"
     return UnwritableType(
         f"Parquet cannot hold {what}: {error}", hint="convert the column that it names, or leave it out"
     )
