@@ -138,7 +138,8 @@ def explain(request: TransformRequest) -> Explanation:
             seen |= selection.columns
         phases.append(_phase("output", "", plan.payload(0) - seen, source))
         rows = general(plan.output.sample)
-        fields = rows.fields if plan.output.fields and not plan.output.jagged else []
+        layout = rows.layout.content if rows.layout.is_option else rows.layout
+        fields = rows.fields if layout.is_record else []
         schema = tuple((name, str(rows[name].type.content)) for name in fields) or (("", str(rows.type.content)),)
         if plan.tail is not None:
             schema = (("", f"what {_operator(node)} makes of all rows, known when they are there"),)

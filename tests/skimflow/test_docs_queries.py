@@ -110,7 +110,7 @@ def test_python_block(folder, monkeypatch):
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     exec(code, names)
-    assert plain(names["events"]) == [12, 40, 33]
+    assert plain(names["events"]) == [{"met": 40, "jets": []}, {"met": 33, "jets": [45]}]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

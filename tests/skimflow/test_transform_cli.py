@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import pyarrow.parquet as pq
 import pytest
 import uproot
 
@@ -235,6 +236,14 @@ class TestExplain:
             ["met", "float32"], ["muons", "var", "*", "float32"],
         ]  # fmt: skip
         assert lines[-1].startswith("do it: skimflow transform ")
+
+    @pytest.mark.parametrize("dots", ["", ".Zip()"])
+    def test_it_tells_the_columns_that_come(self, skimflow, events, dots):
+        row = f"{{'pt': e.Muon_pt, 'eta': e.Muon_eta}}{dots}"  # of equal lengths, with and without being one list
+        query = f'(call Select (call EventDataset) "lambda e: {row}")'
+        _, out, _ = skimflow("explain", "--selection", query, "--json", events)
+        assert skimflow("transform", "--selection", query, events, "out.parquet")[0] == 0
+        assert [name for name, _ in json.loads(out)["schema"]] == pq.read_schema("out.parquet").names
 
     def test_the_bytes_are_those_of_the_file(self, skimflow, events):
         _, out, _ = skimflow("explain", "--selection", SELECTED, "--json", events)
