@@ -120,7 +120,19 @@ def _index(_: str, source: Column, index: Column) -> Column:
     place = general(index)
     if place.layout.minmax_depth[0] > 1:
         array, place = _with_lists(array), _with_lists(place)
+        _check_index(array, place)
     return _normal(array[place])
+
+
+def _check_index(array: Any, index: Any) -> None:
+    """A mask or an order says something of every item: awkward itself takes any that points at no item too many."""
+    if array.fields and array.layout.purelist_depth == 1:  # columns side by side
+        for name in array.fields:
+            _check_index(array[name], index)
+    elif array.layout.minmax_depth[0] > 1:
+        differs = ak.to_numpy(ak.fill_none(ak.num(array, axis=1) != ak.num(index, axis=1), False))
+        if differs.any():
+            raise UnequalLists("lists of different lengths meet", row=int(np.argmax(differs)))
 
 
 def _with_lists(array: Any) -> Any:

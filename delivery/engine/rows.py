@@ -176,4 +176,5 @@ def _groups(selection: Selection) -> list[tuple[tuple[Expression, ...], bool]]:
     """The conjuncts that are evaluated together, and whether they are a selection's last."""
     if selection.ordered or len(selection.conjuncts) < 2:
         return [(selection.conjuncts, True)]
-    return [((c,), c is selection.conjuncts[-1]) for c in selection.conjuncts]
+    last = len(selection.conjuncts) - 1  # a conjunct can be there twice
+    return [((conjunct,), number == last) for number, conjunct in enumerate(selection.conjuncts)]

@@ -8,7 +8,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from delivery.engine import TransformRequest, evaluate, transform
+from delivery.engine import TransformRequest, evaluate, explain, transform
 from delivery.errors import DeliveryError, LengthMismatch, NotAFunction
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -36,6 +36,9 @@ def run(file, body, semantics="servicex"):
     [
         "e.A_pt.Where(lambda x: e['B_pt'] > 3).Count()",
         "{'a': e.D_pt.OrderBy(lambda x: e.A_pt), 'b': e.D_pt}.Zip().Select(lambda j: j.a)",
+        "e.D_pt.OrderBy(lambda x: e.A_pt)",
+        "{'a': e.A_pt}.Zip().Where(lambda x: e['B_pt'] > 30)",
+        "e.A_pt.Where(lambda x: e['B_pt'] > 30)",
         "{'s': e.A_pt.Select(lambda x: e.B_pt.Select(lambda y: x * y)).Sum(), 'a': e.A_pt}.Zip().Select(lambda j: j.s)",
     ],
 )
@@ -44,9 +47,14 @@ def test_lists_of_other_lengths_are_refused_also_where_only_their_number_is_aske
         run(file, body)
 
 
-def test_an_order_by_other_lists_is_warned_of(file, tmp_path):
+def test_an_order_by_other_lists_is_warned_of(file):
     text = qastle_text("DS.Select(lambda e: {'m': e.met, 'a': e.D_pt.OrderBy(lambda x: e.A_pt)})")
-    assert len(transform(TransformRequest(text, str(file), tmp_path / "out")).warnings) == 1
+    assert len(explain(TransformRequest(text, str(file), Path("out"))).warnings) == 1
+
+
+def test_a_condition_that_stands_twice_counts_once(file, tmp_path):
+    text = qastle_text("DS.Where(lambda e: e.met > 1 and e.met > 1).Select(lambda e: {'m': e.met})")
+    assert [row.passed for row in transform(TransformRequest(text, str(file), tmp_path / "out")).cutflow] == [2]
 
 
 def test_a_sum_of_weights_beyond_all_floats_is_none(file, tmp_path):
