@@ -41,7 +41,11 @@ def describe_near(name: str, near: Sequence[str]) -> str:
     what = "not in the tree"
     if "btag" in name.lower():
         what = f"the file has no jet tagger {name.removeprefix('Jet_')}"
-    return f"{what}; near: {', '.join(near)}" if near else f"{what}, and nothing near it"
+    if not near:
+        return f"{what}, and nothing near it"
+    dotted = next((other for other in near if other.startswith(f"{name}.")), None)
+    spelling = f"; func_adl writes a name with a dot as e[{dotted!r}]" if dotted else ""
+    return f"{what}; near: {', '.join(near)}{spelling}"
 
 
 def position(text: str, span: Span) -> tuple[int, int]:

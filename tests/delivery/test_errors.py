@@ -40,6 +40,7 @@ from delivery.errors import (
     UnwritableType,
     WorkerDiffers,
     WorkerKilled,
+    describe_near,
     nearest,
     to_json,
 )
@@ -235,6 +236,11 @@ KNOWN = ["Jet_pt", "Jet_eta", "Jet_btagCSVV2", "FatJet_pt", "Muon_pt", "MET_pt",
 )
 def test_nearest(name: str, first: str) -> None:
     assert nearest(name, KNOWN)[0] == first
+
+
+def test_a_name_with_a_dot_is_told_with_its_spelling() -> None:
+    assert describe_near("Jets", ("Jets.pt", "Jet")).endswith("func_adl writes a name with a dot as e['Jets.pt']")
+    assert "dot" not in describe_near("Jets_pt", ("Jets.pt", "Jet"))
 
 
 def test_nothing_is_near() -> None:
