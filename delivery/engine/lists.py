@@ -108,6 +108,9 @@ class ListOperators:
     def _concat(self, node: Linq, scope: Scope) -> Term:
         terms = [self._terms.term(side, scope) for side in (node.source, node.args[0])]
         depth = least(term.depth for term in terms)
+        if self._terms.strict and terms[0].depth != terms[1].depth:
+            problem = "Concat puts a list that depends on a lambda's variable behind one that does not, or the reverse"
+            raise self._terms.fault(DepthMismatch, problem, node)
         arrays = [self._terms.array(term.value, node, "Concat") for term in terms]
         known = [array for array in arrays if isinstance(array, Expression)]
         if len(known) < 2:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from delivery.engine import TransformRequest, evaluate, explain, transform
-from delivery.errors import DeliveryError, LengthMismatch, NotAFunction
+from delivery.errors import DeliveryError, DepthMismatch, LengthMismatch, NotAFunction
 
 sys.path.insert(0, str(Path(__file__).parent))
 from engine_inputs import qastle_text, write_tree
@@ -108,6 +108,11 @@ LOOPS = {
 @pytest.mark.parametrize("body", [*PLACES, *LOOPS])
 def test_strict_semantics_at_any_depth(file, body):
     assert run(file, body, "strict") == (PLACES | LOOPS)[body]
+
+
+def test_lists_of_unlike_loops_are_not_put_behind_each_other(file):
+    with pytest.raises(DepthMismatch, match="Concat puts"):
+        run(file, "e.A_pt.Select(lambda x: e.B_pt.Concat(e.D_pt.Where(lambda y: y > x)))", "strict")
 
 
 class Items(list):
