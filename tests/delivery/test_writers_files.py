@@ -139,11 +139,12 @@ def test_no_room(output_format: OutputFormat, tmp_path: Path) -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from pathlib import Path
 import awkward as ak, numpy as np
 from delivery.engine.writers import open_writer
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would ignore
 rows = ak.Array({"x": np.arange(1000.0)})
 writer = open_writer(Path(sys.argv[1]), sys.argv[2], {"servicex": rows[:0]}, bytes(16))
 try:
@@ -164,7 +165,10 @@ def test_interrupted(output_format: OutputFormat, tmp_path: Path) -> None:
         assert child.stdout.readline() == "writing\n"
         time.sleep(0.2)
         child.send_signal(signal.SIGINT)
-        child.communicate(timeout=60)
+        try:
+            child.communicate(timeout=60)
+        finally:
+            child.kill()
     assert child.returncode
     assert not names(tmp_path)
 
