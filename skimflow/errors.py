@@ -97,6 +97,7 @@ def by_reason(failures: Sequence[FileFailed]) -> dict[str, list[str]]:
 
     groups: dict[str, list[str]] = {}
     for one in failures:
-        reason = one.reason.replace(f"{shown(one.request.file)}: ", "").replace(shown(one.request.file), "the file")
-        groups.setdefault(reason, []).append(f"{one.request.sample}  {shown(one.request.file)}")
+        file = shown(one.request.file)
+        reason = one.reason.removeprefix(f"{file}: ").replace(file, "the file")
+        groups.setdefault(reason, []).append(f"{one.request.sample}  {file}")
     return groups

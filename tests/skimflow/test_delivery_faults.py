@@ -68,8 +68,10 @@ def test_a_plan_names_files_that_are_not_there(faulty):
 
 def test_the_command_fails_with_code_1_and_without_a_traceback(faulty):
     done = faulty.command("run", "tiny.yml", "--json")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["type"] == "DeliveryFailed"
     assert "4 of 8 files were not delivered (50.0 %, allowed 0 %)" in done.stderr
+    assert "cannot read the file: it does not exist" in done.stderr
     assert "Traceback" not in done.stderr
 
 
