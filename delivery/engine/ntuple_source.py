@@ -108,7 +108,10 @@ class NtupleSource:
             try:
                 with self._lock, reading(self.file):
                     self._forms[name] = field.to_akform()[0]
-                    self._types[name] = ColumnType(from_awkward(self._array(name, None)))
+                    # Fields that share the column of their lists' ends, as projected fields do, are one collection.
+                    content = self._forms[name].contents[0]
+                    counter = str(content.form_key) if content.is_list else None
+                    self._types[name] = ColumnType(from_awkward(self._array(name, None)), counter)
             except UnreadableFile as error:
                 if not isinstance(error.__cause__, NotImplementedError):
                     raise
@@ -203,11 +206,15 @@ class NtupleSource:
         return ak.from_buffers(form, part.high - part.low, buffers)[name]
 
     def _columns_of(self, name: str) -> list[int]:
-        """Numbers of the columns that hold the field's values."""
+        """Numbers of the columns that hold the field's values; a projected field's are those of other fields."""
         if name not in self._columns:
             fields = set(self._below(int(self._fields[name].field_id)))
             records = self._ntuple.column_records
-            self._columns[name] = [number for number, record in enumerate(records) if int(record.field_id) in fields]
+            own = {number for number, record in enumerate(records) if int(record.field_id) in fields}
+            keys: list[str] = []
+            if not isinstance(self.column_type(name), str):
+                _recursive_find(self._forms[name], keys)
+            self._columns[name] = sorted(own | {int(key.split("-")[1]) for key in keys if "column" in key})
         return self._columns[name]
 
     def _below(self, field: int) -> Iterator[int]:

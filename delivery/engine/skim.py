@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from delivery.engine.compiler import compile_query, run_tail
 from delivery.engine.operations import general
@@ -49,6 +49,9 @@ def evaluate(
     paths = [files] if isinstance(files, str | Path) else list(files)
     if not paths:
         raise ValueError("no files given")
+    if not isinstance(text, str):
+        raise TypeError("a query is text; `queries.named.load('module:function').text` gives that of a query function")
+    _check_semantics(semantics)
     if codegen == "uproot-raw":
         from delivery.engine.raw.transform import evaluate_raw
 
@@ -74,6 +77,7 @@ def transform(request: TransformRequest) -> TransformResult:
     UnknownTree, UnknownBranch, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, NotAFunction, LengthMismatch,
     EmptyList, UnwritableType, OutputUnwritable. An output that was there before stays as it was if an error is raised.
     """
+    _check_semantics(request.semantics)
     if request.codegen == "uproot-raw":
         from delivery.engine.raw.transform import transform_raw
 
@@ -117,6 +121,11 @@ def transform(request: TransformRequest) -> TransformResult:
             warnings=plan.warnings,
             sum_of_weights=total,
         )
+
+
+def _check_semantics(name: str) -> None:
+    if name not in get_args(Semantics):
+        raise ValueError(f"unknown semantics {name!r}; there are {' and '.join(get_args(Semantics))}")
 
 
 def explain(request: TransformRequest) -> Explanation:

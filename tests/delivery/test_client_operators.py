@@ -68,3 +68,10 @@ def test_names_must_be_as_many_as_columns(file):
 
 def test_counting_through_them(file):
     assert evaluate(f"(Count (call MetaData {DS} (dict (list 'a') (list 1))))", file) == 2
+
+
+def test_what_is_no_query_and_no_semantics(file):
+    with pytest.raises(TypeError, match=r"queries\.named\.load"):
+        evaluate(DS.split, file)
+    with pytest.raises(ValueError, match="there are servicex and strict"):
+        evaluate(BARE, file, semantics="peer")

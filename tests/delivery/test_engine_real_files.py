@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from delivery.engine import TransformRequest, evaluate, transform
-from delivery.errors import UnknownBranch, UnknownTree
+from delivery.errors import CorruptBasket, UnknownBranch, UnknownTree
 from queries.named import load
 
 AGC = "queries.ttbar:agc_published_ml"
@@ -73,6 +73,24 @@ def test_a_rntuple_gives_what_uproot_reads(shared_data):
         met, jets = (file["Events"][name].array() for name in ("MET_pt", "Jet_pt"))
     assert result.a.tolist() == met.tolist()
     assert result.n.tolist() == ak.num(jets).tolist()
+
+
+def test_projected_fields_of_a_rntuple_are_one_collection_and_are_checked(shared_data, tmp_path):
+    (path,) = (shared_data / "root").glob("cmsopendata2015*rntuple*.root")
+    done = transform(TransformRequest(load(AGC).text, str(path), tmp_path / "out.root"))
+    assert done.warnings == ()  # the fields of Electron share the column of their lists' ends
+    with uproot.open(path) as file:
+        events = file["Events"]
+        (field,) = (one for one in events.fields if one.name == "CorrT1METJet_area")
+        form = field.to_akform()[0].contents[0].content
+        (page,) = events.page_link_list[0][int(form.form_key.split("-")[1])].pages
+    assert page.locator.num_bytes == 4 * page.num_elements  # not compressed: only the checksum can tell
+    damaged = bytearray(path.read_bytes())
+    damaged[page.locator.offset] ^= 0x40
+    (tmp_path / "damaged.root").write_bytes(damaged)
+    query = "(Select (call EventDataset) (lambda (list e) (attr e 'CorrT1METJet_area')))"
+    with pytest.raises(CorruptBasket, match="CorrT1METJet_area is damaged: a checksum does not match"):
+        evaluate(query, tmp_path / "damaged.root")
 
 
 def test_all_columns_that_a_file_lacks_are_named_with_what_is_near(shared_data, tmp_path):
