@@ -113,7 +113,7 @@ class Builder:
         return self.made(text, node, "full_like", columns[0], parameter=(answer, "bool"))
 
     def masked(self, text: Text, node: ast.expr, value: Expression, mask: Expression) -> Expression:
-        """``value[mask]`` for a mask with a list per event: objects chosen in each event.
+        """``value[mask]`` for a mask (or objects' numbers) with a list per event: objects chosen in each event.
 
         awkward takes a mask that is shorter than the list, and so does ServiceX; strict semantics do not.
         """
@@ -121,8 +121,7 @@ class Builder:
         if isinstance(sample, ak.Array) and sample.layout.is_regular and not sample.layout.content.is_option:
             problem = "a list of fixed length as subscript picks events; compare it with the objects instead"
             raise text.fault(DepthMismatch, problem, node)
-        certain = value.lengths == mask.lengths or not is_bool(mask)
-        if certain or self.strict:
+        if is_bool(mask) and (self.strict or value.lengths == mask.lengths):
             return self.made(text, node, "index", value, mask)
         call = RawCall(GETITEM, (Slot(0), Slot(1)))
         return self.made(text, node, "raw", value, mask, parameter=call)
