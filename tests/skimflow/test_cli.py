@@ -133,6 +133,7 @@ def test_a_run_that_is_broken_off_goes_on_where_it_was(fresh, events, end):
     child = subprocess.Popen(
         [sys.executable, "-m", "skimflow", "run", "tiny.yml", "--until", "process", "--quiet"],
         cwd=fresh.folder, env=dict(os.environ), stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a background job ignores it
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not fresh.entries_on_disk() and child.poll() is None and time.monotonic() < deadline:
