@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-_COMPARISONS = frozenset(["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
+from delivery.engine.operators import COMPARISONS
+
 _MAX_BITS = 1024  # of an integer that literals are folded into
 _FOLDED: Final[Mapping[str, Callable[..., Any]]] = {
     "add": operator.add,
@@ -21,12 +22,7 @@ _FOLDED: Final[Mapping[str, Callable[..., Any]]] = {
     "bitwise_xor": operator.xor,
     "left_shift": operator.lshift,
     "right_shift": operator.rshift,
-    "equal": operator.eq,
-    "not_equal": operator.ne,
-    "less": operator.lt,
-    "less_equal": operator.le,
-    "greater": operator.gt,
-    "greater_equal": operator.ge,
+    **COMPARISONS,
     "negative": operator.neg,
     "positive": operator.pos,
     "invert": operator.invert,
@@ -46,7 +42,7 @@ def folded(ufunc: str, values: Sequence[Any]) -> Any:
 
 def out_of_range(ufunc: str, kinds: Sequence[np.dtype[Any]], values: Sequence[Any]) -> str | None:
     """What is wrong if a comparison holds an integer column against an integer that it cannot be; as in awkward."""
-    if ufunc not in _COMPARISONS or len(kinds) != 1 or kinds[0].kind not in "iu":
+    if ufunc not in COMPARISONS or len(kinds) != 1 or kinds[0].kind not in "iu":
         return None
     limits: Any = np.iinfo(kinds[0])
     for literal in values:
