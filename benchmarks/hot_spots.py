@@ -17,11 +17,11 @@ from delivery.engine import TransformRequest, transform
 from queries.named import load
 
 ENGINE = "/delivery/engine/"
-# Modules that are not named (values, kernels) work for whoever called them.
+# Modules that are not named (values, forms, kernels) work for whoever called them.
 PARTS = {
     "decompressing": ("compression",),
     "bytes to columns": ("baskets", "units", "tree_source", "ntuple_source", "storage/"),
-    "evaluating": ("expressions", "operations", "four_vectors"),
+    "evaluating": ("expressions", "elementwise", "reductions", "items", "records", "combining", "four_vectors"),
     "keeping selected rows": ("rows",),
     "writing": ("writers/",),
     "header and plan": ("compiler", "terms", "lists", "operators", "calls", "branches", "source", "reading"),

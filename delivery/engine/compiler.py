@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from delivery.engine.expressions import Expression
+from delivery.engine.forms import general
 from delivery.engine.header import ColumnType, Header
-from delivery.engine.operations import general
 from delivery.engine.plan import STREAM, Plan, Selection, Stage
 from delivery.engine.scope import EventRecord, Scope, Term, Unknown, Value
 from delivery.engine.shapes import leaf_type, ndim

@@ -15,7 +15,9 @@ from typing import Any, TypeAlias
 import awkward as ak
 import numpy as np
 
-from delivery.engine.operations import OPERATIONS, Span, TooMany, UnequalLists, Unsupported, general
+from delivery.engine.forms import general
+from delivery.engine.operations import OPERATIONS
+from delivery.engine.row_errors import Span, TooMany, UnequalLists, Unsupported
 from delivery.engine.values import ROWS, Array, Column, Lists
 
 Literal: TypeAlias = bool | int | float | str | None

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import awkward as ak
-import numpy as np
 
-from delivery.engine.values import Column, Lists, from_awkward, to_awkward
+from delivery.engine.forms import general, normal
+from delivery.engine.values import Column, to_awkward
 
 NAME = "Momentum4D"
 
@@ -69,14 +69,9 @@ def named(_: str, records: Column) -> Column:
 
 def attribute(name: str, vectors: Any) -> Column:
     """A property of four-vectors, one of `PROPERTIES`."""
-    return _normal(getattr(vectors, name))
+    return normal(getattr(vectors, name))
 
 
 def method(name: str, vectors: Any, *arguments: Any) -> Column:
     """A method of four-vectors, one of `METHODS`."""
-    columns = [to_awkward(a) if isinstance(a, np.ndarray | Lists) else a for a in arguments]
-    return _normal(getattr(vectors, name)(*columns))
-
-
-def _normal(value: Any) -> Column:
-    return from_awkward(value) if isinstance(value, ak.Array) else value
+    return normal(getattr(vectors, name)(*(general(argument) for argument in arguments)))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from delivery.engine.expressions import Argument, Expression, Expressions, Literal, unequal
-from delivery.engine.operations import TooMany
+from delivery.engine.row_errors import TooMany
 from delivery.errors import BadLiteral, DepthMismatch, QueryFault, UnsupportedNode, location
 from queries.syntax import Node
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from delivery.engine.expressions import Evaluation, Expression
-from delivery.engine.operations import OPERATIONS, UnequalLists, general
+from delivery.engine.forms import general
+from delivery.engine.operations import OPERATIONS
 from delivery.engine.plan import Plan, Selection, Stage
+from delivery.engine.row_errors import UnequalLists
 from delivery.engine.source import Source
 from delivery.engine.values import ROWS, Array, Choice, Column, Lists, Mask
 

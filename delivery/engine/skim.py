@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from delivery.engine.compiler import compile_query, run_tail
-from delivery.engine.operations import general
+from delivery.engine.forms import general
 from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source

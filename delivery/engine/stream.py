@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 from delivery.engine.allocation import keep_freed_memory
-from delivery.engine.operations import EmptyLists, TooMany, UnequalLists, Unsupported
 from delivery.engine.plan import Plan
+from delivery.engine.row_errors import EmptyLists, TooMany, UnequalLists, Unsupported
 from delivery.engine.rows import Piece, run_range
 from delivery.engine.source import Source
 from delivery.engine.writers import Grouped

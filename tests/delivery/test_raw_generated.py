@@ -12,9 +12,9 @@ import pytest
 import uproot
 
 from delivery.engine.expressions import Expressions
-from delivery.engine.operations import UnequalLists
 from delivery.engine.raw.planning import compile_raw
 from delivery.engine.raw.request import parse_selection
+from delivery.engine.row_errors import UnequalLists
 from delivery.errors import DeliveryError, QueryFault
 from queries.named import load
 

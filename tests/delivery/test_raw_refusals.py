@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from delivery.engine.operations import UnequalLists
 from delivery.engine.raw.language import MAX_DEPTH, BadExpression, parse
 from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
+from delivery.engine.row_errors import UnequalLists
 from delivery.errors import (
     BadLiteral,
     DeliveryError,

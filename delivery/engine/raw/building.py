@@ -12,10 +12,10 @@ import awkward as ak
 import numpy as np
 
 from delivery.engine.expressions import Expression, Expressions, unequal
-from delivery.engine.operations import UnequalLists
 from delivery.engine.raw.functions import GETITEM, UFUNC, Constant, Items, Pattern, RawCall, Slot
 from delivery.engine.raw.literals import folded, out_of_range
 from delivery.engine.raw.texts import Text
+from delivery.engine.row_errors import UnequalLists
 from delivery.engine.values import Lists
 from delivery.errors import BadLiteral, DepthMismatch, UnsupportedNode, location
 

@@ -16,7 +16,7 @@ from typing import Any
 import awkward as ak
 
 from delivery.engine.expressions import Expressions
-from delivery.engine.operations import general
+from delivery.engine.forms import general
 from delivery.engine.plan import Plan, Selection, Stage
 from delivery.engine.raw.objects import directory_of, objects_in
 from delivery.engine.raw.planning import compile_raw, may_fail
