@@ -7,7 +7,6 @@ import numpy as np
 
 from delivery.engine.expressions import Argument, Expression
 from delivery.engine.four_vectors import METHODS, is_vector
-from delivery.engine.lambdas import innermost
 from delivery.engine.operators import numpy_function
 from delivery.engine.scope import Container, Scope, Term, Unknown
 from delivery.engine.shapes import check_lists
@@ -61,16 +60,9 @@ class Calls:
                 return self._method(source, name, node, scope)
             case Lambda(params=params, body=body):
                 self._arity(node, len(params), f"{len(params)} argument(s)")
-                values = [self._bound(arg, scope) for arg in node.args]
+                values = [self._terms.term(arg, scope) for arg in node.args]
                 return self._terms.term(body, scope.bound(dict(zip(params, values, strict=True))))
         raise self._terms.fault(NotAFunction, "only a function's name or a method can be called", node.func)
-
-    def _bound(self, node: Node, scope: Scope) -> Term:
-        """An argument of a lambda that is called; in strict semantics as deep as the deepest variable it is made of."""
-        term, around = self._terms.term(node, scope), innermost(node, scope)
-        if not self._terms.strict or around is None or term.depth is None:
-            return term
-        return term._replace(depth=max(term.depth, around[1]))
 
     def _function(self, name: str, node: Call, scope: Scope) -> Term:
         if name in scope.variables:
@@ -99,6 +91,7 @@ class Calls:
         if isinstance(term.value, Expression) and name not in METHODS:
             raise self._no_method(name, node)
         others = [self._terms.term(arg, scope) for arg in node.args]
+        term, *others = self._terms.together([term, *others], node)
         arguments = [self._terms.argument(other.value, arg) for other, arg in zip(others, node.args, strict=True)]
         if isinstance(term.value, Unknown) or any(isinstance(argument, Unknown) for argument in arguments):
             return term._replace(value=Unknown())
@@ -107,6 +100,8 @@ class Calls:
         known_arguments = [argument for argument in arguments if not isinstance(argument, Unknown | Container)]
         value = self._terms.operators.apply("method", node, term.value, *known_arguments, parameter=name)
         depth = others[0].depth if others else None
+        if self._terms.strict:
+            depth = self._terms.depth(each.depth for each in (term, *others))
         return term._replace(value=value, depth=term.depth if depth is None else depth)
 
     def _no_method(self, name: str, node: Call) -> QueryFault:
@@ -121,7 +116,7 @@ class Calls:
     def _vectors(self, term: Term, name: str, node: Call) -> Term:
         terms, value = self._terms, term.value
         if isinstance(value, Container) and name == "ToFourMomentum":
-            columns = [terms.array(column, node, name) for column in value.fields.values()]
+            columns = terms.columns(value, node, name, None)
             known = [column for column in columns if isinstance(column, Expression)]
             names = tuple(value.fields) if value.is_dict else None
             if len(known) < len(columns):

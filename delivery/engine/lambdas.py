@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from delivery.engine.expressions import Expression
-from delivery.engine.scope import Container, Scope, Term, Unknown, Value, written
+from delivery.engine.scope import Container, EventRecord, Scope, Term, Unknown, Value, written
 from delivery.engine.shapes import check_lists, depth_of, leaf_type, ndim
 from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, UnsupportedNode
@@ -49,9 +49,8 @@ class LambdaOperators:
             depth, limit = depth + 1, depth + 2
         inner = inside.bound(variables)
         items = variables[function.params[0]].value
-        value = terms.term(function.body, inner).value
-        if terms.strict:
-            value = self._for_each(value, function.body, function.params[0], inner)
+        body = terms.term(function.body, inner)
+        value = self._for_each(body, function.body, variables[function.params[0]]) if terms.strict else body.value
         if isinstance(value, bool | int | float | str | None):
             value = terms.filled(value, items, function.body)
         return Term(terms.shaped(value, limit, function.body), depth), depth
@@ -82,21 +81,24 @@ class LambdaOperators:
         parameter = (source.depth, depth)
         return Term(self._terms.operators.apply("cross", node, around, source.value, parameter=parameter), depth)
 
-    def _for_each(self, value: Value, body: Node, name: str, scope: Scope) -> Value:
+    def _for_each(self, given: Term, body: Node, variable: Term) -> Value:
         """Strict semantics: what a lambda gives without use of its variable, once for each item all the same."""
-        items, depth = scope.variables[name]
+        (items, depth), (value, low) = variable, given
         if not isinstance(items, Expression) or depth is None or depth < 2:
             return value
         if isinstance(value, Container):
-            parts = value.fields.items()
-            return replace(value, fields={n: self._for_each(v, written(body, n), name, scope) for n, v in parts})
+            parts = [(name, Term(inner, value.depths.get(name))) for name, inner in value.fields.items()]
+            fields = {name: self._for_each(part, written(body, name), variable) for name, part in parts}
+            return replace(value, fields=fields, depths=dict.fromkeys(fields, depth))
+        if isinstance(value, EventRecord):
+            problem = "this is the whole event, once for each item of a list; name the columns that are wanted"
+            raise self._terms.fault(DepthMismatch, problem, body)
         if isinstance(value, bool | int | float):
             rows = self._terms.expressions.column(ROWS, no_rows())
-            value = self._terms.filled(value, rows, body)
-        if not isinstance(value, Expression) or name in names_in(body):
+            value, low = self._terms.filled(value, rows, body), 1
+        if not isinstance(value, Expression):
             return value
-        around = innermost(body, scope)
-        low = 1 if around is None else around[1]
+        low = low or 1
         apply = self._terms.operators.apply
         if low == 1 and depth == 2 and isinstance(value.sample, np.ndarray):
             return apply("broadcast", body, value, items)
@@ -122,6 +124,7 @@ class LambdaOperators:
             if isinstance(source, Expression):
                 check_lists(source, depth, node, self._terms.fault)
             raise self._terms.fault(DepthMismatch, f"the predicate of {node.op} says nothing of the items", node)
+        self._check_one(mask, depth, node, f"the predicate of {node.op}")
         return Term(self._terms.operators.apply(node.op.lower(), node, mask, parameter=depth), depth)
 
     def _body(self, node: Linq, scope: Scope) -> tuple[Term, Term]:
@@ -135,7 +138,7 @@ class LambdaOperators:
         inner = inside.bound({function.params[0]: variable})
         body = self._terms.term(function.body, inner)
         if self._terms.strict and isinstance(body.value, Expression):
-            body = body._replace(value=self._for_each(body.value, function.body, function.params[0], inner))
+            body = body._replace(value=self._for_each(body, function.body, variable))
         return source, body
 
     def where(self, node: Linq, scope: Scope) -> Term:
@@ -166,6 +169,12 @@ class LambdaOperators:
             return mask
         raise terms.fault(DepthMismatch, "the predicate of Where says nothing of the items", node.args[0])
 
+    def _check_one(self, value: Expression, depth: int, node: Linq, what: str) -> None:
+        """Strict semantics: a predicate or key is one value for each item, no list."""
+        if self._terms.strict and ndim(value) > depth + 1:
+            problem = f"{what} gives a list for each item; reduce it with Any, All, Count, Sum or the like"
+            raise self._terms.fault(DepthMismatch, problem, node.args[0])
+
     def chosen(self, items: Expression, index: Expression, node: Node) -> Expression:
         """Items of lists picked by a mask (or by the numbers that argsort gives)."""
         if leaf_type(index) != "bool" and index.operation != "argsort":
@@ -182,6 +191,7 @@ class LambdaOperators:
         if not (isinstance(items, Expression) and isinstance(keys, Expression)):
             return Term(items, source.depth)
         check_lists(keys, source.depth or 0, node, self._terms.fault)
+        self._check_one(keys, source.depth or 0, node, f"the key of {node.op}")
         ascending = node.op == "OrderBy"
         order = self._terms.operators.apply("argsort", node, keys, parameter=(source.depth, ascending))
         return Term(self._terms.operators.apply("index", node, items, order), source.depth)
@@ -196,9 +206,18 @@ def _lambda(node: Linq) -> Lambda:
 
 def innermost(node: Node, scope: Scope) -> tuple[Value, int] | None:
     """The deepest variable of those whose items are in lists that a node uses, and its depth."""
-    terms = [scope.variables[name] for name in set(names_in(node)) if name in scope.variables]
-    inside = [(term.value, term.depth) for term in terms if term.depth is not None and term.depth > 1]
-    return max(inside, key=lambda term: term[1], default=None)
+    terms = [scope.variables[name] for name in sorted(set(names_in(node))) if name in scope.variables]
+    inside = [(part.value, part.depth or 0) for term in terms for part in parts_of(term)]
+    inside = [part for part in inside if part[1] > 1]
+    return max(inside, key=lambda part: part[1], default=None)
+
+
+def parts_of(term: Term) -> list[Term]:
+    """The columns of a dict or list of the query, each with its depth; of any other value itself."""
+    if not isinstance(term.value, Container):
+        return [term]
+    parts = [Term(value, term.value.depths.get(name)) for name, value in term.value.fields.items()]
+    return [inner for part in parts for inner in parts_of(part)]
 
 
 def _is_product(source: Node, stack: tuple[str, ...]) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from delivery.engine.expressions import Expression
 from delivery.engine.lambdas import LambdaOperators
-from delivery.engine.scope import Container, Scope, Term, Unknown, least
+from delivery.engine.scope import Container, Scope, Term, Unknown
 from delivery.engine.shapes import check_lists, depth_of, ndim
 from delivery.errors import DepthMismatch, UnsupportedNode
 from queries.syntax import Binary, Constant, Lambda, Linq, List, Name, Node, Unary, children, names_in
@@ -107,7 +107,7 @@ class ListOperators:
 
     def _concat(self, node: Linq, scope: Scope) -> Term:
         terms = [self._terms.term(side, scope) for side in (node.source, node.args[0])]
-        depth = least(term.depth for term in terms)
+        depth = self._terms.depth(term.depth for term in terms)
         if self._terms.strict and terms[0].depth != terms[1].depth:
             problem = "Concat puts a list that depends on a lambda's variable behind one that does not, or the reverse"
             raise self._terms.fault(DepthMismatch, problem, node)
@@ -125,9 +125,14 @@ class ListOperators:
             return self._one_of(value, node.source.items, node, scope)
         if isinstance(value, List):
             raise self._terms.fault(UnsupportedNode, "Contains looks for one value, not for a list of them", value)
-        source, lists = self._source(node, scope)
-        wanted = self._terms.argument(self._terms.term(value, scope).value, value)
-        if lists is None or isinstance(wanted, Unknown):
+        source, found = self._source(node, scope)
+        term = self._terms.term(value, scope)
+        wanted = self._terms.argument(term.value, value)
+        if found is None or isinstance(wanted, Unknown):
+            return Term(Unknown(), source.depth)
+        source, term = self._terms.together([source._replace(value=found), term._replace(value=wanted)], node)
+        lists, wanted = source.value, self._terms.argument(term.value, value)
+        if not isinstance(lists, Expression) or isinstance(wanted, Unknown):
             return Term(Unknown(), source.depth)
         depth = source.depth or 0
         apply = self._terms.operators.apply
@@ -144,8 +149,8 @@ class ListOperators:
         """Whether a value equals one of a list of others."""
         if not literals:
             raise self._terms.fault(UnsupportedNode, "Contains of an empty list is always false", node)
-        terms = [self._terms.term(item, scope) for item in (value, *literals)]
-        depth = least(term.depth for term in terms)
+        terms = self._terms.together([self._terms.term(item, scope) for item in (value, *literals)], node)
+        depth = self._terms.depth(term.depth for term in terms)
         arguments = [self._terms.argument(term.value, node) for term in terms]
         wanted, *others = [argument for argument in arguments if not isinstance(argument, Unknown)] or [None]
         if len(others) < len(literals):
@@ -170,11 +175,7 @@ class ListOperators:
             return terms.operators.apply("zip", node, *columns.values(), parameter=(names, limit))
         if not isinstance(value, Container):
             raise terms.fault(DepthMismatch, "Zip needs a dict or a tuple of columns", node)
-        shaped = [
-            terms.shaped(inner, limit, node) if isinstance(inner, Container) else inner
-            for inner in value.fields.values()
-        ]
-        arrays = [terms.array(column, node, "Zip") for column in shaped]
+        arrays = terms.columns(value, node, "Zip", limit)
         known = [array for array in arrays if isinstance(array, Expression)]
         if len(known) < len(arrays):
             return Unknown()
@@ -196,6 +197,7 @@ class ListOperators:
             "Sum", Linq("Select", node.source, (Lambda((item,), step, function.span),), node.span), (), node.span
         )
         start, rest = self._terms.term(seed, scope), self._terms.term(summed, scope)
+        start, rest = self._terms.together([start, rest], node)
         left, right = self._terms.argument(start.value, seed), self._terms.argument(rest.value, node)
         if isinstance(left, bool | int | float | str | Expression | None) and isinstance(right, Expression):
             return Term(self._terms.operators.elementwise("add", node, left, right), rest.depth)

@@ -17,10 +17,11 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A dict or a list of the query, before an operator makes records of it."""
+    """A dict or a list of the query, before an operator makes records of it; `depths` are those of its fields."""
 
     fields: "dict[str, Value]"
     is_dict: bool
+    depths: "dict[str, int | None]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class Scope:
 def least(depths: Iterable[int | None]) -> int | None:
     """The least depth that is known."""
     return min((depth for depth in depths if depth is not None), default=None)
+
+
+def greatest(depths: Iterable[int | None]) -> int | None:
+    """The greatest depth that is known."""
+    return max((depth for depth in depths if depth is not None), default=None)
 
 
 def written(node: Node, name: str) -> Node:

@@ -5,7 +5,7 @@ items of that column: this is how func_adl_uproot, whose answers we give, reads 
 operator acts is told by the query's text alone: the dataset has depth 0, a lambda's variable one more than its source.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from delivery.engine.calls import Calls, module_constant
@@ -14,7 +14,8 @@ from delivery.engine.four_vectors import PROPERTIES, is_vector
 from delivery.engine.header import Header
 from delivery.engine.lists import ListOperators
 from delivery.engine.operators import UFUNCS, UNARY_UFUNCS, Operators
-from delivery.engine.scope import Container, EventRecord, Scope, Term, Unknown, Value, least, written
+from delivery.engine.scope import Container, EventRecord, Scope, Term, Unknown, Value, greatest, least, written
+from delivery.engine.shapes import ndim
 from delivery.engine.values import ROWS, no_rows
 from delivery.errors import DepthMismatch, QueryFault, UnknownName, UnsupportedNode, nearest
 from queries.parser import parse
@@ -147,14 +148,38 @@ class Terms:
         return value
 
     def elementwise(self, name: str, node: Node, operands: tuple[Node, ...], scope: Scope) -> Term:
-        """A NumPy function of operands, number by number; its depth is the least of theirs."""
-        terms = [self.term(operand, scope) for operand in operands]
+        """A NumPy function of operands, number by number."""
+        terms = self.together([self.term(operand, scope) for operand in operands], node)
         arguments = [self.argument(term.value, o) for term, o in zip(terms, operands, strict=True)]
-        depth = least(term.depth for term in terms)
+        depth = self.depth(term.depth for term in terms)
         known = [argument for argument in arguments if not isinstance(argument, Unknown)]
         if len(known) < len(arguments):
             return Term(Unknown(), depth)
         return Term(self.operators.elementwise(name, node, *known), depth)
+
+    def depth(self, depths: Iterable[int | None]) -> int | None:
+        """Depth of what is made of values of these depths: the peer's is the least; in strict that of the inmost."""
+        return greatest(depths) if self.strict else least(depths)
+
+    def together(self, terms: Sequence[Term], node: Node) -> list[Term]:
+        """Strict semantics: values that are to meet, a list from outside a loop once for each item that it runs over.
+
+        So in ``e.A.Select(lambda x: x + e.B)`` each x meets all of e.B, as the query says.
+        """
+        loops = [term for term in terms if isinstance(term.value, Expression) and term.depth is not None]
+        inmost = max(loops, key=lambda term: term.depth or 0, default=None)
+        if not self.strict or inmost is None:
+            return list(terms)
+        return [self._repeated(term, inmost, node) for term in terms]
+
+    def _repeated(self, term: Term, inmost: Term, node: Node) -> Term:
+        low, high = term.depth, inmost.depth
+        if not isinstance(term.value, Expression) or low is None or high is None or low >= high:
+            return term
+        if ndim(term.value) <= low:  # one value, which meets all items as it is
+            return term
+        value = self.operators.apply("cross", node, inmost.value, term.value, parameter=(low, high))  # type: ignore[arg-type] # an Expression
+        return Term(value, high)
 
     def _name(self, node: Name, scope: Scope) -> Term:
         if node.id not in scope.variables:
@@ -176,20 +201,23 @@ class Terms:
         shape = self.argument(test.value, node.test)
         if isinstance(shape, Literal):
             raise self.fault(UnsupportedNode, "the condition is a literal, which chooses one side always", node.test)
-        sides = [self._side(side, shape, scope) for side in (node.body, node.orelse)]
-        known = [side for side in sides if not isinstance(side, Unknown)]
-        if isinstance(shape, Unknown) or len(known) < 2:
-            return Term(Unknown(), test.depth)
-        return Term(self.operators.apply("where", node, shape, *known), test.depth)
+        sides = [self._side(side, test._replace(value=shape), scope) for side in (node.body, node.orelse)]
+        terms = self.together([test._replace(value=shape), *sides], node)
+        depth = self.depth(term.depth for term in terms) if self.strict else test.depth
+        known = [term.value for term in terms if isinstance(term.value, Expression | Literal)]
+        if len(known) < len(terms):
+            return Term(Unknown(), depth)
+        return Term(self.operators.apply("where", node, *known), depth)
 
-    def _side(self, node: Node, shape: Expression | Unknown, scope: Scope) -> Argument | Unknown:
+    def _side(self, node: Node, test: Term, scope: Scope) -> Term:
         """One side of a ternary: a literal is spread over the condition's shape, as 64-bit numbers."""
-        value = self.term(node, scope).value
-        if isinstance(shape, Unknown):
-            return shape
+        value, depth = self.term(node, scope)
+        if isinstance(test.value, Unknown):
+            return test
         if isinstance(value, Literal) and isinstance(node, Constant):
-            return self.filled(value, shape, node)
-        return self.argument(value, node) if not isinstance(value, EventRecord) else self.record(value, node)
+            return Term(self.filled(value, test.value, node), test.depth)
+        side = self.argument(value, node) if not isinstance(value, EventRecord) else self.record(value, node)
+        return Term(side, depth)
 
     # ---- records
 
@@ -197,8 +225,12 @@ class Terms:
         constant = module_constant(node, scope, self)
         if constant is not None:
             return Term(constant, None)
-        source = self.term(node.value, scope)
-        return Term(self.field(source.value, node.name, node), source.depth)
+        return self._named(self.term(node.value, scope), node.name, node)
+
+    def _named(self, source: Term, name: str, node: Node) -> Term:
+        """A field, and its depth: its record's, but in strict semantics its own where a dict of the query has it."""
+        inside = source.value.depths if self.strict and isinstance(source.value, Container) else {}
+        return Term(self.field(source.value, name, node), inside.get(name, source.depth))
 
     def field(self, value: Value, name: str, node: Node) -> Value:
         """A field of a record, a branch of the event, or a property of a four-vector."""
@@ -234,23 +266,26 @@ class Terms:
             return source
         match node.index:
             case Constant(value=str() as name):
-                return Term(self.field(source.value, name, node), source.depth)
+                return self._named(source, name, node)
             case List(items=items) if items and all(isinstance(_word(item), str) for item in items):
                 return Term(self._several(source.value, [str(_word(item)) for item in items], node), source.depth)
             case Call(func=Name(id="slice"), args=bounds):
                 return self.lists.sliced(source, bounds, node)
-        return self._indexed(source, self.term(node.index, scope).value, node)
+        return self._indexed(source, self.term(node.index, scope), node)
 
-    def _indexed(self, source: Term, index: Value, node: Subscript) -> Term:
+    def _indexed(self, source: Term, place: Term, node: Subscript) -> Term:
         """Field by number, or items by a mask."""
+        index = place.value
         if isinstance(index, int) and not isinstance(index, bool):
             return self._numbered(source, index, node)
         if isinstance(index, Unknown):
             return Term(index, source.depth)
         if isinstance(index, Expression):
             value = self.array(source.value, node.value, "[…]")
-            chosen = value if isinstance(value, Unknown) else self.lists.chosen(value, index, node)
-            return Term(chosen, source.depth)
+            source, place = self.together([source._replace(value=value), place], node)
+            if isinstance(source.value, Expression) and isinstance(place.value, Expression):
+                return source._replace(value=self.lists.chosen(source.value, place.value, node))
+            return source._replace(value=value)
         raise self.fault(UnsupportedNode, "[…] takes the name or number of a field, a slice, or a mask", node)
 
     def _several(self, value: Value, names: list[str], node: Node) -> Value:
@@ -277,7 +312,7 @@ class Terms:
                 raise self.fault(UnknownName, f"there is no field {number} of {len(names)}", node)
             name = names[number]
             if isinstance(value, Container):
-                return Term(value.fields[name], source.depth)
+                return Term(value.fields[name], value.depths[name] if self.strict else source.depth)
             if isinstance(value, Expression):
                 return Term(self.operators.apply("field", node, value, parameter=name), source.depth)
             return Term(self.field(value, name, node), source.depth)
@@ -289,17 +324,18 @@ class Terms:
     def _list(self, node: List, scope: Scope) -> Term:
         terms = [self.term(item, scope) for item in node.items]
         fields = {str(i): term.value for i, term in enumerate(terms)}
-        return Term(Container(fields, is_dict=False), terms[0].depth if terms else None)
+        depths = {str(i): term.depth for i, term in enumerate(terms)}
+        depth = greatest(depths.values()) if self.strict else next(iter(depths.values()), None)
+        return Term(Container(fields, is_dict=False, depths=depths), depth)
 
     def _dict(self, node: Dict, scope: Scope) -> Term:
         fields: dict[str, Value] = {}
-        depths = []
+        depths: dict[str, int | None] = {}
         for key, item in zip(node.keys, node.values, strict=True):
             if not isinstance(key, Constant) or not isinstance(key.value, str):
                 raise self.fault(UnsupportedNode, "a column's name must be a string", key)
-            fields[key.value], depth = self.term(item, scope)
-            depths.append(depth)
-        return Term(Container(fields, is_dict=True), least(depths))
+            fields[key.value], depths[key.value] = self.term(item, scope)
+        return Term(Container(fields, is_dict=True, depths=depths), self.depth(depths.values()))
 
     def shaped(self, value: Value, limit: int, node: Node) -> Expression | EventRecord | Unknown:
         """What Select makes of its lambda's value: dicts and lists become records at most `limit` deep.
@@ -332,6 +368,18 @@ class Terms:
         if isinstance(value, Expression | Unknown):
             return value
         return self.filled(value, self.expressions.column(ROWS, no_rows()), node)
+
+    def columns(self, value: Container, node: Node, what: str, limit: int | None) -> list[Expression | Unknown]:
+        """The fields of a dict or list as columns that are to stand side by side; `what` needs them.
+
+        Dicts in it become records at most `limit` deep; None allows no dicts.
+        """
+        fields = {
+            name: self.shaped(inner, limit, node) if isinstance(inner, Container) and limit else inner
+            for name, inner in value.fields.items()
+        }
+        terms = [Term(self.array(inner, node, what), value.depths.get(name)) for name, inner in fields.items()]
+        return [self.array(term.value, node, what) for term in self.together(terms, node)]
 
     def zipped(self, columns: list[Expression], value: Container, limit: int | None, node: Node) -> Expression:
         """Columns as records; `limit` None: at the deepest level they share."""

@@ -85,6 +85,28 @@ PLACES = {
     "e.A_pt.ElementAt(2000000000)": [None] * 3,  # in no time and memory
 }  # fmt: skip
 LOOPS = {
+    "e.A_pt.Select(lambda x: x + e.B_pt)": [[[x + y for y in b] for x in a] for a, b in zip(A, B, strict=True)],
+    "e.A_pt.Select(lambda x: (x + e.B_pt).Sum())": [[sum(x + y for y in b) for x in a] for a, b in zip(A, B, strict=True)],
+    "e.A_pt.Select(lambda x: e.B_pt[e.B_pt > 10 * x])": [
+        [[y for y in b if y > 10 * x] for x in a] for a, b in zip(A, B, strict=True)
+    ],
+    "e.A_pt.Select(lambda x: e.B_pt if x > 1 else e.D_pt)": [
+        [b if x > 1 else d for x in a] for a, b, d in zip(A, B, D, strict=True)
+    ],
+    "e.A_pt.Select(lambda x: {'x': x, 'y': e.B_pt}.Zip())": [
+        [[{"x": x, "y": y} for y in b] for x in a] for a, b in zip(A, B, strict=True)
+    ],
+    "e.A_pt.Select(lambda x: {'x': x, 'y': e.B_pt}.y.Sum())": [[sum(b) for _ in a] for a, b in zip(A, B, strict=True)],
+    "e.A_pt.Select(lambda x: (lambda q: {'x': x, 'q': q})(e.B_pt))": [
+        [{"x": x, "q": b} for x in a] for a, b in zip(A, B, strict=True)
+    ],
+    "e.A_pt.Select(lambda x: e.B_pt.Select(lambda y: x * y + e.D_pt))": [
+        [[[x * y + z for z in d] for y in b] for x in a] for a, b, d in zip(A, B, D, strict=True)
+    ],
+    "e.A_pt.Select(lambda x: np.maximum(x, e.B_pt).Select(lambda y: y - x))": [
+        [[max(x, y) - x for y in b] for x in a] for a, b in zip(A, B, strict=True)
+    ],
+    "e.A_pt.Select(lambda x: e.B_pt.Contains(10 * x))": [[10 * x in b for x in a] for a, b in zip(A, B, strict=True)],
     "e.A_pt.Select(lambda x: e.B_pt)": [[b for _ in a] for a, b in zip(A, B, strict=True)],
     "e.A_pt.Select(lambda x: e.B_pt.Select(lambda y: x))": [
         [[x for _ in b] for x in a] for a, b in zip(A, B, strict=True)
@@ -113,6 +135,22 @@ def test_strict_semantics_at_any_depth(file, body):
 def test_lists_of_unlike_loops_are_not_put_behind_each_other(file):
     with pytest.raises(DepthMismatch, match="Concat puts"):
         run(file, "e.A_pt.Select(lambda x: e.B_pt.Concat(e.D_pt.Where(lambda y: y > x)))", "strict")
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("e.A_pt.Select(lambda x: e)", "the whole event, once for each item"),
+        ("e.A_pt.Select(lambda x: {'x': x, 'event': e})", "the whole event, once for each item"),
+        ("e.A_pt.Any(lambda x: x > e.B_pt)", "the predicate of Any gives a list for each item"),
+        ("e.A_pt.OrderBy(lambda x: x + e.B_pt)", "the key of OrderBy gives a list for each item"),
+        ("e.A_pt.Where(lambda x: x > e.B_pt)", "deeper lists"),
+    ],
+)
+def test_strict_refuses_what_has_no_meaning_for_an_item(file, body, problem):
+    with pytest.raises(DepthMismatch, match=problem) as caught:
+        run(file, body, "strict")
+    assert caught.value.span is not None
 
 
 class Items(list):
@@ -144,6 +182,24 @@ class Items(list):
 
     def OrderBy(self, function):
         return Items(sorted(self, key=function))
+
+    def __add__(self, number):
+        return Items(x + number for x in self)
+
+    def __sub__(self, number):
+        return Items(x - number for x in self)
+
+    def __mul__(self, number):
+        return Items(x * number for x in self)
+
+    def __radd__(self, number):
+        return Items(number + x for x in self)
+
+    def __rsub__(self, number):
+        return Items(number - x for x in self)
+
+    def __rmul__(self, number):
+        return Items(number * x for x in self)
 
 
 class Loops:
@@ -178,12 +234,15 @@ class Loops:
     def list(self, known, depth):
         if depth <= 0:
             return f"e.{self.dice.choice('ABC')}_pt"
-        name, choice, source = self.name(), self.dice.randrange(6), self.list(known, depth - 1)
+        name, choice, source = self.name(), self.dice.randrange(8), self.list(known, depth - 1)
         inside = [*known, name]
         if choice < 2:
             return f"{source}.Select(lambda {name}: {self.number(inside, depth - 1)})"
         if choice < 4:
             return f"{source}.Where(lambda {name}: {self.flag(inside, depth - 1)})"
+        if choice > 5:  # a number and a list: with each of its items
+            sides = self.dice.sample([source, self.number(known, depth - 1)], 2)
+            return f"({sides[0]} {self.dice.choice('+-*')} {sides[1]})"
         if choice == 4:
             return f"{source}.OrderBy(lambda {name}: {self.number(inside, depth - 1)})"
         return f"{source}.SelectMany(lambda {name}: {self.list(inside, depth - 1)})"
