@@ -16,8 +16,9 @@ from delivery.engine.values import Array, Column, Lists, Offsets
 _KEY = struct.Struct(">ihiIhh")  # fNbytes, version, fObjlen, fDatime, fKeylen, fCycle
 _BASKET = struct.Struct(">Hiiii")  # version, fBufferSize, fNevBufSize, fNevBuf, fLast; one flag byte follows
 
-_LAST = threading.local()
-_NONE = np.empty(0, np.int64)
+_DECODED = threading.local()
+_REMEMBERED = 64  # baskets per thread
+_LONGEST = 1 << 14  # offsets, of 12 bytes each, that are remembered
 
 
 class OffsetsNotStored(Exception):
@@ -85,20 +86,29 @@ def from_bytes(data: Array, starts: Array | None, layout: Layout, entries: int) 
 def _offsets(starts: Array, size: int, header: int) -> Offsets:
     """Offsets in items from those in bytes.
 
-    The branches of one collection have equal ones, basket by basket: those of the last basket are used again if so.
+    The branches of one collection have equal ones, basket by basket: those decoded last are used again if so.
     """
-    kind, last, known = getattr(_LAST, "offsets", ((), _NONE, _NONE))
-    if kind == (size, header) and np.array_equal(last, starts):
-        return known
-    steps = np.subtract(starts[1:], starts[:-1], dtype=np.int64)  # wide enough for damaged ones
-    if len(steps) and steps.min() < header:
-        raise Damaged("its offsets are damaged")
+    decoded: dict[object, tuple[Array, Offsets]] = _DECODED.__dict__.setdefault("offsets", {})
+    kind = size, header, len(starts), int(starts[-1])
+    known = decoded.get(kind)
+    if known is not None and np.array_equal(known[0], starts):
+        return known[1]
+    offsets = _in_items(starts, size, header)
+    if len(decoded) >= _REMEMBERED:
+        del decoded[next(iter(decoded))]  # the oldest
+    if len(starts) <= _LONGEST:
+        decoded[kind] = starts, offsets
+    return offsets
+
+
+def _in_items(starts: Array, size: int, header: int) -> Offsets:
     plain = starts - header * np.arange(len(starts)) if header else starts
+    if (plain[1:] < plain[:-1]).any():
+        raise Damaged("its offsets are damaged")
     if size > 1 and np.bitwise_or.reduce(plain) % size:
         raise Damaged("a list's bytes are no whole number of items")
-    offsets: Offsets = np.right_shift(plain, size.bit_length() - 1, dtype=np.int64)  # sizes are powers of two
-    _LAST.offsets = ((size, header), starts, offsets)
-    return offsets
+    items: Offsets = (plain >> (size.bit_length() - 1)).astype(np.int64)  # sizes are powers of two
+    return items
 
 
 def _without_headers(data: Array, starts: Array, header: int) -> Array:

@@ -60,16 +60,12 @@ class Units:
     def read(self, name: str, parts: Iterator[Part], stop: int, decode: Callable[[Part], Column]) -> Column | None:
         """The wanted entries of all parts, None if there is no part; `stop` is where the range of entries ends."""
         found: list[Column] = []
-        wishes: list[Mask] = []
         for part in parts:
             unit = self._unit(name, part, part.high > stop, decode)
-            found.append(row_range(unit, part.begin - part.low, part.end - part.low))
-            if part.keep is not None:
-                wishes.append(part.keep)
-        if not found:
-            return None
-        column = native(self._joined(found))
-        return self._choice(np.concatenate(wishes)).of(column) if wishes else column
+            rows = row_range(unit, part.begin - part.low, part.end - part.low)
+            # Chosen before the parts are put together and turned into this machine's byte order: less to do both to.
+            found.append(rows if part.keep is None else self._choice(part, part.keep, first=not found).of(rows))
+        return native(self._joined(found)) if found else None
 
     def _joined(self, found: list[Column]) -> Column:
         """The parts one after the other; columns of one range whose lists are equally long share the offsets."""
@@ -82,12 +78,16 @@ class Units:
         self._last.joined = ([part.offsets for part in lists], whole.offsets)
         return whole
 
-    def _choice(self, keep: Mask) -> Choice:
-        """The choice of these entries; the columns of one range of entries share it."""
-        last: Choice | None = getattr(self._last, "choice", None)
-        if last is None or not np.array_equal(last.keep, keep):
-            last = self._last.choice = Choice(keep)
-        return last
+    def _choice(self, part: Part, keep: Mask, *, first: bool) -> Choice:
+        """The choice of a part's entries; the columns of one range share it while their units end at one place."""
+        choices: dict[tuple[int, int], Choice] = self._last.__dict__.setdefault("choices", {})
+        if first:  # the parts of earlier ranges are done with
+            for place in [place for place in choices if place[1] <= part.begin]:
+                del choices[place]
+        place = (part.begin, part.end)
+        if place not in choices or not np.array_equal(choices[place].keep, keep):
+            choices[place] = Choice(keep)
+        return choices[place]
 
     def _unit(self, name: str, part: Part, again: bool, decode: Callable[[Part], Column]) -> Column:
         with self._lock:
