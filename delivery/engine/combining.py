@@ -4,6 +4,9 @@ All of these can make much out of little: each works out how much it would make,
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import awkward as ak
@@ -14,9 +17,26 @@ from delivery.engine.forms import general, normal, plain_lists
 from delivery.engine.row_errors import TooMany
 from delivery.engine.values import Array, Column, Lists, offsets_of
 
-MAX_COMBINATIONS = 200_000_000  # items of all combinations in one range of entries; more is a mistake, not a query
-MAX_BYTES = 1 << 30  # of what pairing makes, likewise
-MAX_CONCATENATED = 1 << 28  # bytes put behind each other, which takes awkward many times as much
+MOST_BYTES = 1 << 28  # that one operation may make of one event; more is a mistake, not a query
+_room: ContextVar[int] = ContextVar("bytes that one operation may make", default=MOST_BYTES)
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """In this block an operation here raises `TooMany` rather than make more than `size` bytes (else `MOST_BYTES`)."""
+    token = _room.set(size)
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+def check_room(size: float, what: str) -> None:
+    """`TooMany` if so many bytes are more than may be made."""
+    if size > _room.get():
+        error = TooMany(f"{what} would take {size / 1e6:,.0f} MB of memory, {_room.get() / 1e6:,.0f} MB are allowed")
+        error.times = size / _room.get()
+        raise error
 
 
 def cartesian(axis: int, left: Column, right: Column) -> Column:
@@ -52,11 +72,12 @@ def combinations(parameter: tuple[int, int], lists: Column) -> Column:
     n, axis = parameter
     array = general(lists)
     plain = plain_lists(array) if axis == 1 else None
+    counts = ak.num(array, axis=axis) if plain is None else np.diff(np.asarray(plain.offsets.data))
+    _check_combinations(ak.to_numpy(ak.drop_none(ak.flatten(counts, axis=None))), n, array)
     if plain is None or plain.content.is_option:  # missing items are left out of the combinations
         chosen = ak.unzip(ak.combinations(array, n, axis=axis))
         return normal(ak.concatenate([ak.singletons(part, axis=axis) for part in chosen], axis=axis + 1))
     offsets = np.asarray(plain.offsets.data)
-    _check_combinations(np.diff(offsets), n)
     combined, places = kernels.choose(offsets, n)
     content = plain.content._carry(ak.index.Index64(np.stack(places, axis=1).reshape(-1)), False)
     inner = ak.contents.ListOffsetArray(ak.index.Index64(n * np.arange(combined[-1] + 1)), content)
@@ -66,15 +87,15 @@ def combinations(parameter: tuple[int, int], lists: Column) -> Column:
 def _check_pairs(pairs: float, *sides: tuple[Column, Any]) -> None:
     """Whether so many pairs of items of these lists (each with its counts) can be held."""
     width = sum(16 + general(lists).nbytes / max(1, np.sum(counts)) for lists, counts in sides)
-    if pairs * width > MAX_BYTES:
-        raise TooMany(f"pairing all items with all would make {float(pairs):.1e} pairs of {width:.0f} bytes")
+    check_room(float(pairs) * width, "pairing all items with all")
 
 
-def _check_combinations(counts: Array, n: int) -> None:
+def _check_combinations(counts: Array, n: int, lists: Any) -> None:
+    """Whether all choices of `n` items can be held: of each the item itself and two numbers of where it lies."""
     lengths, rows = np.unique(counts, return_counts=True)
     total = sum(math.comb(int(length), n) * int(times) * n for length, times in zip(lengths, rows, strict=True))
-    if total > MAX_COMBINATIONS:
-        raise TooMany(f"Choose({n}) would make {total:.1e} items; cut the lists down before")
+    width = 16 + lists.nbytes / max(1, int(counts.sum()))
+    check_room(float(total) * width, f"Choose({n})")
 
 
 def _lengths(array: Any, axis: int) -> Any:
@@ -93,9 +114,7 @@ def _items_below(structure: Any, low: int, high: int) -> Any:
 
 def concatenate(axis: int, *parts: Any) -> Column:
     """Lists (at axis 0: rows) one behind the other."""
-    size = sum(general(part).nbytes for part in parts)
-    if size > MAX_CONCATENATED:
-        raise TooMany(f"Concat would put {size / 1e6:.0f} MB of items behind each other")
+    check_room(sum(general(part).nbytes for part in parts), "Concat")
     return normal(ak.concatenate([general(part) for part in parts], axis=axis))
 
 
@@ -103,7 +122,6 @@ def ranges(_: str, start: Array, stop: Array) -> Column:
     """Lists of the integers from `start` to before `stop`, one list per row."""
     start = start.astype(np.int64)
     counts = np.maximum(stop.astype(np.int64) - start, 0)
-    if counts.sum() > MAX_COMBINATIONS:
-        raise TooMany(f"Range would make {counts.sum():.1e} items")
+    check_room(24 * float(counts.sum(dtype=np.float64)), "Range")  # the numbers, and twice as much on the way to them
     offsets = offsets_of(counts)
     return Lists(offsets, np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], counts))

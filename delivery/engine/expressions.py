@@ -307,7 +307,8 @@ class Evaluation:
             with np.errstate(all="ignore"):
                 return OPERATIONS[expression.operation](expression.parameter, *arguments)
         except UnequalLists as error:
-            raise type(error)(error.reason, error.span or expression.span, error.row) from None
+            error.span = error.span or expression.span
+            raise
         except MemoryError as error:
             raise TooMany("there is not enough memory for what this makes", expression.span) from error
         except (KeyError, TypeError) as error:  # awkward looks its kernels up by type

@@ -24,4 +24,6 @@ class Unsupported(UnequalLists):
 
 
 class TooMany(UnequalLists):
-    """An operation would make more than memory should hold."""
+    """An operation would make more than memory should hold, so many ``times`` as much."""
+
+    times: float = 2.0

@@ -1,14 +1,18 @@
 """A query over a file, range by range, in memory bounded by the range and not by the file."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice, pairwise
 
 import numpy as np
 
 from delivery.engine.allocation import keep_freed_memory
+from delivery.engine.combining import MOST_BYTES, at_most
 from delivery.engine.plan import Plan
 from delivery.engine.row_errors import EmptyLists, TooMany, UnequalLists, Unsupported
 from delivery.engine.rows import Piece, run_range
@@ -16,21 +20,25 @@ from delivery.engine.source import Source
 from delivery.engine.writers import Grouped
 from delivery.errors import EmptyList, LengthMismatch, ResultTooLarge, UnsupportedNode
 
-_FAULTS = {UnequalLists: LengthMismatch, EmptyLists: EmptyList, TooMany: ResultTooLarge}
+_FAULTS = {UnequalLists: LengthMismatch, EmptyLists: EmptyList}
 
-MIN_RANGE = 1000  # entries; shorter ranges cost more to begin than to read
+MIN_RANGE = 1000  # entries; shorter ranges cost more to begin than to read …
+MIN_BYTES = 1 << 20  # … unless they have this many bytes
+SHARES = 2  # operations whose results a thread holds at once, about
 
 
 def ranges(source: Source, columns: tuple[str, ...], chunk_bytes: int, threads: int) -> list[tuple[int, int]]:
     """Ranges of entries whose columns take about `chunk_bytes` together for all threads, cut where baskets begin.
 
-    Where no basket border is near, a range ends inside baskets (their rest is kept for the next range).
+    Where no basket border is near, a range ends inside baskets (their rest is kept for the next range). None is so short
+    that it costs more to begin than to read: each has `MIN_RANGE` entries or `MIN_BYTES` at least.
     """
     if source.entries == 0:
         return []
     plain = sum(source.size(name)[1] for name in columns)
     rounds = -(-max(plain, 1) // chunk_bytes)  # every thread has one range in each, so that they end together
-    wanted = max(MIN_RANGE, -(-source.entries // (rounds * threads)))
+    shortest = min(MIN_RANGE, max(1, MIN_BYTES * source.entries // max(plain, 1)))
+    wanted = max(shortest, -(-source.entries // (rounds * threads)))
     borders = source.boundaries(columns)
     cut, found = 0, []
     while cut < source.entries:
@@ -49,36 +57,57 @@ def pieces(
 ) -> Iterator[Piece]:
     """The pieces of a query's result in the order of the entries, computed by `threads` threads.
 
-    With ``weigh``, the weights of all events are added up too. Raises LengthMismatch, EmptyList and UnreadableFile.
+    A range of which an operation would make too much is cut, down to single entries. With ``weigh``, the weights of all
+    events are added up too. Raises LengthMismatch, EmptyList, ResultTooLarge and UnreadableFile.
     """
     keep_freed_memory()
-    todo = ranges(source, plan.columns, chunk_bytes, threads)
 
     def run(start: int, stop: int) -> Piece:
         try:
-            return run_range(plan, source, start, stop, weigh=weigh)
+            with at_most(MOST_BYTES if stop - start == 1 else MOST_BYTES // (SHARES * threads)):
+                return run_range(plan, source, start, stop, weigh=weigh)
+        except TooMany as error:
+            if stop - start > 1:
+                raise
+            raise ResultTooLarge(source.file, error.reason, text, error.span, start) from error
         except Unsupported as error:
             raise UnsupportedNode(error.reason, text, error.span) from error
         except UnequalLists as error:
             where = error.reason if error.entry is not None else f"{error.reason}, within entries {start} to {stop}"
             raise _FAULTS[type(error)](source.file, where, text, error.span, error.entry) from error
 
-    if threads == 1 or len(todo) < 2:
-        for start, stop in todo:
-            yield run(start, stop)
-        return
-    with ThreadPoolExecutor(threads, "skim") as pool:
-        waiting: deque[Future[Piece]] = deque()
-        try:
-            for start, stop in todo:
-                waiting.append(pool.submit(run, start, stop))
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    todo = deque(_Task(*each) for each in ranges(source, plan.columns, chunk_bytes, threads))
+    pool: ThreadPoolExecutor | None = None
+    with ExitStack() as ending:
+        if threads > 1 and len(todo) > 1:
+            pool = ending.enter_context(ThreadPoolExecutor(threads, "skim"))
+            ending.callback(lambda: [task.future.cancel() for task in todo if task.future])
+        while todo:
+            if pool is not None:
+                for task in islice(todo, threads + 1):
+                    task.future = task.future or pool.submit(run, task.start, task.stop)
+            first = todo.popleft()
+            future, first.future = first.future, None  # so that nobody here holds a piece while the next is made
+            try:
+                yield run(first.start, first.stop) if future is None else future.result()
+            except TooMany as error:
+                todo.extendleft(reversed(first.parts(error.times)))
+
+
+@dataclass(slots=True)
+class _Task:
+    """A range of entries, and its piece once it is being made."""
+
+    start: int
+    stop: int
+    future: Future[Piece] | None = None
+
+    def parts(self, times: float) -> list["_Task"]:
+        """Ranges of one length that make it up, so many that each should do with the memory that is there."""
+        length = self.stop - self.start
+        count = min(length, math.ceil(times) + 1)
+        borders = [self.start + length * number // count for number in range(count + 1)]
+        return [_Task(*each) for each in pairwise(borders)]
 
 
 @dataclass(frozen=True, slots=True)

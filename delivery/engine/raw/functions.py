@@ -16,9 +16,10 @@ import awkward as ak
 import numpy as np
 from uproot.language.python import PythonLanguage
 
+from delivery.engine.combining import check_room
 from delivery.engine.values import Column, Lists, from_awkward, to_awkward
 
-MAX_ITEMS: Final = 200_000_000  # that one call may make of one range of entries; more is a mistake, not a query
+_ITEM_BYTES: Final = 24  # of one item that a call makes: a number, and where it lies
 
 PER_EVENT: Final = frozenset(
     (
@@ -119,8 +120,8 @@ class RawCall:
 def raw_call(call: RawCall, *values: Any) -> Column:
     """The operation ``raw`` of plans: a call with its slots filled by columns.
 
-    Raises what awkward raises, ValueError in place of its TypeError and for a call that would make more than
-    `MAX_ITEMS`.
+    Raises what awkward raises, ValueError in place of its TypeError, and TooMany for a call that would make more than
+    memory should hold.
     """
     arrays = [to_awkward(value) if isinstance(value, np.ndarray | Lists) else value for value in values]
     arguments = [_filled(pattern, arrays) for pattern in call.arguments]
@@ -221,7 +222,7 @@ def _check_size(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
         n = given["n"]
         if not isinstance(n, int) or n < 1:
             raise ValueError(f"{name} needs a positive number of items, not {n!r}")
-        total = float(np.sum(_choose(counts, n + 1 if given.get("replacement") else n)))
+        total = n * float(np.sum(_choose(counts, n + 1 if given.get("replacement") else n)))
     else:
         arrays = given["arrays"]
         arrays = list(arrays.values()) if isinstance(arrays, dict) else list(arrays)
@@ -231,9 +232,8 @@ def _check_size(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
             products = (
                 products * counts if 1 in (len(products), len(counts)) or len(products) == len(counts) else counts
             )
-        total = float(np.sum(products))
-    if total > MAX_ITEMS:
-        raise ValueError(f"{name} would make {total:.1e} items; cut the lists down before")
+        total = len(arrays) * float(np.sum(products))
+    check_room(_ITEM_BYTES * total, name)
 
 
 def _counts(array: Any, axis: int) -> Any:
