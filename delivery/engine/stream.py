@@ -30,8 +30,8 @@ SHARES = 2  # operations whose results a thread holds at once, about
 def ranges(source: Source, columns: tuple[str, ...], chunk_bytes: int, threads: int) -> list[tuple[int, int]]:
     """Ranges of entries whose columns take about `chunk_bytes` together for all threads, cut where baskets begin.
 
-    Where no basket border is near, a range ends inside baskets (their rest is kept for the next range). None is so short
-    that it costs more to begin than to read: each has `MIN_RANGE` entries or `MIN_BYTES` at least.
+    Where no basket border is near, a range ends inside baskets (their rest is kept for the next range). None is so
+    short that it costs more to begin than to read: each has `MIN_RANGE` entries or `MIN_BYTES` at least.
     """
     if source.entries == 0:
         return []

@@ -20,11 +20,11 @@ NO_XROOTD = "SKIMFLOW_TESTS_WITHOUT_XROOTD"
 class XrootdServer:
     """Debian's ``xrootd`` serving a folder; ``trace()`` tells how it was read since the last call."""
 
-    def __init__(self, served: Path, folder: Path) -> None:
+    def __init__(self, served: Path, folder: Path, port: int | None = None) -> None:
         binary = shutil.which("xrootd")
         if binary is None:
             pytest.fail(f"these tests need an XRootD server: apt install xrootd-server (or set {NO_XROOTD}=1)")
-        self.port, self._log = free_port(), folder / "log"
+        self.port, self._log = port or free_port(), folder / "log"
         (folder / "admin").mkdir()
         configuration = folder / "xrootd.cfg"
         configuration.write_text(

@@ -57,12 +57,12 @@ def folder(content: bytes) -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def started(folder: Path) -> Iterator[remote_servers.XrootdServer]:
+def started(folder: Path, port: int | None = None) -> Iterator[remote_servers.XrootdServer]:
     if os.environ.get(remote_servers.NO_XROOTD):
         pytest.skip(f"{remote_servers.NO_XROOTD} is set")
     logs = Path(tempfile.mkdtemp(dir=folder))
     logs.chmod(0o755)
-    server = remote_servers.XrootdServer(folder / "served", logs)
+    server = remote_servers.XrootdServer(folder / "served", logs, port)
     yield server
     server.close()
 
@@ -252,6 +252,15 @@ def test_an_xrootd_server_that_dies(mortal_xrootd, local, monkeypatch):
             columns(source, 5_000, 30_000)
     with pytest.raises(InputUnreachable):
         open_source(f"{mortal_xrootd.url}/file.root", None)
+
+
+def test_an_xrootd_port_where_nothing_listens_is_told_at_once_and_found_when_something_does(folder):
+    port = remote_servers.free_port()
+    with pytest.raises(InputUnreachable, match="nothing listens"):  # not the end of the time for a request
+        open_source(f"root://127.0.0.1:{port}//file.root", None)
+    for server in started(folder, port):
+        with closing(open_source(f"{server.url}/file.root", None)) as source:
+            assert source.entries == ENTRIES
 
 
 def test_nothing_listens(web):

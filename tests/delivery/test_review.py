@@ -86,7 +86,9 @@ PLACES = {
 }  # fmt: skip
 LOOPS = {
     "e.A_pt.Select(lambda x: x + e.B_pt)": [[[x + y for y in b] for x in a] for a, b in zip(A, B, strict=True)],
-    "e.A_pt.Select(lambda x: (x + e.B_pt).Sum())": [[sum(x + y for y in b) for x in a] for a, b in zip(A, B, strict=True)],
+    "e.A_pt.Select(lambda x: (x + e.B_pt).Sum())": [
+        [sum(x + y for y in b) for x in a] for a, b in zip(A, B, strict=True)
+    ],
     "e.A_pt.Select(lambda x: e.B_pt[e.B_pt > 10 * x])": [
         [[y for y in b if y > 10 * x] for x in a] for a, b in zip(A, B, strict=True)
     ],

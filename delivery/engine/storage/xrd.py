@@ -10,6 +10,11 @@ SECONDS = 60  # the client's own limit for one request is half an hour
 PIECES = 1024  # of one vector read: XRootD's protocol allows no more
 PIECE_BYTES = 2 * 1024 * 1024 - 16  # the default of XRootD's servers; others refuse longer pieces
 _NOT_FOUND, _NOT_AUTHORIZED, _IS_DIRECTORY = 3011, 3010, 3016  # kXR_NotFound and so on
+_CONNECTION_ERROR = 108  # the client's own code
+
+# The client would try a port where nothing listens five times, once in two minutes, and then give the server up for
+# half an hour. Whoever reads files here tries again himself. The environment's XRD_CONNECTIONRETRY and so on win.
+_SETTINGS = {"ConnectionRetry": 1, "StreamErrorWindow": 0}
 
 
 class XrootdStorage:
@@ -24,6 +29,8 @@ class XrootdStorage:
     def __init__(self, url: str) -> None:
         client: Any = import_module("XRootD.client")  # has no types
         flags: Any = import_module("XRootD.client.flags")
+        for name, value in _SETTINGS.items():
+            client.EnvPutInt(name, value)
         self._file = client.File()
         status, _ = self._file.open(url, flags.OpenFlags.READ, timeout=SECONDS)
         _check(status)
@@ -69,5 +76,7 @@ def _check(status: Any) -> None:
     """Raise what an XRootD status that is no success means."""
     if status.ok:
         return
+    if status.code == _CONNECTION_ERROR:
+        raise ConnectionError("the server does not answer: nothing listens at its port, or the network fails")
     kinds = {_NOT_FOUND: FileNotFoundError, _NOT_AUTHORIZED: PermissionError, _IS_DIRECTORY: IsADirectoryError}
     raise kinds.get(int(status.errno), OSError)(status.message.strip())
