@@ -25,7 +25,7 @@ from oracle_generate import generated
 from oracle_goldens import ENVIRONMENTS, goldens
 from oracle_inputs import SHARED, tree_of, write_inputs
 from oracle_queries import Query, hand_written
-from oracle_superset import DIFFERENT, REFUSED, SUPERSET
+from oracle_superset import DIFFERENT, EVENT, REFUSED, SUPERSET
 from oracle_verdict import Verdict, verdict
 
 GROUPS: dict[str, list[Query]] = defaultdict(list)
@@ -60,8 +60,10 @@ def right(each: Verdict, inputs) -> bool:
 def as_expected(each: Verdict, inputs) -> bool:
     with uproot.open(inputs[each.query.file]) as file:
         events = file[tree_of(each.query.file)].arrays()
-    expected = ak.to_list(SUPERSET[each.query.spelling][1](events))
-    return plain(oracle_answers.array_of(each.ours).to_list()) == plain(expected)
+    _, kind, expected = SUPERSET[each.query.spelling]
+    if each.ours["type"] != (str(events.type.content) if kind is EVENT else kind):
+        return False
+    return plain(oracle_answers.array_of(each.ours).to_list()) == plain(ak.to_list(expected(events)))
 
 
 def plain(values) -> str:

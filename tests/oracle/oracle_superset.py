@@ -1,6 +1,9 @@
 """Queries on which we knowingly do not follow the peer, each with the reason.
 
 ``SUPERSET``: the peer fails, we answer; the expected answer is worked out here from the branches as uproot reads them.
+The type of its rows follows from the rules of docs/queries.md: a literal alone is int64 or float64, as it is in
+`np.where`, and takes the type of a column that it meets elsewhere; sums of float32 are float32, counts are int64; what
+is missing for an empty list, and rows that a missing value selects, are optional; the rest is NumPy's promotion.
 ``REFUSED``: the peer answers, we fail.
 """
 
@@ -13,6 +16,7 @@ import awkward as ak
 import numpy as np
 
 Expected = Callable[[ak.Array], Any]
+EVENT = "an event as uproot reads it"  # the type of whole events, which is the file's
 
 
 def one(value: Any) -> Expected:
@@ -74,75 +78,108 @@ def dead(events: ak.Array) -> list[Any]:
 
 
 FIXED = "a mask makes lists of one length lists of any"
-SUPERSET: dict[str, tuple[str, Expected]] = {
-    "DS.Select(lambda e: abs(-1))": (LITERAL, one(1)),
-    "DS.Select(lambda e: -1)": (LITERAL, one(-1)),
-    "DS.Select(lambda e: 1 + 1)": (LITERAL, one(2)),
-    "DS.Select(lambda e: {'c': 1})": (LITERAL, one({"c": 1})),
-    "DS.Select(lambda e: {'c': 1, 'd': e.MET_pt})": (LITERAL, event(lambda e: {"c": 1, "d": e.MET_pt})),
-    "DS.Select(lambda e: e.MET_pt + 99999999999999999999)": (LITERAL, event(lambda e: np.float32(1e20))),
-    "DS.Select(lambda e: 3 > 2)": (LITERAL, one(True)),
-    "DS.Select(lambda e: np.pi)": (LITERAL, one(math.pi)),
-    "DS.Select(lambda e: np.inf)": (LITERAL, one(math.inf)),
-    "DS.Select(lambda e: np.sqrt(2))": (LITERAL, one(math.sqrt(2))),
+SUPERSET: dict[str, tuple[str, str, Expected]] = {
+    "DS.Select(lambda e: abs(-1))": (LITERAL, "int64", one(1)),
+    "DS.Select(lambda e: -1)": (LITERAL, "int64", one(-1)),
+    "DS.Select(lambda e: 1 + 1)": (LITERAL, "int64", one(2)),
+    "DS.Select(lambda e: {'c': 1})": (LITERAL, "{c: int64}", one({"c": 1})),
+    "DS.Select(lambda e: {'c': 1, 'd': e.MET_pt})": (
+        LITERAL,
+        "{c: int64, d: float32}",
+        event(lambda e: {"c": 1, "d": e.MET_pt}),
+    ),
+    "DS.Select(lambda e: e.MET_pt + 99999999999999999999)": (LITERAL, "float32", event(lambda e: np.float32(1e20))),
+    "DS.Select(lambda e: 3 > 2)": (LITERAL, "bool", one(True)),
+    "DS.Select(lambda e: np.pi)": (LITERAL, "float64", one(math.pi)),
+    "DS.Select(lambda e: np.inf)": (LITERAL, "float64", one(math.inf)),
+    "DS.Select(lambda e: np.sqrt(2))": (LITERAL, "float64", one(math.sqrt(2))),
     "DS.Select(lambda e: {'a': e.MET_pt, 'b': e.run}.a)": (
         "a field of a record that was just made",
+        "float32",
         event(lambda e: e.MET_pt),
     ),
-    "DS.Select(lambda e: sqrt(e.MET_pt))": (BUILTIN, lambda events: np.sqrt(events.MET_pt)),
-    "DS.Select(lambda e: math.sqrt(e.MET_pt))": (BUILTIN, lambda events: np.sqrt(events.MET_pt)),
-    "DS.Select(lambda e: len(e.Jet_pt))": (BUILTIN, lambda events: ak.num(events.Jet_pt)),
-    "DS.Select(lambda e: sum(e.Jet_pt))": (BUILTIN, event(lambda e: sum(e.Jet_pt, np.float32(0)))),
-    "DS.Select(lambda e: max(e.Jet_pt))": (BUILTIN, event(lambda e: max(e.Jet_pt, default=None))),
-    "DS.Select(lambda e: round(e.MET_pt))": (BUILTIN, event(lambda e: float(round(e.MET_pt)))),
-    "DS.Select(lambda e: any(e.Jet_pt))": (BUILTIN, event(lambda e: any(e.Jet_pt))),
-    "DS.Select(lambda e: list(e.Jet_pt))": (BUILTIN, lambda events: events.Jet_pt),
-    "DS.Select(lambda e: np.where(e.HLT, e.MET_pt, 0))": (BUILTIN, event(lambda e: e.MET_pt if e.HLT else 0.0)),
-    "DS.Select(lambda e: np.sum(e.Jet_pt))": (BUILTIN, event(lambda e: sum(e.Jet_pt, np.float32(0)))),
-    "DS.Select(lambda e: np.max(e.Jet_pt))": (BUILTIN, event(lambda e: max(e.Jet_pt, default=None))),
-    "DS.Select(lambda e: np.round(e.MET_pt))": (BUILTIN, event(lambda e: float(round(e.MET_pt)))),
-    "DS.Select(lambda e: np.clip(e.MET_pt, 0, 50))": (BUILTIN, event(lambda e: min(e.MET_pt, 50.0))),
-    "DS.Select(lambda e: np.any(e.Jet_pt > 3))": (BUILTIN, event(lambda e: any(pt > 3 for pt in e.Jet_pt))),
+    "DS.Select(lambda e: sqrt(e.MET_pt))": (BUILTIN, "float32", lambda events: np.sqrt(events.MET_pt)),
+    "DS.Select(lambda e: math.sqrt(e.MET_pt))": (BUILTIN, "float32", lambda events: np.sqrt(events.MET_pt)),
+    "DS.Select(lambda e: len(e.Jet_pt))": (BUILTIN, "int64", lambda events: ak.num(events.Jet_pt)),
+    "DS.Select(lambda e: sum(e.Jet_pt))": (BUILTIN, "float32", event(lambda e: sum(e.Jet_pt, np.float32(0)))),
+    "DS.Select(lambda e: max(e.Jet_pt))": (BUILTIN, "?float32", event(lambda e: max(e.Jet_pt, default=None))),
+    "DS.Select(lambda e: round(e.MET_pt))": (BUILTIN, "float32", event(lambda e: float(round(e.MET_pt)))),
+    "DS.Select(lambda e: any(e.Jet_pt))": (BUILTIN, "bool", event(lambda e: any(e.Jet_pt))),
+    "DS.Select(lambda e: list(e.Jet_pt))": (BUILTIN, "var * float32", lambda events: events.Jet_pt),
+    "DS.Select(lambda e: np.where(e.HLT, e.MET_pt, 0))": (
+        BUILTIN,
+        "float64",
+        event(lambda e: e.MET_pt if e.HLT else 0.0),
+    ),
+    "DS.Select(lambda e: np.sum(e.Jet_pt))": (BUILTIN, "float32", event(lambda e: sum(e.Jet_pt, np.float32(0)))),
+    "DS.Select(lambda e: np.max(e.Jet_pt))": (BUILTIN, "?float32", event(lambda e: max(e.Jet_pt, default=None))),
+    "DS.Select(lambda e: np.round(e.MET_pt))": (BUILTIN, "float32", event(lambda e: float(round(e.MET_pt)))),
+    "DS.Select(lambda e: np.clip(e.MET_pt, 0, 50))": (BUILTIN, "float32", event(lambda e: min(e.MET_pt, 50.0))),
+    "DS.Select(lambda e: np.any(e.Jet_pt > 3))": (BUILTIN, "bool", event(lambda e: any(pt > 3 for pt in e.Jet_pt))),
     "(Select DS (lambda (list e) (Aggregate (attr e 'Jet_pt') 0 (lambda (list a b) (+ a b)))))": (
         "Aggregate that adds is Sum",
+        "float32",
         event(lambda e: sum(e.Jet_pt, np.float32(0))),
     ),
-    "(Select DS (lambda (list e) (call Range 0 5)))": ("Range is a list of integers", one([0, 1, 2, 3, 4])),
-    "(call MetaData DS (dict (list) (list)))": (IGNORED, lambda events: events),
+    "(Select DS (lambda (list e) (call Range 0 5)))": (
+        "Range is a list of integers",
+        "var * int64",
+        one([0, 1, 2, 3, 4]),
+    ),
+    "(call MetaData DS (dict (list) (list)))": (IGNORED, EVENT, lambda events: events),
     "(Select (call MetaData DS (dict (list 'a') (list 1))) (lambda (list e) (attr e 'MET_pt')))": (
         IGNORED,
+        "float32",
         lambda events: events.MET_pt,
     ),
-    "DS.Select(lambda e: e.run).OrderBy(lambda x: x)": (ORDER, lambda events: sorted(events.run)),
-    "DS.OrderBy(lambda e: e.MET_pt)": (ORDER, lambda events: events[np.argsort(events.MET_pt, kind="stable")]),
-    "DS.Where(lambda e: e.Jet_pt > 30).Select(lambda e: e.Jet_pt)": (MASK, objects(lambda e: e.Jet_pt > 30, "Jet_pt")),
+    "DS.Select(lambda e: e.run).OrderBy(lambda x: x)": (ORDER, "uint32", lambda events: sorted(events.run)),
+    "DS.OrderBy(lambda e: e.MET_pt)": (ORDER, EVENT, lambda events: events[np.argsort(events.MET_pt, kind="stable")]),
+    "DS.Where(lambda e: e.Jet_pt > 30).Select(lambda e: e.Jet_pt)": (
+        MASK,
+        "var * float32",
+        objects(lambda e: e.Jet_pt > 30, "Jet_pt"),
+    ),
     "DS.Where(lambda e: e.Jet_pt > 30).Select(lambda e: {'a': e.Jet_pt, 'b': e.Jet_eta})": (
         MASK,
+        "{a: var * float32, b: var * float32}",
         event(lambda e: {"a": e.Jet_pt[e.Jet_pt > 30], "b": e.Jet_eta[e.Jet_pt > 30]}),
     ),
     "DS.Where(lambda e: e.Jet_pt > e.Muon_pt).Select(lambda e: {'a': e.Jet_eta, 'b': e.Muon_eta})": (
         MASK,
+        "{a: var * float32, b: var * float32}",
         event(lambda e: {"a": e.Jet_eta[e.Jet_pt > e.Muon_pt], "b": e.Muon_eta[e.Jet_pt > e.Muon_pt]}),
     ),
     "DS.Select(lambda e: e.Jet_pt.Select(lambda x: e.Muon_pt.Select(lambda x: x * 2)))": (
         SHADOW,
+        "var * var * float32",
         event(lambda e: [[2 * muon for muon in e.Muon_pt] for _ in e.Jet_pt]),
     ),
     "DS.Where(lambda e: e.Jet_pt + e.Muon_pt.Max() > 50).Select(lambda e: e.Jet_pt)": (
         MASK,
+        "option[var * float32]",
         event(lambda e: e.Jet_pt[e.Jet_pt + ak.max(e.Muon_pt) > 50] if len(e.Muon_pt) else None),
     ),
     "DS.Where(lambda e: e.Muon_pt.Max() > 30).Where(lambda e: e.Jet_pt > 30).Select(lambda e: e.Jet_pt)": (
         MASK,
+        "option[var * float32]",
         lambda events: [
             e.Jet_pt[e.Jet_pt > 30] if len(e.Muon_pt) else None for e in events if max(e.Muon_pt, default=99) > 30
         ],
     ),
-    "DS.Select(lambda e: e.r_f32.Where(lambda x: x > 0))": (FIXED, event(lambda e: e.r_f32[e.r_f32 > 0])),
-    "DS.Where(lambda e: e.r_f32 > 0).Select(lambda e: e.r_f32)": (FIXED, event(lambda e: e.r_f32[e.r_f32 > 0])),
-    DEAD_TOO: ("a column that nothing reads is not computed", dead_too),
+    "DS.Select(lambda e: e.r_f32.Where(lambda x: x > 0))": (
+        FIXED,
+        "var * float32",
+        event(lambda e: e.r_f32[e.r_f32 > 0]),
+    ),
+    "DS.Where(lambda e: e.r_f32 > 0).Select(lambda e: e.r_f32)": (
+        FIXED,
+        "var * float32",
+        event(lambda e: e.r_f32[e.r_f32 > 0]),
+    ),
+    DEAD_TOO: ("a column that nothing reads is not computed", "{p: var * float64, n: int64}", dead_too),
     DEAD: (
         "a column that nothing reads is not computed, so that the empty list in it harms nobody",
+        "{p: var * float32, n: int64}",
         dead,
     ),
 }
