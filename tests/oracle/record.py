@@ -1,8 +1,8 @@
 """Re-record the peer's answers: ``python tests/oracle/record.py``.
 
-Makes the peer's environments below ``--env-dir`` where they are missing (an index of packages must be reachable), runs
-every query in both and writes ``goldens/``. ``--python P24=PATH`` uses an environment that exists;
-``--new`` runs only queries that have no golden yet.
+Makes the peer's environments below ``--env-dir`` where they are missing (an index of packages must be reachable; Python
+3.10 or 3.11 and 3.12 or 3.13 must be on the path), runs every query in both and writes ``goldens/``. ``--python
+P24=PATH`` uses an environment that exists; ``--new`` runs only queries that have no golden yet.
 """
 
 import argparse
@@ -36,18 +36,12 @@ def main() -> None:
         inputs |= {name: SHARED_DATA / path for name, path in oracle_inputs.SHARED.items()}
         jobs = [job(query, inputs) for query in [*oracle_queries.hand_written(), *oracle_generate.generated()]]
         wanted = {job["id"] for job in jobs}
-        running, kept = {}, {}
         for name in oracle_goldens.ENVIRONMENTS:
             python = given.get(name) or environment(name, options.env_dir / name)
             known = oracle_goldens.goldens(name) if options.new else {}
-            kept[name] = [{"id": key, **document} for key, document in known.items() if key in wanted]
+            kept = [{"id": key, **document} for key, document in known.items() if key in wanted]
             missing = [job for job in jobs if job["id"] not in known]
-            running[name] = start(python, missing, Path(folder) / f"{name}.json")
-        for name, process in running.items():
-            if process.wait():
-                sys.exit(f"{name} ended with {process.returncode}")
-            documents = [json.loads(line) for line in (Path(folder) / f"{name}.jsonl").read_text().splitlines()]
-            documents += kept[name]
+            documents = [*kept, *answers(python, missing, Path(folder) / f"{name}.json")]
             path = oracle_goldens.save(name, documents)
             failed = sum("error" in document for document in documents)
             sys.stdout.write(f"{path}: {len(documents)} answers, {failed} of them failures\n")
@@ -58,21 +52,34 @@ def job(query: oracle_queries.Query, inputs: dict[str, Path]) -> dict[str, str]:
     return {"id": query.key, "file": str(inputs[query.file]), "tree": tree, "text": query.text}
 
 
-def start(python: str, jobs: Sequence[dict[str, str]], path: Path) -> subprocess.Popen[bytes]:
-    """A process that answers the jobs into a file beside theirs, ``.jsonl``."""
+def answers(python: str, jobs: Sequence[dict[str, str]], path: Path) -> list[oracle_goldens.Document]:
+    """What the peer answers to the jobs, which are handed to it at `path`."""
     path.write_text(json.dumps(jobs))
-    with path.with_suffix(".jsonl").open("wb") as answers:
-        return subprocess.Popen([python, "-W", "ignore", str(HERE / "oracle_peer.py"), str(path)], stdout=answers)
+    command = [python, "-W", "ignore", str(HERE / "oracle_peer.py"), str(path)]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 def environment(name: str, folder: Path) -> str:
-    """The Python of an environment with the peer's pins; made if it is not there."""
+    """The Python of an environment, made if it is not there, with the peer's pins."""
     python = folder / "bin" / "python"
     if not python.exists():
-        base = next((found for wanted in PYTHONS[name] if (found := shutil.which(wanted))), sys.executable)
+        base = next(filter(runs, PYTHONS[name]), None)
+        if base is None:
+            versions = " or ".join(PYTHONS[name])
+            sys.exit(
+                f"{name} needs {versions} on the path (`pyenv shell` can put several there), or --python {name}=PATH"
+            )
         subprocess.run([base, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-r", HERE / "environments" / f"{name}.txt"], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "-r", HERE / "environments" / f"{name}.txt"], check=True)
     return str(python)
+
+
+def runs(python: str) -> bool:
+    """Whether there is such a Python: pyenv has names on the path that fail where the version is not chosen."""
+    if shutil.which(python) is None:
+        return False
+    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
 
 
 if __name__ == "__main__":
