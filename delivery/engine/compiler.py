@@ -80,7 +80,13 @@ class Compiler:
         self._report_missing(None)
         self._end_stage({})
         warnings = self._terms.operators.warnings
-        return Plan(tuple(self._stages), output, self._tail, tuple(warnings[span] for span in sorted(warnings)))  # type: ignore[arg-type] # not Unknown: reported
+        return Plan(
+            tuple(self._stages),
+            output,  # type: ignore[arg-type] # not Unknown: reported
+            self._tail,
+            tuple(warnings[span] for span in sorted(warnings)),
+            whole=isinstance(value, EventRecord),
+        )
 
     def _report_missing(self, fault: QueryFault | None) -> None:
         """Columns that the file lacks come before any other fault, which may only follow from them."""

@@ -39,13 +39,15 @@ class Plan:
     """All of a query: the stages (the last one explodes nothing), what is written of each row, and ``tail``.
 
     ``tail`` is the rest of a query that needs all rows at once (OrderBy, Sum, First and the like of the whole dataset),
-    a chain of operators on the name `STREAM`; None if there is no such rest.
+    a chain of operators on the name `STREAM`; None if there is no such rest. ``whole``: no Select was written, so that
+    the output has every column that can be read.
     """
 
     stages: tuple[Stage, ...]
     output: Expression
     tail: Node | None = None
     warnings: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import pieces, rounded, total_weight, write_pieces
+from delivery.engine.writable import writable
 from delivery.engine.writers import TREE, Grouped, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnsupportedNode, UnwritableType
@@ -93,7 +94,8 @@ def transform(request: TransformRequest) -> TransformResult:
     node = canonical(parse(request.text))
     with closing(open_source(request.input, request.tree or named_tree(node))) as source:
         strict = request.semantics == "strict"
-        plan = ordered(compile_query(node, request.text, source, strict=strict), source)
+        plan = writable(compile_query(node, request.text, source, strict=strict), request.format)
+        plan = ordered(plan, source)
         identity = hashlib.sha256(f"{digest(node)} {request.semantics} ".encode() + source.identity).digest()
         # what a tail makes of the rows is known only when it has them all
         found: Iterable[Piece] = _pieces(plan, source, request)

@@ -24,6 +24,7 @@ from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
 from delivery.engine.rows import has_weights, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import Written, pieces, rounded, total_weight, write_pieces
+from delivery.engine.writable import writable
 from delivery.engine.writers import Grouped, Writer, open_writer
 from delivery.engine.writers.record import Json
 from delivery.errors import UnknownTree, UnwritableType
@@ -32,6 +33,7 @@ from delivery.requests import (
     ColumnBytes,
     CutflowRow,
     Explanation,
+    OutputFormat,
     Phase,
     Semantics,
     TransformRequest,
@@ -85,7 +87,7 @@ def transform_raw(request: TransformRequest) -> TransformResult:
     subqueries = parse_selection(request.text)
     with ExitStack() as opened:
         strict = request.semantics == "strict"
-        plan = plan_raw(subqueries, request.text, request.input, opened, strict=strict)
+        plan = _writable(plan_raw(subqueries, request.text, request.input, opened, strict=strict), request.format)
         identity = hashlib.sha256(f"{_digest(subqueries)} {request.semantics} ".encode() + plan.identity).digest()
         writer = open_writer(request.output, request.format, plan.samples, identity, treenames=True)
         try:
@@ -191,6 +193,15 @@ def plan_raw(
     return RawPlan(tuple(trees), tuple(copied), tuple(warnings), identity, size)
 
 
+def _writable(plan: RawPlan, output_format: OutputFormat) -> RawPlan:
+    """The plan, of trees that are taken whole without the columns that the format cannot hold."""
+    plans = [writable(tree.plan, output_format) for tree in plan.trees]
+    pairs = list(zip(plan.trees, plans, strict=True))
+    told = [warning for tree, made in pairs for warning in made.warnings[len(tree.plan.warnings) :]]
+    trees = tuple(replace(tree, plan=made) for tree, made in pairs)
+    return replace(plan, trees=trees, warnings=(*plan.warnings, *told))
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names) or "none"
 
@@ -206,7 +217,8 @@ def _tree_plan(subquery: SubQuery, text: str, file: str, source: Source, strict:
     selection = Selection(subquery.cut or "", conjuncts, any(may_fail(conjunct) for conjunct in conjuncts))
     selections = (selection,) if conjuncts else ()
     output = expressions.make("zip", *compiled.columns.values(), parameter=(tuple(compiled.columns), 1), span=(0, 0))
-    return ordered(Plan((Stage(selections, {}),), output, warnings=compiled.warnings), source)
+    whole = (subquery.expressions, subquery.filter_name, subquery.filter_typename) == (None, None, None)
+    return ordered(Plan((Stage(selections, {}),), output, warnings=compiled.warnings, whole=whole), source)
 
 
 def _typenames(file: str, tree: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ __all__ = [
     "Writer",
     "open_writer",
     "read_record",
+    "unwritable",
 ]
 
 TREE = "servicex"
@@ -66,3 +67,18 @@ def open_writer(
 
         return NTupleWriter(path, samples, identity)
     raise UnwritableType(f"columns cannot be written as {output_format}", hint="use --format parquet")
+
+
+def unwritable(output_format: OutputFormat, sample: Any) -> tuple[str, ...]:
+    """Those columns of rows like ``sample`` (an ``ak.Array`` of records) that the format cannot hold."""
+    if output_format == "root-file":
+        from delivery.engine.writers import tree
+
+        return tuple(tree.refused(sample))
+    if output_format == "root-rntuple":
+        from delivery.engine.writers import ntuple
+
+        return tuple(ntuple.refused(sample))
+    from delivery.engine.writers import parquet
+
+    return tuple(parquet.refused(sample))

@@ -30,14 +30,12 @@ class NTupleWriter(RootWriter):
                 f"an RNTuple's columns need names, and its rows have to be records (they are {kind})",
                 hint="select two or more columns: Select(lambda e: {'x': …, 'y': …}), or use --format parquet",
             )
-        for field in sample.fields:
+        for field, reason in refused(sample).items():
             content = sample[field].type.content
-            reason = _refusal(content)
-            if reason:
-                raise UnwritableType(
-                    f"the column {field!r} ({content}) cannot be written to an RNTuple: {reason}",
-                    hint="use --format parquet, or leave it out",
-                )
+            raise UnwritableType(
+                f"the column {field!r} ({content}) cannot be written to an RNTuple: {reason}",
+                hint="use --format parquet, or leave it out",
+            )
 
     def _make(self, tree: str, sample: Any) -> Any:
         return self._file.mkrntuple(tree, in_one_form(sample).layout.form)
@@ -45,6 +43,12 @@ class NTupleWriter(RootWriter):
     def _extend(self, tree: Any, rows: Any) -> None:
         if len(rows):
             tree.extend(in_one_form(rows))
+
+
+def refused(sample: Any) -> dict[str, str]:
+    """The columns that an RNTuple cannot hold, and why not."""
+    reasons = {field: _refusal(sample[field].type.content) for field in sample.fields}
+    return {field: reason for field, reason in reasons.items() if reason}
 
 
 def _refusal(kind: Any) -> str | None:
@@ -57,5 +61,7 @@ def _refusal(kind: Any) -> str | None:
     if isinstance(kind, UnionType):
         # uproot would write it, and read it wrong from the second cluster on.
         return "its values are of different types"
+    if isinstance(kind, RecordType) and not kind.contents:
+        return "a record without fields holds nothing"
     contents = kind.contents if hasattr(kind, "contents") else [kind.content]
     return next((reason for content in contents if (reason := _refusal(content))), None)

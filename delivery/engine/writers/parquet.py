@@ -5,6 +5,7 @@ beside the storage types are kept; they let ``ak.from_parquet`` give back tuples
 """
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,22 @@ class TableWriter:
             return ak.to_arrow_table(in_one_form(rows))
         except pa.ArrowException as error:
             raise _refused(str(rows.type.content), error) from error
+
+
+def refused(sample: Any) -> dict[str, str]:
+    """The columns that Parquet cannot hold, and why not."""
+    if not _refusal(sample):
+        return {}
+    return {field: reason for field in sample.fields if (reason := _refusal(sample[[field]]))}
+
+
+def _refusal(rows: Any) -> str:
+    """Why there is no Parquet file of such rows, empty if there is one."""
+    try:
+        pq.ParquetWriter(BytesIO(), ak.to_arrow_table(in_one_form(rows)).schema).close()
+    except pa.ArrowException as error:
+        return str(error)
+    return ""
 
 
 def _refused(what: str, error: Exception) -> UnwritableType:

@@ -26,13 +26,9 @@ class TreeWriter(RootWriter):
                 f"a TTree's columns need names, and the result has none (its type is {sample.type.content})",
                 hint="give the column a name: Select(lambda e: {'x': …}), or use --format parquet",
             )
-        for field in sample.fields:
+        for field, (reason, hint) in refused(sample).items():
             kind = sample[field].type.content
-            reason = _refusal(kind)
-            if reason:
-                raise UnwritableType(
-                    f"the column {field!r} ({kind}) cannot be written to a TTree: {reason[0]}", hint=reason[1]
-                )
+            raise UnwritableType(f"the column {field!r} ({kind}) cannot be written to a TTree: {reason}", hint=hint)
 
     def _make(self, tree: str, sample: Any) -> Any:
         try:
@@ -52,6 +48,12 @@ class TreeWriter(RootWriter):
             raise UnwritableType(
                 f"the result cannot be written to a TTree: {_first_line(error)}", hint="give the columns other names"
             ) from error
+
+
+def refused(sample: Any) -> dict[str, tuple[str, str]]:
+    """The columns that a TTree cannot hold: why not, and what to do."""
+    reasons = {field: _refusal(sample[field].type.content) for field in sample.fields}
+    return {field: reason for field, reason in reasons.items() if reason}
 
 
 def _refusal(kind: Any) -> tuple[str, str] | None:
