@@ -1,0 +1,1 @@
+"""A ServiceX endpoint: `skimflow serve`. See "The service" in docs/architecture.md."""
