@@ -136,7 +136,8 @@ class Explanation:
 
     ``phases`` in the order in which they will be read, each with the columns that no phase before it has read;
     ``schema`` has (column, type) of the output, types in awkward's notation; ``warnings`` as in `TransformResult`;
-    ``file_bytes`` is the size of the file, ``entries`` the events of its tree.
+    ``file_bytes`` is the size of the file, ``entries`` the events of its tree. ``one_value``: the query gives one value
+    for the whole file, which `delivery.engine.evaluate` gives and no output file can hold.
     """
 
     phases: tuple[Phase, ...]
@@ -144,3 +145,4 @@ class Explanation:
     warnings: tuple[str, ...]
     file_bytes: int
     entries: int
+    one_value: bool = False

@@ -21,6 +21,7 @@ from delivery.errors import DepthMismatch, QueryFault, UnknownBranch, Unsupporte
 from queries.printer import unparse
 from queries.syntax import Attribute, BoolOp, Call, Constant, Lambda, Linq, List, Name, Node
 
+STREAMING = ("Where", "Select", "SelectMany")  # operators that need one row at a time
 RESULTS = {  # operators that only say what the client wants the result as, and which argument names the columns
     "ResultTTree": 1, "ResultParquet": 1, "ResultPandasDF": 1, "ResultAwkwardArray": 1,
     "AsROOTTTree": 3, "AsParquetFiles": 2, "AsPandasDF": 1, "AsAwkwardArray": 1,
@@ -108,7 +109,7 @@ class Compiler:
             problem = "a query must be a chain of operators on EventDataset"
             raise self._terms.fault(UnsupportedNode, problem, node)
         row = self._stream(node.source)
-        if self._tail is not None or node.op not in ("Where", "Select", "SelectMany"):
+        if self._tail is not None or node.op not in STREAMING:
             return self._whole(row, node)
         function = node.args[0]
         assert isinstance(function, Lambda)  # noqa: S101 - the parser has seen to it

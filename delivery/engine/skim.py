@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
-from delivery.engine.compiler import compile_query, run_tail
+from delivery.engine.compiler import STREAMING, compile_query, run_tail
 from delivery.engine.forms import general
 from delivery.engine.plan import Plan
 from delivery.engine.rows import Piece, has_weights, ordered
@@ -16,7 +16,7 @@ from delivery.engine.stream import pieces, rounded, total_weight, write_pieces
 from delivery.engine.writable import writable
 from delivery.engine.writers import TREE, Grouped, open_writer
 from delivery.engine.writers.record import Json
-from delivery.errors import UnsupportedNode, UnwritableType
+from delivery.errors import DeliveryError, UnsupportedNode, UnwritableType
 from delivery.requests import (
     DEFAULT_CHUNK_BYTES,
     ColumnBytes,
@@ -154,7 +154,19 @@ def explain(request: TransformRequest) -> Explanation:
         schema = tuple((name, str(rows[name].type.content)) for name in fields) or (("", str(rows.type.content)),)
         if plan.tail is not None:
             schema = (("", f"what {_operator(node)} makes of all rows, known when they are there"),)
-        return Explanation(tuple(phases), schema, plan.warnings, source.file_bytes, source.entries)
+        one_value = plan.tail is not None and _gives_one_value(plan, request.text, strict)
+        return Explanation(tuple(phases), schema, plan.warnings, source.file_bytes, source.entries, one_value)
+
+
+def _gives_one_value(plan: Plan, text: str, strict: bool) -> bool:
+    """Whether a query's tail makes one value of its rows, as is tried on one row."""
+    import awkward as ak
+
+    row = ak.Array(general(plan.output.sample).layout.form.length_one_array(highlevel=False))
+    try:
+        return not isinstance(run_tail(plan, text, row, strict=strict), ak.Array)
+    except DeliveryError:  # ElementAt(5) of one row
+        return isinstance(plan.tail, Linq) and plan.tail.op not in ("OrderBy", "OrderByDescending", *STREAMING)
 
 
 def _operator(node: Node) -> str:

@@ -105,7 +105,7 @@ def explain(source: str, codegen: str, selection: str, semantics: Semantics, tre
         print_json({"input": shown(source), **asdict(found)})
     else:
         _print_plan(found, request)
-        click.echo(f"do it: {_transform_command(request, selection)}")
+        click.echo(f"do it: {(_evaluate_command if found.one_value else _transform_command)(request, selection)}")
 
 
 def _format_of(output: Path) -> OutputFormat:
@@ -145,7 +145,7 @@ def _look_command(request: TransformRequest) -> str:
         code = f"import uproot; uproot.open({path!r})['servicex'].arrays().show(type=True)"
     else:
         code = f"import uproot; print(uproot.open({path!r}).classnames())"
-    return "python -c " + (shlex.quote(code) if set(code) & set(_OF_SHELL) else f'"{code}"')
+    return _python_command(code)
 
 
 def _print_plan(found: Explanation, request: TransformRequest) -> None:
@@ -195,6 +195,22 @@ def _transform_command(request: TransformRequest, selection: str) -> str:
     words += ["--tree", request.tree] if request.tree else []
     safe = [word if len(word) <= _CUT_TEXT else "…" for word in words]
     return shlex.join(safe).replace("'…'", "…") + f" {shlex.quote(shown(request.input))} OUT.parquet"
+
+
+def _evaluate_command(request: TransformRequest, selection: str) -> str:
+    """How to get the one value of a query that no output can hold."""
+    query = repr(selection) if len(selection) <= _CUT_TEXT else "…"
+    options = f", {request.tree!r}" if request.tree else ""
+    options += f", semantics={request.semantics!r}" if request.semantics != "servicex" else ""
+    code = (
+        "from delivery.engine import evaluate; from skimflow.selections import selection_text; "
+        f"print(evaluate(selection_text({query}, {request.codegen!r}), {shown(request.input)!r}{options}))"
+    )
+    return _python_command(code)
+
+
+def _python_command(code: str) -> str:
+    return "python -c " + (shlex.quote(code) if set(code) & set(_OF_SHELL) else f'"{code}"')
 
 
 def _cut(text: str) -> str:

@@ -237,6 +237,18 @@ class TestExplain:
         ]  # fmt: skip
         assert lines[-1].startswith("do it: skimflow transform ")
 
+    def test_a_query_for_one_number_is_told_how_to_get_it(self, skimflow, events):
+        query = "(Count (call EventDataset))"
+        code, out, _ = skimflow("explain", "--selection", query, events)
+        assert code == 0
+        command = out.splitlines()[-1].removeprefix("do it: ")
+        python, option, program = shlex.split(command)
+        assert (python, option) == ("python", "-c")
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert (done.stdout.strip(), done.stderr) == ("1000", "")
+        ordered = "(OrderBy (call EventDataset) (lambda (list e) (attr e 'MET_pt')))"
+        assert skimflow("explain", "--selection", ordered, events)[1].splitlines()[-1].startswith("do it: skimflow ")
+
     @pytest.mark.parametrize("dots", ["", ".Zip()"])
     def test_it_tells_the_columns_that_come(self, skimflow, events, dots):
         row = f"{{'pt': e.Muon_pt, 'eta': e.Muon_eta}}{dots}"  # of equal lengths, with and without being one list
