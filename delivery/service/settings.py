@@ -25,6 +25,7 @@ class Limits(BaseModel):
     stored_bytes: int | None = None  # of one user's results
     submits_per_minute: int = 1200
     calls_per_minute: int = 60_000
+    streams: int = 256  # of server-sent events, of one user at one process
     file_seconds: float = 3600.0  # one try at one file
     read_seconds: float = 120.0  # one read of an input
     tries: int = 3

@@ -121,13 +121,17 @@ class Transform(Table):
 
 
 class TransformFile(Table):
-    """One file of a request: its state, and what came of it."""
+    """One file of a request: its state, and what came of it.
+
+    `version` is the request's own at this row's last change: who watches reads only the rows above what it has seen.
+    """
 
     __tablename__ = "transform_files"
     __table_args__ = (
         UniqueConstraint("transform_id", "place"),
         UniqueConstraint("transform_id", "object_name"),
         Index("ix_transform_files_state", "state", "transform_id"),
+        Index("ix_transform_files_version", "transform_id", "version"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -147,6 +151,7 @@ class TransformFile(Table):
     error_kind: Mapped[str | None] = mapped_column(String(80))
     error: Mapped[str | None] = mapped_column(Text)
     log: Mapped[str] = mapped_column(Text, default="")
+    version: Mapped[int] = mapped_column(default=0)
 
 
 class Attempt(Table):
