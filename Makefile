@@ -40,13 +40,15 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-# The tests read root:// URLs from a real server; Debian has it.
-XROOTD := command -v xrootd >/dev/null || { echo "installing xrootd-server, which the tests start"; \
+# The tests start a real XRootD server, a real PostgreSQL and a real browser; Debian has them.
+DEBIAN := xrootd-server postgresql chromium
+SYSTEM := dpkg-query --show $(DEBIAN) >/dev/null 2>&1 || { echo "installing $(DEBIAN), which the tests start"; \
 	run() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo "$$@"; fi; }; \
-	run apt-get install -y -qq xrootd-server >/dev/null || { run apt-get update -qq && run apt-get install -y -qq xrootd-server >/dev/null; }; }
+	get() { run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; }; \
+	get || { run apt-get update -qq && get; }; }
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "adding the test tools"
-	@$(XROOTD)
+	@$(SYSTEM)
 	$(PIP) install --constraint constraints.txt $(GROUPS:%=--group %)
 	@touch $@
