@@ -49,7 +49,8 @@ class TransformResult:
     """What a transform did.
 
     ``events_in`` events were in the tree, ``events_out`` rows were written; ``cutflow`` has one row per top-level
-    ``Where``; ``bytes_read`` counts compressed bytes of baskets or pages, ``columns`` the branches that were read.
+    ``Where``; ``bytes_read`` counts compressed bytes of baskets or pages (of codegen ``python``: all of the input's
+    bytes), ``columns`` the branches that were read.
     ``warnings`` are sentences on answers that may not be what was meant, each with its place in the query;
     ``sum_of_weights`` is the sum of genWeight over all events of the tree, None where it has no such branch.
     """

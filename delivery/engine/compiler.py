@@ -80,12 +80,11 @@ class Compiler:
             raise
         self._report_missing(None)
         self._end_stage({})
-        warnings = self._terms.operators.warnings
         return Plan(
             tuple(self._stages),
             output,  # type: ignore[arg-type] # not Unknown: reported
             self._tail,
-            tuple(warnings[span] for span in sorted(warnings)),
+            self._terms.operators.warnings,
             whole=isinstance(value, EventRecord),
         )
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from delivery.engine.accidents import Accidents
 from delivery.engine.expressions import Argument, Expression, Expressions, Literal, unequal
 from delivery.engine.row_errors import TooMany
-from delivery.errors import BadLiteral, DepthMismatch, QueryFault, UnsupportedNode, location
+from delivery.errors import BadLiteral, DepthMismatch, QueryFault, UnsupportedNode
 from queries.syntax import Node
 
 UFUNCS: Mapping[str, str] = {
@@ -88,7 +89,7 @@ class Operators:
 
     def __init__(self, expressions: Expressions, fault: Fault, text: str, strict: bool) -> None:
         self._expressions, self._fault, self._text, self._strict = expressions, fault, text, strict
-        self.warnings: dict[tuple[int, int], str] = {}
+        self._accidents = Accidents()
 
     def elementwise(self, name: str, node: Node, *arguments: Argument) -> Argument:
         """A NumPy function, number by number."""
@@ -124,13 +125,15 @@ class Operators:
         lists = [argument for argument in arguments if isinstance(argument, Expression)]
         if operation not in PAIRING or not unequal(operation, lists, parameter):
             return
-        if span not in self.warnings:
-            collections = sorted({name for argument in lists for name in argument.columns})
-            self.warnings[span] = (
-                f"query {location(self._text, span) or '1:1'}: lists that need not be equally long meet item by item "
-                f"({', '.join(collections[:4])}); the answer depends on their lengths being equal by accident. "
-                "For all pairs run Select over e.name inside the other list's lambda, or use strict semantics"
-            )
+        self._accidents.add(self._text, span[0], (name for argument in lists for name in argument.columns))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on answers that may not be what was meant, in the order of their places."""
+        or_strict = "" if self._strict else ", or use strict semantics"
+        return self._accidents.sentences(
+            f". For all pairs run Select over e.name inside the other list's lambda{or_strict}"
+        )
 
     def _refuse_words(self, name: str, node: Node, arguments: tuple[Argument, ...]) -> None:
         """None can be computed with nothing, and a string can be compared only with strings."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from delivery.errors import DeliveryError, InputUnreachable, MissingFile, UnreadableFile
+from delivery.errors import DeliveryError, InputUnreachable, MissingFile, QueryFault, UnreadableFile
 from delivery.identity import local_path, missing
 from delivery.retry import is_transient
+from delivery.urls import shown
 
 
 @contextmanager
@@ -31,6 +32,16 @@ def reading(file: str) -> Iterator[None]:
             raise InputUnreachable(file, one_line(error)) from error
         what = "it cannot be read" if isinstance(error, OSError) else "its structure is damaged"
         raise UnreadableFile(file, f"{what} ({one_line(error)})") from error
+
+
+@contextmanager
+def about(file: str) -> Iterator[None]:
+    """A fault of the query that comes out of this block says which file's columns it does not fit."""
+    try:
+        yield
+    except QueryFault as fault:
+        fault.file = fault.file or shown(file)
+        raise
 
 
 def one_line(error: BaseException) -> str:

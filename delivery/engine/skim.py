@@ -10,6 +10,7 @@ from typing import Any, get_args
 from delivery.engine.compiler import STREAMING, compile_query, run_tail
 from delivery.engine.forms import general
 from delivery.engine.plan import Plan
+from delivery.engine.reading import about
 from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import pieces, rounded, total_weight, write_pieces
@@ -63,7 +64,7 @@ def evaluate(
     strict = semantics == "strict"
     parts: list[Any] = []
     for path in paths:
-        with closing(open_source(str(path), tree or named_tree(node))) as source:
+        with about(str(path)), closing(open_source(str(path), tree or named_tree(node))) as source:
             plan = ordered(compile_query(node, text, source, strict=strict), source)
             found = [piece.rows for piece in pieces(plan, source, text, DEFAULT_CHUNK_BYTES, 1)]
             parts += found or [general(plan.output.sample)]
@@ -92,7 +93,7 @@ def transform(request: TransformRequest) -> TransformResult:
         raise UnsupportedNode(problem)
     began = time.perf_counter()
     node = canonical(parse(request.text))
-    with closing(open_source(request.input, request.tree or named_tree(node))) as source:
+    with about(request.input), closing(open_source(request.input, request.tree or named_tree(node))) as source:
         strict = request.semantics == "strict"
         plan = writable(compile_query(node, request.text, source, strict=strict), request.format)
         plan = ordered(plan, source)
@@ -139,7 +140,7 @@ def explain(request: TransformRequest) -> Explanation:
     if request.codegen != "uproot":
         raise UnsupportedNode(f"the plan of codegen {request.codegen!r} cannot be shown: it is a function")
     node = canonical(parse(request.text))
-    with closing(open_source(request.input, request.tree or named_tree(node))) as source:
+    with about(request.input), closing(open_source(request.input, request.tree or named_tree(node))) as source:
         strict = request.semantics == "strict"
         plan = ordered(compile_query(node, request.text, source, strict=strict), source)
         seen: set[str] = set()

@@ -111,6 +111,7 @@ class TestWhatItReturns:
             for name in result.columns:
                 assert made["servicex"][name].array().tolist() == source["Events"][name].array().tolist()
         assert result.bytes_written == (tmp_path / "out").stat().st_size
+        assert result.bytes_read == events.stat().st_size  # at most: nobody counts what a function reads
         assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
     def test_the_record_in_the_output(self, shared_data, tmp_path):

@@ -11,13 +11,14 @@ from typing import Any, Final, TypeAlias
 import awkward as ak
 import numpy as np
 
+from delivery.engine.accidents import Accidents
 from delivery.engine.expressions import Expression, Expressions, unequal
 from delivery.engine.raw.functions import GETITEM, UFUNC, Constant, Items, Pattern, RawCall, Slot
 from delivery.engine.raw.literals import folded, out_of_range
 from delivery.engine.raw.texts import Text
 from delivery.engine.row_errors import UnequalLists
 from delivery.engine.values import Lists
-from delivery.errors import BadLiteral, DepthMismatch, UnsupportedNode, location
+from delivery.errors import BadLiteral, DepthMismatch, UnsupportedNode
 
 Value: TypeAlias = Any
 """An `Expression`, a literal, or a `Collection` of values."""
@@ -43,12 +44,12 @@ class Builder:
     """Makes expressions for one tree.
 
     ``strict``: lists of different lengths never meet, comparisons with a literal out of range answer as mathematics
-    does, and a missing object is missing rather than fatal. ``warnings`` are sentences by place.
+    does, and a missing object is missing rather than fatal. ``accidents`` are told as warnings.
     """
 
     expressions: Expressions
     strict: bool
-    warnings: dict[tuple[int, int], str] = field(default_factory=dict)
+    accidents: Accidents = field(default_factory=Accidents)
     _kept: dict[Expression, Expression] = field(default_factory=dict)
     _heights: dict[Expression, int] = field(default_factory=dict)
 
@@ -146,12 +147,7 @@ class Builder:
         names = sorted({name for argument in inner for name in argument.columns})
         if len({_collection(name) for name in names}) < 2:
             return
-        span = text.span(node)
-        self.warnings.setdefault(
-            span,
-            f"query {location(text.selection, span)}: lists that need not be equally long meet item by item "
-            f"({', '.join(names[:4])}); the answer depends on their lengths being equal by accident",
-        )
+        self.accidents.add(text.selection, text.span(node)[0], names)
 
 
 def _collection(branch: str) -> str:

@@ -73,8 +73,7 @@ def compile_raw(
         compiled = _with_cut(columns, cut, text, terms.builder)
     known = set(header.names())
     hidden = [f"the alias {name!r} is not used: a branch has this name" for name in subquery.aliases if name in known]
-    warnings = terms.builder.warnings
-    return replace(compiled, warnings=(*hidden, *(warnings[span] for span in sorted(warnings))))
+    return replace(compiled, warnings=(*hidden, *terms.builder.accidents.sentences()))
 
 
 def _report_missing(subquery: SubQuery, terms: Terms, fault: DeliveryError | None) -> None:

@@ -18,9 +18,11 @@ import awkward as ak
 from delivery.engine.expressions import Expressions
 from delivery.engine.forms import general
 from delivery.engine.plan import Plan, Selection, Stage
+from delivery.engine.raw.hints import hinting
 from delivery.engine.raw.objects import directory_of, objects_in
 from delivery.engine.raw.planning import compile_raw, may_fail
 from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
+from delivery.engine.reading import about
 from delivery.engine.rows import has_weights, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import Written, pieces, rounded, total_weight, write_pieces
@@ -85,7 +87,7 @@ def transform_raw(request: TransformRequest) -> TransformResult:
     """Run a selection on one file and write the result; raises what `delivery.engine.transform` raises."""
     began = time.perf_counter()
     subqueries = parse_selection(request.text)
-    with ExitStack() as opened:
+    with about(request.input), hinting(), ExitStack() as opened:
         strict = request.semantics == "strict"
         plan = _writable(plan_raw(subqueries, request.text, request.input, opened, strict=strict), request.format)
         identity = hashlib.sha256(f"{_digest(subqueries)} {request.semantics} ".encode() + plan.identity).digest()
@@ -114,7 +116,7 @@ def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None, *, se
     subqueries = parse_selection(text)
     parts: dict[str, list[Any]] = {}
     for file in files:
-        with ExitStack() as opened:
+        with about(file), hinting(), ExitStack() as opened:
             plan = plan_raw(subqueries, text, file, opened, strict=semantics == "strict")
             for one in plan.trees:
                 found = [piece.rows for piece in pieces(one.plan, one.source, text, DEFAULT_CHUNK_BYTES, 1)]
@@ -129,7 +131,7 @@ def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None, *, se
 def explain_raw(request: TransformRequest) -> Explanation:
     """The plan of a selection on one file, from the file's header alone; raises what `transform_raw` raises."""
     subqueries = parse_selection(request.text)
-    with ExitStack() as opened:
+    with about(request.input), ExitStack() as opened:
         plan = plan_raw(subqueries, request.text, request.input, opened, strict=request.semantics == "strict")
         several = len(plan.trees) > 1
         phases: list[Phase] = []
@@ -190,7 +192,7 @@ def plan_raw(
     taken = [name for name in copied if name in {tree.output for tree in trees}]
     if taken:
         raise BadSelection(f"{taken[0]!r} is the name of an output tree and of an object to copy", text)
-    return RawPlan(tuple(trees), tuple(copied), tuple(warnings), identity, size)
+    return RawPlan(tuple(trees), tuple(copied), tuple(dict.fromkeys(warnings)), identity, size)
 
 
 def _writable(plan: RawPlan, output_format: OutputFormat) -> RawPlan:

@@ -17,13 +17,14 @@ _ENTRIES_AT_ONCE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A local file: ``entries`` of its tree, their sum of genWeight if there is one, and its identity.
+    """A local file: ``entries`` of its tree, their sum of genWeight if there is one, its identity and bytes (``size``).
 
     ``warning`` says why events could not be counted; then ``entries`` is 0.
     """
 
     entries: int
     identity: bytes
+    size: int
     tree: str | None = None
     sum_of_weights: float | None = None
     warning: str = ""
@@ -42,14 +43,15 @@ def look_at(request: TransformRequest) -> Input:
         raise missing(Path(request.input))
     try:
         with closing(open_source(request.input, request.tree)) as source:
-            return Input(source.entries, source.identity, source.tree, _sum_of_weights(source))
+            return Input(source.entries, source.identity, source.file_bytes, source.tree, _sum_of_weights(source))
     except UnknownTree:
         if request.tree is not None:
             raise
         warning = f"{request.input} has no tree, so its events were not counted"
     except UnreadableFile as error:
         warning = f"the events of the input were not counted: {error.sentence()}"
-    return Input(0, bytes.fromhex(identify(request.input).digest), warning=warning)
+    size = Path(request.input).stat().st_size
+    return Input(0, bytes.fromhex(identify(request.input).digest), size, warning=warning)
 
 
 def _sum_of_weights(source: Source) -> float | None:

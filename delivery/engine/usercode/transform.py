@@ -33,7 +33,8 @@ def transform_python(request: TransformRequest, limits: Limits = DEFAULT_LIMITS)
     The child reads the input, the installed libraries and its own scratch folder, nothing else of this account; it has
     no network, no other processes, and none of this process's environment. Inputs must be local files: a function
     without a network could not open a URL. ``events_in`` counts the entries of the tree that ``request.tree`` names
-    (None: the first), 0 for an input without trees; ``bytes_read`` is 0, since nobody counts what the function reads.
+    (None: the first), 0 for an input without trees; ``bytes_read`` is the size of the input, the most that the function
+    can have read of it: nobody counts what it does read.
 
     Raises PythonNotAllowed, UserCodeFailed, UserCodeKilled, UnwritableType, UnreadableFile, OutputUnwritable. An output
     that was there stays as it was when it fails.
@@ -51,7 +52,7 @@ def transform_python(request: TransformRequest, limits: Limits = DEFAULT_LIMITS)
         events_in=found.entries,
         events_out=ended.rows,
         cutflow=(),
-        bytes_read=0,
+        bytes_read=found.size,
         bytes_written=size,
         seconds=time.perf_counter() - began,
         columns=ended.columns,
