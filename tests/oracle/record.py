@@ -34,12 +34,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs = oracle_inputs.write_inputs(Path(folder))
         inputs |= {name: SHARED_DATA / path for name, path in oracle_inputs.SHARED.items()}
-        jobs = [job(query, inputs) for query in [*oracle_queries.hand_written(), *oracle_generate.generated()]]
-        wanted = {job["id"] for job in jobs}
+        queries = {query.key: query for query in [*oracle_queries.hand_written(), *oracle_generate.generated()]}
+        jobs = [job(query, inputs) for query in queries.values()]
         for name in oracle_goldens.ENVIRONMENTS:
             python = given.get(name) or environment(name, options.env_dir / name)
             known = oracle_goldens.goldens(name) if options.new else {}
-            kept = [{"id": key, **document} for key, document in known.items() if key in wanted]
+            kept = [{"id": key, **document} for key, document in known.items() if key in queries]
             missing = [job for job in jobs if job["id"] not in known]
             documents = [*kept, *answers(python, missing, Path(folder) / f"{name}.json")]
             path = oracle_goldens.save(name, documents)
