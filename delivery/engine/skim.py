@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ from delivery.engine.plan import Plan
 from delivery.engine.reading import about
 from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
-from delivery.engine.stream import pieces, rounded, total_weight, write_pieces
+from delivery.engine.stream import Progress, pieces, rounded, total_weight, write_pieces
 from delivery.engine.writable import writable
 from delivery.engine.writers import TREE, Grouped, open_writer
 from delivery.engine.writers.record import Json
@@ -72,8 +72,13 @@ def evaluate(
     return rows if plan.tail is None else run_tail(plan, text, rows, strict=strict)
 
 
-def transform(request: TransformRequest) -> TransformResult:
+def transform(
+    request: TransformRequest, *, progress: Progress | None = None, found: Iterable[Piece] | None = None
+) -> TransformResult:
     """Run a query on one file and write the result; equal requests on equal files write equal bytes.
+
+    ``progress`` is told of the entries done (not with codegen python). ``found`` are all pieces of the result, in
+    order, where they were made before (`delivery.engine.parts`): the input is then read for its header alone.
 
     Raises QuerySyntaxError of `queries` for text that is no query, and of `delivery.errors`: UnreadableFile,
     UnknownTree, UnknownBranch, UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, NotAFunction, LengthMismatch,
@@ -83,7 +88,7 @@ def transform(request: TransformRequest) -> TransformResult:
     if request.codegen == "uproot-raw":
         from delivery.engine.raw.transform import transform_raw
 
-        return transform_raw(request)
+        return transform_raw(request, progress)
     if request.codegen == "python":
         from delivery.engine.usercode.transform import transform_python
 
@@ -92,21 +97,17 @@ def transform(request: TransformRequest) -> TransformResult:
         problem = f"codegen {request.codegen!r} is not supported; use 'uproot', 'uproot-raw' or 'python'"
         raise UnsupportedNode(problem)
     began = time.perf_counter()
-    node = canonical(parse(request.text))
-    with about(request.input), closing(open_source(request.input, request.tree or named_tree(node))) as source:
-        strict = request.semantics == "strict"
-        plan = writable(compile_query(node, request.text, source, strict=strict), request.format)
-        plan = ordered(plan, source)
+    with planned(request) as (node, plan, source):
         identity = hashlib.sha256(f"{digest(node)} {request.semantics} ".encode() + source.identity).digest()
         # what a tail makes of the rows is known only when it has them all
-        found: Iterable[Piece] = _pieces(plan, source, request)
+        made = found if found is not None else pieces_of(plan, source, request, progress=progress)
         sample = general(plan.output.sample)
         if plan.tail is not None:
-            whole = _collected(plan, source, request)
-            found, sample = [whole], whole.rows[:0]
+            whole = _collected(plan, request, list(made))
+            made, sample = [whole], whole.rows[:0]
         writer = open_writer(request.output, request.format, {TREE: sample}, identity)
         try:
-            written = write_pieces(found, Grouped(writer, TREE), len(plan.selections))
+            written = write_pieces(made, Grouped(writer, TREE), len(plan.selections))
             cutflow = tuple(CutflowRow(s.text, count) for s, count in zip(plan.selections, written.passed, strict=True))
             total = rounded(written.weights) if has_weights(source) else None
             writer.close(_record(request, node, source, cutflow, written.rows, total))
@@ -124,6 +125,15 @@ def transform(request: TransformRequest) -> TransformResult:
             warnings=plan.warnings,
             sum_of_weights=total,
         )
+
+
+@contextmanager
+def planned(request: TransformRequest) -> Iterator[tuple[Node, Plan, Source]]:
+    """The canonical query, its plan on the input, and the input's tree, open within the block."""
+    node = canonical(parse(request.text))
+    with about(request.input), closing(open_source(request.input, request.tree or named_tree(node))) as source:
+        plan = compile_query(node, request.text, source, strict=request.semantics == "strict")
+        yield node, ordered(writable(plan, request.format), source), source
 
 
 def _check_semantics(name: str) -> None:
@@ -178,16 +188,30 @@ def _phase(title: str, text: str, names: set[str] | frozenset[str], source: Sour
     return Phase(title, text, tuple(ColumnBytes(name, *source.size(name)) for name in sorted(names)))
 
 
-def _pieces(plan: Plan, source: Source, request: TransformRequest) -> Iterator[Piece]:
-    weigh = has_weights(source)
-    return pieces(plan, source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
+def pieces_of(
+    plan: Plan,
+    source: Source,
+    request: TransformRequest,
+    entries: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Piece]:
+    """The pieces of a request's result, of all entries or of a range of them; see `delivery.engine.stream.pieces`."""
+    return pieces(
+        plan,
+        source,
+        request.text,
+        request.chunk_bytes,
+        request.threads,
+        weigh=has_weights(source),
+        entries=entries,
+        progress=progress,
+    )
 
 
-def _collected(plan: Plan, source: Source, request: TransformRequest) -> Piece:
+def _collected(plan: Plan, request: TransformRequest, found: Sequence[Piece]) -> Piece:
     """All rows of a query that goes on with operators on the whole dataset, and what these make of them."""
     import awkward as ak
 
-    found = list(_pieces(plan, source, request))
     rows = ak.concatenate([piece.rows for piece in found]) if found else general(plan.output.sample)
     result = run_tail(plan, request.text, rows, strict=request.semantics == "strict")
     if not isinstance(result, ak.Array):

@@ -2,12 +2,13 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from delivery.engine.rows import Piece, run_range
 from delivery.engine.source import Source
 from delivery.engine.writers import Grouped
 from delivery.errors import EmptyList, LengthMismatch, ResultTooLarge, UnsupportedNode
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many entries are done, and of how many, before each range and at the end. What it raises ends the work."""
 
 _FAULTS = {UnequalLists: LengthMismatch, EmptyLists: EmptyList}
 
@@ -53,13 +57,23 @@ def ranges(source: Source, columns: tuple[str, ...], chunk_bytes: int, threads: 
 
 
 def pieces(
-    plan: Plan, source: Source, text: str, chunk_bytes: int, threads: int, *, weigh: bool = False
+    plan: Plan,
+    source: Source,
+    text: str,
+    chunk_bytes: int,
+    threads: int,
+    *,
+    weigh: bool = False,
+    entries: tuple[int, int] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Piece]:
     """The pieces of a query's result in the order of the entries, computed by `threads` threads.
 
     A range of which an operation would make too much is cut, down to single entries. With ``weigh``, the weights of all
-    events are added up too. Raises LengthMismatch, EmptyList, ResultTooLarge and UnreadableFile.
+    events are added up too. ``entries`` (start, stop) leaves the others out. Raises LengthMismatch, EmptyList,
+    ResultTooLarge and UnreadableFile.
     """
+    begin, end = entries or (0, source.entries)
     keep_freed_memory()
 
     def run(start: int, stop: int) -> Piece:
@@ -76,13 +90,16 @@ def pieces(
             where = error.reason if error.entry is not None else f"{error.reason}, within entries {start} to {stop}"
             raise _FAULTS[type(error)](source.file, where, text, error.span, error.entry) from error
 
-    todo = deque(_Task(*each) for each in ranges(source, plan.columns, chunk_bytes, threads))
+    cut = ranges(source, plan.columns, chunk_bytes, threads)
+    todo = deque(_Task(max(start, begin), min(stop, end)) for start, stop in cut if start < end and stop > begin)
     pool: ThreadPoolExecutor | None = None
     with ExitStack() as ending:
         if threads > 1 and len(todo) > 1:
             pool = ending.enter_context(ThreadPoolExecutor(threads, "skim"))
             ending.callback(lambda: [task.future.cancel() for task in todo if task.future])
         while todo:
+            if progress is not None:
+                progress(todo[0].start - begin, end - begin)
             if pool is not None:
                 for task in islice(todo, threads + 1):
                     task.future = task.future or pool.submit(run, task.start, task.stop)
@@ -92,6 +109,8 @@ def pieces(
                 yield run(first.start, first.stop) if future is None else future.result()
             except TooMany as error:
                 todo.extendleft(reversed(first.parts(error.times)))
+    if progress is not None:
+        progress(end - begin, end - begin)
 
 
 @dataclass(slots=True)

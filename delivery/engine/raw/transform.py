@@ -25,7 +25,7 @@ from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
 from delivery.engine.reading import about
 from delivery.engine.rows import has_weights, ordered
 from delivery.engine.source import Source, open_source
-from delivery.engine.stream import Written, pieces, rounded, total_weight, write_pieces
+from delivery.engine.stream import Progress, Written, pieces, rounded, total_weight, write_pieces
 from delivery.engine.writable import writable
 from delivery.engine.writers import Grouped, Writer, open_writer
 from delivery.engine.writers.record import Json
@@ -68,6 +68,14 @@ class RawPlan:
     identity: bytes
     file_bytes: int
 
+    def progress_at(self, tree: TreePlan, progress: Progress | None) -> Progress | None:
+        """What to tell while ``tree`` is read: its entries, after those of the trees before it, of all there are."""
+        if progress is None:
+            return None
+        total = sum(other.source.entries for other in self.trees)
+        before = sum(other.source.entries for other in self.trees[: self.trees.index(tree)])
+        return lambda done, _: progress(before + done, total)
+
     @property
     def samples(self) -> dict[str, Any]:
         """The type of each tree of the output; UnwritableType if two sub-queries give one tree different columns."""
@@ -83,8 +91,11 @@ class RawPlan:
         return found
 
 
-def transform_raw(request: TransformRequest) -> TransformResult:
-    """Run a selection on one file and write the result; raises what `delivery.engine.transform` raises."""
+def transform_raw(request: TransformRequest, progress: Progress | None = None) -> TransformResult:
+    """Run a selection on one file and write the result; raises what `delivery.engine.transform` raises.
+
+    ``progress`` is told of the entries done of all trees together.
+    """
     began = time.perf_counter()
     subqueries = parse_selection(request.text)
     with about(request.input), hinting(), ExitStack() as opened:
@@ -97,7 +108,7 @@ def transform_raw(request: TransformRequest) -> TransformResult:
                 with directory_of(request.input) as directory:
                     for name in plan.copied:
                         writer.copy(name, directory)
-            written = [_write(tree, request, writer) for tree in plan.trees]
+            written = [_write(tree, request, writer, plan.progress_at(tree, progress)) for tree in plan.trees]
             result = _result(plan, written)
             writer.close(_record(request, subqueries, plan, result))
         except BaseException:
@@ -228,10 +239,12 @@ def _typenames(file: str, tree: str) -> dict[str, str]:
         return {name: str(kind) for name, kind in directory[tree].typenames(recursive=False).items()}
 
 
-def _write(tree: TreePlan, request: TransformRequest, writer: Writer) -> Written:
+def _write(tree: TreePlan, request: TransformRequest, writer: Writer, progress: Progress | None) -> Written:
     """All rows of one tree into the output."""
     weigh = tree.first and has_weights(tree.source)
-    found = pieces(tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh)
+    found = pieces(
+        tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh, progress=progress
+    )
     return write_pieces(found, Grouped(writer, tree.output), len(tree.plan.selections))
 
 
