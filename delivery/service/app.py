@@ -1,0 +1,166 @@
+"""The application: all routes on one port, what every call goes through, and what starts and stops with it."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from artifacts.store import Store
+from delivery.service import answers, health, metrics, protocol
+from delivery.service.changes import Changes
+from delivery.service.context import Service
+from delivery.service.database import Database
+from delivery.service.logs import Logged
+from delivery.service.protocol.wire import app_version
+from delivery.service.secret import Secret
+from delivery.service.settings import Settings
+
+TITLE: Final = "skimflow: a ServiceX endpoint"
+_SLASHES: Final = re.compile("//+")
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI application; database, store and runner are opened when it starts."""
+    app = FastAPI(
+        title=TITLE,
+        version=app_version(),
+        lifespan=_lifespan(settings),
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.settings = settings
+    answers.install(app)
+    for router in (protocol.router, health.router, metrics.router, *_others()):
+        app.include_router(router)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.add_middleware(Guarded, settings=settings)
+    app.add_middleware(Collapsed)
+    app.add_middleware(Logged)
+    return app
+
+
+def _others() -> Iterator[APIRouter]:
+    """Routes that are still being written."""
+    for name in ("sign_in.routes", "pages", "s3"):
+        try:
+            module = import_module(f"delivery.service.{name}")
+        except ModuleNotFoundError:
+            continue
+        if hasattr(module, "router"):
+            yield module.router
+
+
+class _Idle:
+    """Runs nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+    def start(self) -> None: ...
+    def stop(self, seconds: float) -> None: ...
+    def wake(self) -> None: ...
+    def workers(self) -> list[object]:
+        return []
+
+    def health(self) -> dict[str, object]:
+        return {}
+
+
+class Collapsed:
+    """Takes several slashes in a path for one: clients join a base that ends in one to paths that begin with one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on."""
+        if scope["type"] == "http" and "//" in scope["path"]:
+            scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
+        await self._app(scope, receive, send)
+
+
+class Guarded:
+    """Keeps web pages of other sites from using a service that needs no sign-in through a visitor's browser.
+
+    The host must be one that the service is known by (a name that an attacker points at this machine is none), and a
+    call that changes something must not come from another site's page.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._open = app, not settings.needs_sign_in
+        public = urlsplit(settings.public_url or "").hostname
+        self._hosts = _LOOPBACK | {settings.host} | ({public} if public else set())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, or refuse it."""
+        refused = self._refused(scope) if scope["type"] == "http" and self._open else None
+        await (refused or self._app)(scope, receive, send)
+
+    def _refused(self, scope: Scope) -> ASGIApp | None:
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if _hostname(f"//{host}") not in self._hosts:
+            return answers.answer(403, f"this service is not known as {host[:200]!r}; set its public_url to that")
+        if scope["method"] not in _SAFE and origin is not None and _hostname(origin) not in self._hosts:
+            return answers.answer(403, "another site's page may not change anything here")
+        return None
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = await run_in_threadpool(open_service, settings)
+        app.state.service = service
+        app.state.metrics = metrics.Metrics(service)
+        try:
+            await run_in_threadpool(service.runner.start)
+            yield
+        finally:
+            service.changes.close()
+            await run_in_threadpool(service.runner.stop, settings.shutdown_seconds)
+            service.database.close()
+
+    return lifespan
+
+
+def open_service(settings: Settings) -> Service:
+    """Open what the process needs; the runner is not started. Raises ServiceError where something cannot be used."""
+    try:
+        from delivery.service.runner import Runner
+    except ModuleNotFoundError:
+        Runner = _Idle  # type: ignore[misc,assignment]  # noqa: N806
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    secret = Secret.open(settings)
+    database = Database(settings.database_url)
+    database.upgrade()
+    store, changes = Store.open(settings.store_url), Changes()
+    return Service(settings, database, store, secret, changes, Runner(settings, database, store, changes))
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: tokens are bearer tokens, and none is needed where sign-in is off."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=TITLE, version=app_version(), routes=app.routes, separate_input_output_schemas=False
+        )
+        schemes = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+        document.setdefault("components", {})["securitySchemes"] = schemes
+        document["security"] = [{"token": []}, {}]
+        app.openapi_schema = document
+    return app.openapi_schema
