@@ -1,10 +1,11 @@
 """Requests: submitted, watched, canceled, tried again, deleted."""
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from delivery.service.context import Caller, Service, service_of
 from delivery.service.errors import BadRequest, Conflict, NotAllowed, NotThere
 from delivery.service.protocol import catalog, checks, models
 from delivery.service.protocol.wire import base_url, file_of, progress_of, result_of, status_of
+from delivery.service.s3.signatures import presigned
 from delivery.service.sign_in import callers, quotas
 from delivery.service.sign_in.callers import caller, submitter
 from delivery.service.tables import Transform
@@ -76,20 +78,21 @@ def cancel_all(service: Here, who: Who) -> dict[str, list[str]]:
 @router.post("/file-urls", response_model=models.SignedUrls)
 def file_urls(request: Request, service: Here, who: Who, wanted: models.FileUrls) -> dict[str, Any]:
     """URLs that open results without a token, for a while."""
-    from delivery.service.s3.signatures import presigned
-
     with service.database.reading() as session:
         transform = allowed(session, wanted.request_id, who)
         known = {result.object_name for result in state.results_of(session, transform)}
     unknown = [name for name in wanted.file_list if name not in known]
     if unknown:
         raise NotThere(f"request {wanted.request_id} has no result {unknown[0][:200]}")
-    keys, expires = service.secret.s3_keys(wanted.request_id), int(time.time()) + URL_SECONDS
-    base = base_url(request)
-    uris = {
-        name: (presigned(base, wanted.request_id, name, keys, URL_SECONDS), {}, expires) for name in wanted.file_list
-    }
-    return {"uris": uris}
+    base, bucket = urlsplit(base_url(request)), str(uuid.UUID(wanted.request_id))
+    keys, now = service.secret.s3_keys(bucket), datetime.now(UTC)
+    expires = int(now.timestamp()) + URL_SECONDS
+
+    def url(name: str) -> str:
+        path = f"{base.path}/{bucket}/{quote(name, safe='-_.~')}"
+        return f"{base.scheme}://{base.netloc}{path}?{presigned(base.netloc, path, keys, now, URL_SECONDS)}"
+
+    return {"uris": {name: (url(name), {}, expires) for name in wanted.file_list}}
 
 
 @router.get("/{request_id}", response_model=models.TransformStatus)
