@@ -17,6 +17,9 @@ NAMING: Final = {
     "pk": "pk_%(table_name)s",
 }
 
+NEVER_AGAIN: Final = {"sqlite_autoincrement": True}
+"""SQLite would give a removed row's number to the next one: a late result would be counted for another file."""
+
 
 def utc_now() -> datetime:
     """This moment in UTC, without a zone."""
@@ -34,6 +37,7 @@ class User(Table):
     """Who may sign in. `tokens_from` is raised to revoke: a refresh token with a smaller number is void."""
 
     __tablename__ = "users"
+    __table_args__ = NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
@@ -50,7 +54,7 @@ class Dataset(Table):
     """A named list of files. Those of users' own lists are named by the SHA-256 of the list."""
 
     __tablename__ = "datasets"
-    __table_args__ = (Index("ix_datasets_name_stale", "name", "stale"),)
+    __table_args__ = (Index("ix_datasets_name_stale", "name", "stale"), NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(Text)
@@ -87,7 +91,11 @@ class Transform(Table):
     """
 
     __tablename__ = "transforms"
-    __table_args__ = (Index("ix_transforms_status", "status"), Index("ix_transforms_owner", "owner_id", "id"))
+    __table_args__ = (
+        Index("ix_transforms_status", "status"),
+        Index("ix_transforms_owner", "owner_id", "id"),
+        NEVER_AGAIN,
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     request_id: Mapped[str] = mapped_column(String(36), unique=True)
@@ -132,6 +140,7 @@ class TransformFile(Table):
         UniqueConstraint("transform_id", "object_name"),
         Index("ix_transform_files_state", "state", "transform_id"),
         Index("ix_transform_files_version", "transform_id", "version"),
+        NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -175,7 +184,7 @@ class Result(Table):
     """A file's result; one at most per file. Its bytes are the blob `digest` of the store's entry `key`."""
 
     __tablename__ = "results"
-    __table_args__ = (Index("ix_results_created", "transform_id", "created_at"),)
+    __table_args__ = (Index("ix_results_created", "transform_id", "created_at"), Index("ix_results_key", "key"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     transform_id: Mapped[int] = mapped_column(ForeignKey("transforms.id", ondelete="CASCADE"))
