@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from artifacts.store import Store
@@ -20,13 +19,14 @@ from delivery.service.context import Service
 from delivery.service.database import Database
 from delivery.service.logs import Logged
 from delivery.service.protocol.wire import app_version
+from delivery.service.s3 import Gateway
 from delivery.service.secret import Secret
 from delivery.service.settings import Settings
+from delivery.service.sign_in.bodies import BodyLimit
+from delivery.service.sign_in.browsers import OwnPagesOnly
 
 TITLE: Final = "skimflow: a ServiceX endpoint"
 _SLASHES: Final = re.compile("//+")
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -44,15 +44,22 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (protocol.router, health.router, metrics.router, *_others()):
         app.include_router(router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
-    app.add_middleware(Guarded, settings=settings)
-    app.add_middleware(Collapsed)
-    app.add_middleware(Logged)
+    for added in (  # the last is the outermost
+        Middleware(Collapsed),
+        Middleware(Gateway),
+        Middleware(BodyLimit, limit=settings.limits.body_bytes),
+        Middleware(OwnPagesOnly, settings=settings),
+        Middleware(answers.Caught),
+        Middleware(metrics.Measured),
+        Middleware(Logged),
+    ):
+        app.add_middleware(added.cls, *added.args, **added.kwargs)
     return app
 
 
 def _others() -> Iterator[APIRouter]:
     """Routes that are still being written."""
-    for name in ("sign_in.routes", "pages", "s3"):
+    for name in ("sign_in.routes", "s3", "pages"):
         try:
             module = import_module(f"delivery.service.{name}")
         except ModuleNotFoundError:
@@ -84,42 +91,8 @@ class Collapsed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on."""
         if scope["type"] == "http" and "//" in scope["path"]:
-            scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
+            scope["path"] = _SLASHES.sub("/", scope["path"])  # of this very scope: who measures finds the route in it
         await self._app(scope, receive, send)
-
-
-class Guarded:
-    """Keeps web pages of other sites from using a service that needs no sign-in through a visitor's browser.
-
-    The host must be one that the service is known by (a name that an attacker points at this machine is none), and a
-    call that changes something must not come from another site's page.
-    """
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._open = app, not settings.needs_sign_in
-        public = urlsplit(settings.public_url or "").hostname
-        self._hosts = _LOOPBACK | {settings.host} | ({public} if public else set())
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on, or refuse it."""
-        refused = self._refused(scope) if scope["type"] == "http" and self._open else None
-        await (refused or self._app)(scope, receive, send)
-
-    def _refused(self, scope: Scope) -> ASGIApp | None:
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if _hostname(f"//{host}") not in self._hosts:
-            return answers.answer(403, f"this service is not known as {host[:200]!r}; set its public_url to that")
-        if scope["method"] not in _SAFE and origin is not None and _hostname(origin) not in self._hosts:
-            return answers.answer(403, "another site's page may not change anything here")
-        return None
-
-
-def _hostname(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
