@@ -4,10 +4,11 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from delivery.service.errors import ServiceError
+from delivery.service.sign_in.routes import to_sign_in
 
 
 def install(app: FastAPI) -> None:
@@ -15,7 +16,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_middleware(Caught)
 
 
 def answer(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -24,8 +24,11 @@ def answer(status: int, message: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({"message": shown}, status, headers)
 
 
-async def _service_error(_request: Request, error: Exception) -> JSONResponse:
+async def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 - it is registered for these alone
+    form = to_sign_in(request, error)
+    if form is not None:
+        return form
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))

@@ -116,8 +116,8 @@ def open_service(settings: Settings) -> Service:
     """Open what the process needs; the runner is not started. Raises ServiceError where something cannot be used."""
     try:
         from delivery.service.runner import Runner
-    except ModuleNotFoundError:
-        Runner = _Idle  # type: ignore[misc,assignment]  # noqa: N806
+    except ImportError:
+        Runner = _Idle  # noqa: N806
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     secret = Secret.open(settings)
     database = Database(settings.database_url)

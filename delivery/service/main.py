@@ -9,6 +9,7 @@ from delivery.service import logs
 from delivery.service.app import create_app
 from delivery.service.errors import ServiceError
 from delivery.service.settings import Settings
+from delivery.service.sign_in.connections import PatientProtocol
 
 
 class AddressUnusable(ServiceError):
@@ -31,6 +32,7 @@ def serve(settings: Settings, started: Callable[[str], None] = print) -> None:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -40,7 +42,11 @@ def serve(settings: Settings, started: Callable[[str], None] = print) -> None:
     )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listening.getsockname()[1]}"
-    _Server(config, lambda: started(url), lambda: app.state.service.changes.close()).run(sockets=[listening])
+
+    def end_streams() -> None:
+        app.state.service.changes.close()
+
+    _Server(config, lambda: started(url), end_streams).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):

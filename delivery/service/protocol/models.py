@@ -254,7 +254,7 @@ class FileUrls(BaseModel):
     """Which results are wanted as URLs."""
 
     request_id: Text
-    file_list: list[Text] = Field(max_length=10_000)
+    file_list: list[Text] = Field(max_length=1000)
     scheme: Literal["http", "xrootd"] | None = None
 
 

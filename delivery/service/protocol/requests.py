@@ -3,9 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
-from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.orm import Session
@@ -15,7 +13,7 @@ from delivery.service.context import Caller, Service, service_of
 from delivery.service.errors import BadRequest, Conflict, NotAllowed, NotThere
 from delivery.service.protocol import catalog, checks, models
 from delivery.service.protocol.wire import base_url, file_of, progress_of, result_of, status_of
-from delivery.service.s3.signatures import presigned
+from delivery.service.s3.access import url_for
 from delivery.service.sign_in import callers, quotas
 from delivery.service.sign_in.callers import caller, submitter
 from delivery.service.tables import Transform
@@ -26,9 +24,6 @@ Here = Annotated[Service, Depends(service_of)]
 Who = Annotated[Caller, Depends(caller)]
 RequestId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 T = TypeVar("T")
-
-URL_SECONDS = 7 * 24 * 3600
-"""So long a signed URL is good: the longest that S3's signatures allow."""
 
 
 @router.post("", response_model=models.RequestId)
@@ -69,7 +64,8 @@ def listed(
 @router.post("/cancel-all", response_model=models.Canceled)
 def cancel_all(service: Here, who: Who) -> dict[str, list[str]]:
     """Cancel all of the caller's requests that have not ended."""
-    canceled = service.database.transact(lambda session: list(state.cancel_all(session, who.user_id)))
+    ended = service.database.transact(lambda session: state.cancel_all(session, who.user_id))
+    canceled = [transform.request_id for transform in ended]
     for request_id in canceled:
         _changed(service, request_id)
     return {"canceled": canceled}
@@ -80,19 +76,12 @@ def file_urls(request: Request, service: Here, who: Who, wanted: models.FileUrls
     """URLs that open results without a token, for a while."""
     with service.database.reading() as session:
         transform = allowed(session, wanted.request_id, who)
-        known = {result.object_name for result in state.results_of(session, transform)}
-    unknown = [name for name in wanted.file_list if name not in known]
-    if unknown:
-        raise NotThere(f"request {wanted.request_id} has no result {unknown[0][:200]}")
-    base, bucket = urlsplit(base_url(request)), str(uuid.UUID(wanted.request_id))
-    keys, now = service.secret.s3_keys(bucket), datetime.now(UTC)
-    expires = int(now.timestamp()) + URL_SECONDS
-
-    def url(name: str) -> str:
-        path = f"{base.path}/{bucket}/{quote(name, safe='-_.~')}"
-        return f"{base.scheme}://{base.netloc}{path}?{presigned(base.netloc, path, keys, now, URL_SECONDS)}"
-
-    return {"uris": {name: (url(name), {}, expires) for name in wanted.file_list}}
+    base, scheme = base_url(request), wanted.scheme or "http"
+    uris = {}
+    for name in wanted.file_list:
+        url, headers, ends = url_for(service, transform, name, scheme, base)
+        uris[name] = (url, headers, int(ends.timestamp()))
+    return {"uris": uris}
 
 
 @router.get("/{request_id}", response_model=models.TransformStatus)
@@ -106,7 +95,7 @@ def status(request: Request, service: Here, who: Who, request_id: RequestId) -> 
 def delete(service: Here, who: Who, request_id: RequestId) -> dict[str, str]:
     """Delete a request that has ended, and its results."""
     with _as_servicex():
-        _change(service, request_id, who, state.delete)
+        _change(service, request_id, who, _delete)
     return {"message": f"Deleted transformation request {request_id}"}
 
 
@@ -115,9 +104,10 @@ def progress(service: Here, who: Who, request_id: RequestId, details: bool = Fal
     """The status as clients before 3.0 ask for it; `details` adds the results."""
     with service.database.reading() as session:
         transform = allowed(session, request_id, who)
-        results = state.results_of(session, transform)
-        rows = {"details": [result_of(result, transform) for result in results]} if details else {}
-        return {**progress_of(transform, results), **rows}
+        answer = progress_of(transform, state.statistics(session, transform))
+        if details:
+            answer["details"] = [result_of(result, transform) for result in state.results_of(session, transform)]
+        return answer
 
 
 @router.get("/{request_id}/results", response_model=models.Results)
@@ -150,9 +140,8 @@ def file_log(service: Here, who: Who, request_id: RequestId, place: Annotated[in
     """What one file's run said."""
     with service.database.reading() as session:
         transform = allowed(session, request_id, who)
-        for file in state.files_of(session, transform):
-            if file.place == place:
-                return Response(file.log, media_type="text/plain; charset=utf-8")
+        for file in state.files_of(session, transform, 1, place):
+            return Response(file.log, media_type="text/plain; charset=utf-8")
     raise NotThere(f"request {request_id} has no file {place}")
 
 
@@ -202,6 +191,12 @@ def _change(service: Service, request_id: str, who: Caller, change: Callable[[Se
     changed = service.database.transact(lambda session: change(session, allowed(session, request_id, who)))
     _changed(service, request_id)
     return changed
+
+
+def _delete(session: Session, transform: Transform) -> None:
+    if transform.status in state.OPEN:
+        raise Conflict(f"request {transform.request_id} is still {transform.status}; cancel it, then delete it")
+    state.delete(session, transform)
 
 
 @contextmanager

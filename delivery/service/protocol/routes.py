@@ -1,10 +1,8 @@
 """All routes of the protocol."""
 
-from importlib import import_module
-
 from fastapi import APIRouter
 
-from delivery.service.protocol import datasets, info
+from delivery.service.protocol import datasets, info, requests
 from delivery.service.protocol.models import Message
 
 router = APIRouter(
@@ -13,9 +11,5 @@ router = APIRouter(
         "5XX": {"model": Message, "description": "The service cannot do it now, and why"},
     }
 )
-for part in (info.router, datasets.router):
+for part in (info.router, requests.router, datasets.router):
     router.include_router(part)
-try:  # until delivery.service.state is there
-    router.include_router(import_module("delivery.service.protocol.requests").router)
-except ModuleNotFoundError:
-    pass

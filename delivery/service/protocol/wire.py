@@ -1,6 +1,6 @@
 """Rows of the database as ServiceX's clients want to read them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from fastapi import Request
 
 from delivery.service.context import service_of
 from delivery.service.secret import Secret
+from delivery.service.state import Statistics
 from delivery.service.tables import Dataset, DatasetFile, Result, Transform, TransformFile
 from delivery.versions import engine_versions
 
@@ -84,7 +85,7 @@ def status_of(transform: Transform, request: Request, secret: Secret, *, listed:
     }
 
 
-def progress_of(transform: Transform, results: Sequence[Result]) -> dict[str, Any]:
+def progress_of(transform: Transform, sums: Statistics) -> dict[str, Any]:
     """The status as clients before 3.0 want it."""
     return {
         "status": transform.status,
@@ -96,7 +97,7 @@ def progress_of(transform: Transform, results: Sequence[Result]) -> dict[str, An
         "files-failed": transform.files_failed,
         "files-skipped": transform.files_failed,
         "files-remaining": remaining(transform),
-        "stats": _statistics([result for result in results if result.status == "success"]),
+        "stats": _statistics(sums),
     }
 
 
@@ -184,17 +185,15 @@ def _rate(events: int, seconds: float) -> float:
     return events / seconds if seconds > 0 else 0.0
 
 
-def _statistics(results: Sequence[Result]) -> dict[str, Any] | None:
-    if not results:
+def _statistics(sums: Statistics) -> dict[str, Any] | None:
+    if not sums.results:
         return None
-    seconds = [result.seconds for result in results]
-    events = sum(result.events_out for result in results)
     return {
-        "min-time": min(seconds),
-        "max-time": max(seconds),
-        "avg-time": sum(seconds) / len(seconds),
-        "total-time": sum(seconds),
-        "avg-rate": _rate(events, sum(seconds)),
-        "total-bytes": sum(result.bytes for result in results),
-        "total-events": events,
+        "min-time": sums.min_seconds,
+        "max-time": sums.max_seconds,
+        "avg-time": sums.mean_seconds,
+        "total-time": sums.seconds,
+        "avg-rate": sums.rate,
+        "total-bytes": sums.bytes,
+        "total-events": sums.events_out,
     }
