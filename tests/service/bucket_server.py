@@ -1,4 +1,4 @@
-"""The S3 side and the download route of a service, served by uvicorn in a thread, with results put there by the test."""
+"""The S3 side and the download route of a service, served by uvicorn in a thread; its results are put there by tests."""
 
 import hashlib
 import threading
@@ -75,7 +75,7 @@ class Buckets:
                         key=key,
                         digest=digest,
                         bytes=len(content),
-                    )  # fmt: skip
+                    )
                 )
         return request_id
 
@@ -112,9 +112,9 @@ def running_buckets(folder: Path, **settings: Any) -> Iterator[Buckets]:
     service = Service(known, database, store, Secret.open(known), Changes(), restorer)  # type: ignore[arg-type]
     app = FastAPI()
     app.state.service = service
+    app.add_middleware(Gateway)
     answers.install(app)
     app.include_router(router)
-    app.add_middleware(Gateway)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False, lifespan="off"))
     socket = server.config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})

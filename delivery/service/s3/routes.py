@@ -1,6 +1,6 @@
 """The bytes of a result for whoever is signed in."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -13,19 +13,22 @@ from delivery.service.s3.errors import S3Error
 from delivery.service.s3.gateway import blobs_of
 from delivery.service.sign_in.callers import caller
 
+PATH: Final = "/servicex/transformation/{request_id}/objects/{name:path}"
+
 router = APIRouter()
 
 
-@router.api_route(
-    "/servicex/transformation/{request_id}/objects/{name:path}",
-    methods=["GET", "HEAD"],
-    response_class=Response,
-    responses={
-        206: {"description": "A range"},
-        304: {"description": "Unchanged"},
-        307: {"description": "At the store"},
-    },
-)
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The range asked for"},
+    304: {"description": "Unchanged"},
+    307: {"description": "Where the store itself has it"},
+    416: {"description": "Nothing of the range exists"},
+    503: {"description": "It is being made anew; ask again after Retry-After"},
+}
+
+
+@router.head(PATH, include_in_schema=False)
+@router.get(PATH, response_class=Response, responses=_ANSWERS)
 async def download(
     request: Request,
     who: Annotated[Caller, Depends(caller)],
