@@ -24,12 +24,11 @@ from delivery.errors import (
     MissingResult,
     NotAuthorized,
     RequestFailed,
-    UnknownEndpoint,
 )
 from delivery.outputs import output_name, tree_and_entries
 from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome
 from delivery.retry import PASSING_STATUS, attempts, sentence
-from delivery.servicex_config import NAMES, Backend, find_config
+from delivery.servicex_config import choose
 from delivery.servicex_results import Result, match
 from delivery.urls import shown, without_secrets
 
@@ -61,7 +60,7 @@ class ServiceXEndpoint:
         config_path: Path | str | None = None,
         poll_seconds: float = 5.0,
     ) -> None:
-        self._backend, self._token_source = _choose(backend, url, token, config_path)
+        self._backend, self._token_source = choose(backend, url, token, config_path)
         self._poll_seconds = poll_seconds
 
     @property
@@ -205,24 +204,6 @@ class ServiceXEndpoint:
         counts = f"{status.files_completed} of {status.files} files complete, {status.files_failed} failed"
         ending = f"request {status.request_id} ended as {status.status.value}, {counts}"
         return MissingResult(self.url, f"it {what}; {ending}{log}")
-
-
-def _choose(
-    backend: str | None, url: str | None, token: str | None, config_path: Path | str | None
-) -> tuple[Backend, str]:
-    """Which service is meant, and a word on where its token comes from."""
-    config = find_config(config_path)
-    if url is not None:
-        url = url.rstrip("/")
-        known = [] if config is None else [one for one in config.backends.values() if one.url == url]
-        if token is None and known and config is not None:
-            return known[0], f"the token of {known[0].name!r} in {config.path}"
-        return Backend("endpoint", url, token or ""), "the token given" if token else "requests without a token"
-    if config is None:
-        where = f"can be looked up: there is no {' or '.join(NAMES)} here, above or at home; give a URL, or write one"
-        raise UnknownEndpoint(backend or "servicex", (), where)
-    chosen = config.backend(backend)
-    return chosen, f"the token of {chosen.name!r} in {config.path}"
 
 
 def _check_answers(url: str) -> None:

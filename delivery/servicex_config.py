@@ -50,6 +50,33 @@ def find_config(path: Path | str | None = None) -> ServiceXConfig | None:
     return None
 
 
+def choose(
+    backend: str | None = None,
+    url: str | None = None,
+    token: str | None = None,
+    config_path: Path | str | None = None,
+) -> tuple[Backend, str]:
+    """Which service is meant, and a word on where its token comes from.
+
+    backend: a name in the configuration file; None means the file's default. url: a service to ask instead; its token
+    is ``token``, or that of the configuration file if it knows this URL.
+
+    Raises UnknownEndpoint if no service is named, or none of that name is in the file.
+    """
+    config = find_config(config_path)
+    if url is not None:
+        url = url.rstrip("/")
+        known = [] if config is None else [one for one in config.backends.values() if one.url == url]
+        if token is None and known and config is not None:
+            return known[0], f"the token of {known[0].name!r} in {config.path}"
+        return Backend("endpoint", url, token or ""), "the token given" if token else "requests without a token"
+    if config is None:
+        where = f"can be looked up: there is no {' or '.join(NAMES)} here, above or at home; give a URL, or write one"
+        raise UnknownEndpoint(backend or "servicex", (), where)
+    chosen = config.backend(backend)
+    return chosen, f"the token of {chosen.name!r} in {config.path}"
+
+
 def _read(path: Path) -> ServiceXConfig:
     import yaml
 

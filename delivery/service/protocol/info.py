@@ -16,7 +16,8 @@ from delivery.service.tables import User
 
 router = APIRouter(tags=["info"])
 
-CAPABILITIES = ("poll_local_transformation_results", "post_cancel_transform")
+CAPABILITIES = ("poll_local_transformation_results", "post_cancel_transform", "skimflow_events")
+"""The last is ours alone: by it our own client knows that what happens to a request is pushed to it."""
 
 
 @router.get("/servicex", response_model=Info, dependencies=[Depends(caller)])

@@ -4,6 +4,7 @@ Dashes and underscores are mixed as ServiceX mixes them (``request_id``, but ``f
 """
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -48,6 +49,9 @@ class Submission(Dashed):
     semantics: Literal["servicex", "strict"] = "servicex"
     partial: bool = Field(False, description="Complete although files failed; without it such a request ends as Fatal")
     priority: int = Field(0, ge=-100, le=100, description="Requests of higher priority run first")
+    request_id: UUID | None = Field(
+        None, description="The request's id, chosen by the client: sent again, it is the same request"
+    )
 
 
 class Message(BaseModel):
@@ -145,6 +149,7 @@ class ResultRow(Dashed):
     cutflow: list[Any]
     warnings: list[Any]
     sum_of_weights: float | None
+    bytes_read: int
     reused: bool
     sha256: str | None
 

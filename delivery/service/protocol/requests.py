@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from delivery.service import state
@@ -36,13 +37,18 @@ def submit(
     if not checks.runs_upstream(submission, service.settings):
         checks.check_selection(submission.codegen, submission.selection, limits)
     source = checks.source_of(submission, service.settings, limits)
-    request_id = str(uuid.uuid4())
+    request_id = str(submission.request_id or uuid.uuid4())
 
     def work(session: Session) -> None:
+        if submission.request_id and _is_there(session, request_id, who, submission, source):
+            return
         quotas.check_submission(session, who.user_id, limits)
         _submit(session, request_id, who, submission, source)
 
-    service.database.transact(work)
+    try:
+        service.database.transact(work)
+    except IntegrityError:  # it was sent twice at once, and the other was quicker: now it is there
+        service.database.transact(work)
     _changed(service, request_id)
     return {"request_id": request_id}
 
@@ -211,6 +217,20 @@ def _as_servicex() -> Iterator[None]:
 def _changed(service: Service, request_id: str) -> None:
     service.changes.notify(request_id)
     service.runner.wake()
+
+
+def _is_there(
+    session: Session, request_id: str, who: Caller, submission: models.Submission, source: checks.Source
+) -> bool:
+    """Whether the same submission came before: its answer was lost. Raises Conflict if the id is another request's."""
+    try:
+        there = state.by_request_id(session, request_id)
+    except NotThere:
+        return False
+    asked = (who.user_id, source.did, submission.selection, submission.codegen, submission.result_format)
+    if asked != (there.owner_id, there.did, there.selection, there.codegen, there.result_format):
+        raise Conflict(f"the request id {request_id} is taken by another request; choose a new UUID")
+    return True
 
 
 def _submit(

@@ -119,6 +119,7 @@ def result_of(result: Result, transform: Transform) -> dict[str, Any]:
         "cutflow": result.cutflow,
         "warnings": result.warnings,
         "sum-of-weights": result.sum_of_weights,
+        "bytes-read": result.bytes_read,
         "reused": result.reused,
         "sha256": result.digest,
     }
