@@ -1,4 +1,4 @@
-"""The S3 side and the download route of a service, served by uvicorn in a thread; its results are put there by tests."""
+"""The S3 side and the download route of a service on uvicorn in a thread; its results are put there by the tests."""
 
 import hashlib
 import threading
