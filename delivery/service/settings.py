@@ -28,6 +28,7 @@ class Limits(BaseModel):
     streams: int = 256  # of server-sent events, of one user at one process
     file_seconds: float = 3600.0  # one try at one file
     read_seconds: float = 120.0  # one read of an input
+    lookup_seconds: float = 300.0  # one dataset's lookup
     tries: int = 3
     range_bytes: int = 256 * 1024 * 1024  # larger files are cut into ranges of events of about so many bytes
 
