@@ -4,6 +4,7 @@ Only what is asked for is read: a basket without a wanted entry is neither read 
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 from uproot.reading import ReadOnlyFile
@@ -84,6 +85,13 @@ def open_source(file: str, tree: str | None) -> Source:
         except BaseException:
             held.close()
             raise
+
+
+def root_header(file: str) -> tuple[int, str]:
+    """Size in bytes and UUID of a ROOT file; raises what `open_source` raises, but for UnknownTree."""
+    with reading(file), closing(HeldBytes(open_storage(file))) as held:
+        _check(file, held)
+        return held.size, str(ReadOnlyFile(file, handler=UprootSource, held=held).uuid)
 
 
 def _check(file: str, held: HeldBytes) -> None:

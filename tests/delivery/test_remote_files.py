@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import ContextVar
 from pathlib import Path
 
 import awkward as ak
@@ -244,7 +245,7 @@ def test_a_web_server_that_dies_while_it_answers(web, local):
 
 
 def test_an_xrootd_server_that_dies(mortal_xrootd, local, monkeypatch):
-    monkeypatch.setattr(xrd, "SECONDS", 1)
+    monkeypatch.setattr(xrd, "READ_SECONDS", ContextVar("READ_SECONDS", default=1.0))
     with closing(open_source(f"{mortal_xrootd.url}/file.root", None)) as source:
         assert agree(columns(source, 0, 5_000), local[:5_000])
         mortal_xrootd.close()

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import httpx
 
+from delivery.engine.storage.patience import READ_SECONDS
 from delivery.engine.storage.ranges import Range
 
-SECONDS = 60
 AT_ONCE = 8  # requests in flight where the server answers one range each
 RANGES = 128  # of one request: servers refuse headers above some kB, and what looks like an attack
 HEAD = 256 * 1024
@@ -40,7 +40,7 @@ class WebStorage:
 
     def __init__(self, url: str) -> None:
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
-        self._client = httpx.Client(timeout=SECONDS, limits=limits, follow_redirects=True)
+        self._client = httpx.Client(timeout=READ_SECONDS.get(), limits=limits, follow_redirects=True)
         self._url, self._many = url, True
         try:
             self.head, self.size = self._open()

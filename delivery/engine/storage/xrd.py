@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from delivery.engine.storage.patience import READ_SECONDS
 from delivery.engine.storage.ranges import Range, cut, joined
 
-SECONDS = 60  # the client's own limit for one request is half an hour
 PIECES = 1024  # of one vector read: XRootD's protocol allows no more
 PIECE_BYTES = 2 * 1024 * 1024 - 16  # the default of XRootD's servers; others refuse longer pieces
 _NOT_FOUND, _NOT_AUTHORIZED, _IS_DIRECTORY = 3011, 3010, 3016  # kXR_NotFound and so on
@@ -32,10 +32,11 @@ class XrootdStorage:
         for name, value in _SETTINGS.items():
             client.EnvPutInt(name, value)
         self._file = client.File()
-        status, _ = self._file.open(url, flags.OpenFlags.READ, timeout=SECONDS)
+        self._seconds = max(1, int(READ_SECONDS.get()))  # the client's own limit for one request is half an hour
+        status, _ = self._file.open(url, flags.OpenFlags.READ, timeout=self._seconds)
         _check(status)
         try:
-            status, found = self._file.stat(timeout=SECONDS)  # told with the answer to `open`
+            status, found = self._file.stat(timeout=self._seconds)  # told with the answer to `open`
             _check(status)
             self.size = int(found.size)
         except BaseException:
@@ -46,7 +47,7 @@ class XrootdStorage:
         """The bytes of each range: one vector read for each 1024 pieces of 2 MB."""
         if len(ranges) == 1:
             (start, stop) = ranges[0]
-            status, content = self._file.read(start, stop - start, timeout=SECONDS)
+            status, content = self._file.read(start, stop - start, timeout=self._seconds)
             _check(status)
             return [_whole(content, start, stop)]
         pieces = cut(ranges, PIECE_BYTES)
@@ -55,7 +56,7 @@ class XrootdStorage:
 
     def _vector(self, pieces: Sequence[Range]) -> list[bytes]:
         wanted = [(start, stop - start) for start, stop in pieces]
-        status, answer = self._file.vector_read(chunks=wanted, timeout=SECONDS)
+        status, answer = self._file.vector_read(chunks=wanted, timeout=self._seconds)
         _check(status)
         found = {chunk.offset: chunk.buffer for chunk in answer.chunks}
         return [_whole(found.get(start, b""), start, stop) for start, stop in pieces]
@@ -63,7 +64,7 @@ class XrootdStorage:
     def close(self) -> None:
         """Let go of the file."""
         if self._file.is_open():
-            self._file.close(timeout=SECONDS)
+            self._file.close(timeout=self._seconds)
 
 
 def _whole(content: bytes, start: int, stop: int) -> bytes:
