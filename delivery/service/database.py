@@ -185,7 +185,7 @@ def is_passing(error: BaseException) -> bool:
 def _attempts(again: retry_base | None = None) -> Retrying:
     return Retrying(
         stop=stop_after_delay(PATIENCE_SECONDS),
-        wait=wait_exponential_jitter(initial=0.02, max=1.0, jitter=0.02),
+        wait=wait_exponential_jitter(multiplier=0.02, max=1.0, jitter=0.02),
         retry=again or retry_if_exception(is_passing),
         reraise=True,
     )

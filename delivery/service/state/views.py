@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, or_, select
 from sqlalchemy.orm import Session
@@ -141,7 +141,7 @@ def attempts_of(session: Session, file: TransformFile) -> Sequence[Attempt]:
 def statistics(session: Session, transform: Transform) -> Statistics:
     """Sums over a request's success results."""
     seconds, read = Result.seconds, Result.bytes_read
-    columns = {
+    columns: dict[str, ColumnElement[Any]] = {
         "results": func.count(),
         "min_seconds": func.coalesce(func.min(seconds), 0.0),
         "max_seconds": func.coalesce(func.max(seconds), 0.0),
