@@ -30,6 +30,8 @@ COMMANDS = {
     "transform": ("skimflow.commands.transform:transform", "Run a query on one ROOT file, as ServiceX would."),
     "explain": ("skimflow.commands.transform:explain", "Show what a query would read of a file; run nothing."),
     "simulate": ("skimflow.simulate.command:simulate_command", "Write NanoAOD-like demonstration files."),
+    "users": ("skimflow.commands.users:users", "Say who may use a service, and how much."),
+    "token": ("skimflow.commands.users:token", "Print a new token of a user of a service."),
     "cache": ("skimflow.cache:cache", "List, check and clean the store."),
     "doctor": ("skimflow.commands.doctor:doctor", "Check versions, packages, store and endpoints."),
 }
@@ -110,6 +112,7 @@ def exit_code(error: Exception) -> int | None:
     from artifacts.errors import ArtifactError, InvalidStoreURL
     from delivery.engine.usercode.errors import PythonNotAllowed
     from delivery.errors import DeliveryError, MissingFile, QueryFault, UnknownBranch, UnknownTree
+    from delivery.service.errors import BadRequest, Conflict, NotThere
     from inference.errors import InferenceError, InvalidModel, InvalidWorkspace, UnknownParameter
     from processing.errors import FilesetError, ProcessingError, UnknownProcessor
     from queries.errors import QueryError
@@ -117,9 +120,10 @@ def exit_code(error: Exception) -> int | None:
 
     if isinstance(error, SkimflowError):
         return error.exit_code
+    bad_service = (BadRequest, Conflict, NotThere)
     bad_query = (QueryError, QueryFault, UnknownBranch, UnknownTree, MissingFile, PythonNotAllowed)
     bad_input = (FilesetError, UnknownProcessor, InvalidModel, InvalidStoreURL, InvalidWorkspace, UnknownParameter)
-    if isinstance(error, (*bad_query, *bad_input)):
+    if isinstance(error, (*bad_query, *bad_input, *bad_service)):
         return BAD_INPUT
     if isinstance(error, OSError | ArtifactError | DeliveryError | InferenceError | ProcessingError):
         return 1

@@ -2,10 +2,14 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from delivery.service.errors import BadRequest
 
 CODEGENS = ("uproot", "uproot-raw", "python")
 
@@ -69,7 +73,7 @@ class Settings(BaseSettings):
     store: str | None = None  # artifacts' URL; None: a folder in the data folder
     s3_public_url: str | None = None  # of a store on S3: the address that clients reach it at
     secret_file: Path | None = None
-    sign_in: bool | None = None  # None: exactly if the address is not loopback
+    sign_in: bool | None = None  # None: exactly if others can reach the service, at its address or its public_url
     scheduler: str | None = None  # address of a Dask scheduler; None: workers of our own
     workers: int | None = None  # of our own; None: one per core
     worker_memory: str = "auto"
@@ -92,11 +96,9 @@ class Settings(BaseSettings):
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        """Whether only this machine can reach the service: neither its address nor its `public_url` is another's."""
+        public = urlsplit(self.public_url or "").hostname
+        return _is_loopback(self.host) and (public is None or _is_loopback(public))
 
     @property
     def needs_sign_in(self) -> bool:
@@ -112,3 +114,37 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Where results are kept."""
         return self.store or str(self.data / "store")
+
+
+def load(config: Path | None = None, **given: Any) -> Settings:
+    """Settings from what is given, else from SKIMFLOW_… variables, else from a YAML file.
+
+    Raises BadRequest, with the name of each setting that is wrong.
+    """
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, config)
+
+    try:
+        return FromFile(**given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise BadRequest(f"settings are not as they must be: {wrong}") from error
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise BadRequest(f"the settings cannot be read from {config}: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -85,7 +85,7 @@ def bearer(request: Request) -> str | None:
 
 def user_of(service: Service, claims: Claims) -> User:
     """The user whom a verified token names, if the token still counts. Raises NotSignedIn."""
-    with service.database.session() as session:
+    with service.database.reading() as session:
         user = None if claims.user_id is None else session.get(User, claims.user_id)
         if user is None or not user.active:
             raise NotSignedIn("the token's user is not known here any more; ask the service's operator")
