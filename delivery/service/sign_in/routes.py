@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -73,6 +73,15 @@ def sign_out() -> Response:
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
+
+
+def to_sign_in(request: Request, error: Exception) -> Response | None:
+    """Where a person at a browser is led who is not signed in; None for programs, which get the error itself."""
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    if not isinstance(error, NotSignedIn) or not wants_page:
+        return None
+    place = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/sign-in?next={quote(place, safe='')}", 303)
 
 
 def _refresh_claims(service: Service, token: str | None) -> Claims:
