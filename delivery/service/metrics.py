@@ -63,7 +63,7 @@ class State(Collector):
         yield from self._workers()
 
     def _requests(self) -> Iterator[Metric]:
-        with self._service.database.session() as session:
+        with self._service.database.reading() as session:
             by_status = dict(session.execute(select(Transform.status, func.count()).group_by(Transform.status)).all())
             by_state = dict(
                 session.execute(select(TransformFile.state, func.count()).group_by(TransformFile.state)).all()

@@ -1,0 +1,84 @@
+"""Numbers, times and names as the pages write them."""
+
+from datetime import datetime
+from typing import Final
+
+_BYTES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_COUNTS: Final = ("", "k", "M", "G", "T")
+NONE: Final = "–"
+
+
+def size(count: float | None) -> str:
+    """Bytes in powers of 1000: ``1.2 MB``."""
+    if count is None:
+        return NONE
+    return _scaled(float(count), _BYTES, " ")
+
+
+def number(count: float | None) -> str:
+    """A count with thin spaces between the thousands: ``12 345``."""
+    return NONE if count is None else f"{count:,.0f}".replace(",", "\u202f")
+
+
+def rate(per_second: float | None, unit: str = "events") -> str:
+    """A rate: ``12 k events/s``."""
+    return f"{_scaled(per_second, _COUNTS, ' ')} {unit}/s" if per_second else NONE
+
+
+def duration(seconds: float | None) -> str:
+    """A time span with its two largest units: ``42 ms``, ``3.1 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``."""
+    if seconds is None or seconds < 0:
+        return NONE
+    if seconds < 60:
+        return (
+            f"{seconds * 1000:.0f} ms"
+            if seconds < 0.9995
+            else f"{seconds:.1f} s"
+            if seconds < 9.95
+            else f"{seconds:.0f} s"
+        )
+    whole = round(seconds)
+    for unit, small, seconds_of, seconds_of_small in (
+        ("d", "h", 86400, 3600),
+        ("h", "min", 3600, 60),
+        ("min", "s", 60, 1),
+    ):
+        if whole >= seconds_of:
+            rest = whole % seconds_of // seconds_of_small
+            return f"{whole // seconds_of} {unit}" + (f" {rest} {small}" if rest else "")
+    return NONE
+
+
+def moment(time: datetime | None) -> str:
+    """A time to the second: ``2026-11-22 20:15:03``; always UTC."""
+    return NONE if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def iso(time: datetime | None) -> str:
+    """A time as HTML's ``time`` element wants it, with the zone."""
+    return "" if time is None else time.isoformat(timespec="milliseconds") + "Z"
+
+
+def share(part: float, whole: float) -> str:
+    """A part of a whole: ``12.5 %``; of nothing, nothing."""
+    if not whole:
+        return NONE
+    percent = 100 * part / whole
+    return f"{percent:.2g} %" if 0 < percent < 1 else f"{percent:.1f} %".replace(".0 %", " %")
+
+
+def shortened(text: str, characters: int = 60) -> str:
+    """A long text with its middle left out: the ends of paths are what tells them apart."""
+    if len(text) <= characters:
+        return text
+    head = characters // 3
+    return f"{text[:head]}…{text[len(text) - (characters - head - 1) :]}"
+
+
+def _scaled(value: float, units: tuple[str, ...], space: str) -> str:
+    place = 0
+    while abs(value) >= 999.5 and place < len(units) - 1:
+        value /= 1000
+        place += 1
+    digits = f"{value:.3g}" if place else f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+    return f"{digits}{space}{units[place]}".rstrip()

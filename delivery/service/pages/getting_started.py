@@ -1,0 +1,123 @@
+"""What someone needs to use this very server: a configuration, a first query, commands; as text to copy."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from delivery.service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """Texts to copy; `codegens` are what runs here, `inputs` what is read."""
+
+    endpoint: str
+    install: str
+    configuration: str
+    first_query: str
+    curl: str
+    skimflow: str
+    codegens: tuple[str, ...]
+    upstream: tuple[str, ...]
+    inputs: tuple[str, ...]
+    needs_token: bool
+
+
+def guide(base: str, settings: Settings) -> Guide:
+    """The texts for the server that is reached at `base`."""
+    token = "PASTE-YOUR-TOKEN" if settings.needs_sign_in else None
+    file = f"{settings.inputs.roots[0]}/events.root" if settings.inputs.roots else "https://example.org/events.root"
+    return Guide(
+        endpoint=base,
+        install="pip install servicex",
+        configuration=servicex_yaml(base, token),
+        first_query=_first_query(file),
+        curl=_curl(base, file, signs_in=settings.needs_sign_in),
+        skimflow=f"skimflow requests list --endpoint {base}",
+        codegens=settings.codegens,
+        upstream=settings.upstream.codegens if settings.upstream else (),
+        inputs=(
+            *(f"files below {root}" for root in settings.inputs.roots),
+            *(f"{s}://" for s in settings.inputs.schemes),
+        ),
+        needs_token=settings.needs_sign_in,
+    )
+
+
+def servicex_yaml(base: str, token: str | None) -> str:
+    """The official client's configuration file: this endpoint alone, with a cache of its own."""
+    name = _name(base)
+    lines = ["api_endpoints:", f"  - endpoint: {json.dumps(base)}", f"    name: {name}"]
+    if token:
+        lines.append(f"    token: {json.dumps(token)}")
+    lines += [f"default_endpoint: {name}", f"cache_path: ~/.cache/servicex-{name}"]
+    return "\n".join(lines) + "\n"
+
+
+def download_list(base: str, found: Sequence[tuple[str, str, int]], form: str, *, signs_in: bool) -> str:
+    """The results' URLs, one a line (txt), or a shell script that fetches them (sh)."""
+    if form == "txt":
+        return "".join(f"{base}{path}\n" for _, path, _ in found)
+    header = ' -H "Authorization: Bearer $TOKEN"' if signs_in else ""
+    lines = ["#!/bin/sh", "set -e"]
+    if signs_in:
+        lines += [': "${TOKEN:?set TOKEN to an access token}"']
+    lines += [
+        f"curl -fsS{header} -o {shlex.quote(_file_name(name))} {shlex.quote(base + path)}" for name, path, _ in found
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _name(base: str) -> str:
+    host = urlsplit(base).hostname or "skimflow"
+    return "local" if host in ("127.0.0.1", "localhost", "::1") else "".join(c if c.isalnum() else "-" for c in host)
+
+
+def _file_name(object_name: str) -> str:
+    """As the official client names it."""
+    for character in "*;:":
+        object_name = object_name.replace(character, "_")
+    return object_name
+
+
+def _first_query(file: str) -> str:
+    return f"""from servicex import deliver, query, dataset
+
+spec = {{
+    "General": {{"OutputFormat": "parquet"}},
+    "Sample": [
+        {{
+            "Name": "first",
+            "Dataset": dataset.FileList([{file!r}]),
+            "Query": query.FuncADL_Uproot()
+            .FromTree("Events")
+            .Where(lambda e: e.MET_pt > 20)
+            .Select(lambda e: {{"met": e.MET_pt, "jet_pt": e.Jet_pt}}),
+        }}
+    ],
+}}
+files = deliver(spec)["first"]
+"""
+
+
+def _curl(base: str, file: str, *, signs_in: bool) -> str:
+    selection = (
+        "(Select (call EventDataset 'bogus.root' 'Events') "
+        "(lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
+    )
+    body = {
+        "title": "first",
+        "file-list": [file],
+        "selection": selection,
+        "codegen": "uproot",
+        "result-format": "parquet",
+    }
+    header = ' -H "Authorization: Bearer $TOKEN"' if signs_in else ""
+    return (
+        f"curl -s {base}/servicex/transformation{header} -H 'Content-Type: application/json' -d @- <<'END'\n"
+        f"{json.dumps(body, indent=2)}\nEND\n"
+        f"# the answer names the request; watch it:\n"
+        f"curl -N{header} {base}/servicex/transformation/REQUEST_ID/events\n"
+    )
