@@ -1,4 +1,4 @@
-"""A ServiceX service, asked through its official client.
+"""A ServiceX service, asked through its official client; one of our own through our own (`delivery.service_client`).
 
 The client is used as it is, and never trusted to have delivered everything: it returns an incomplete list as a whole
 one, waits for ever where a service's counts disagree, and remembers results without looking at the files' content. So
@@ -28,9 +28,12 @@ from delivery.errors import (
 from delivery.outputs import output_name, tree_and_entries
 from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome
 from delivery.retry import PASSING_STATUS, attempts, sentence
-from delivery.servicex_config import choose
+from delivery.servicex_config import Backend, choose
 from delivery.servicex_results import Result, match
 from delivery.urls import shown, without_secrets
+
+CAPABILITY = "skimflow_events"
+"""What our service says of itself in ``GET /servicex``, and no other ServiceX does."""
 
 STALL_SECONDS = 300.0
 """So long a service may say nothing at all, or fail to hand over what it says it has."""
@@ -76,10 +79,19 @@ class ServiceXEndpoint:
         """Ask for each sample's files; see `delivery.endpoint.Endpoint.deliver`. A sample's outcomes come together."""
         if not requests:
             return
+        if CAPABILITY in self._capabilities():
+            from delivery.service_client.client import ServiceClient
+            from delivery.service_client.delivering import deliver
+
+            yield from deliver(ServiceClient(self.url, self._backend.token, self._token_source), requests, scratch)
+        else:
+            yield from self._deliver(requests, scratch)
+
+    def _deliver(self, requests: Sequence[FileRequest], scratch: Path) -> Iterator[Outcome]:
+        """Through the official client."""
         from anyio.from_thread import start_blocking_portal
         from servicex.minio_adapter import init_s3_config
 
-        self._check_reachable()
         scratch.mkdir(parents=True, exist_ok=True)
         ordered = sorted(requests, key=lambda request: (*_same_request(request), request.index))
         samples = [list(same) for _, same in groupby(ordered, _same_request)]
@@ -90,10 +102,11 @@ class ServiceXEndpoint:
             for future in as_completed(futures):
                 yield from future.result()
 
-    def _check_reachable(self) -> None:
+    def _capabilities(self) -> Sequence[str]:
         for attempt in attempts(self.url):
             with attempt:
-                _check_answers(self.url)
+                found = _capabilities(self._backend)
+        return found
 
     async def _sample(self, requests: list[FileRequest], scratch: Path) -> list[Outcome]:
         """Ask once, and once more for the files that failed while others of their sample did not."""
@@ -206,18 +219,24 @@ class ServiceXEndpoint:
         return MissingResult(self.url, f"it {what}; {ending}{log}")
 
 
-def _check_answers(url: str) -> None:
-    """Raise unless a ServiceX answers; the official client would take minutes to find out."""
+def _capabilities(backend: Backend) -> Sequence[str]:
+    """What the ServiceX says that it can do. Raises unless one answers, which the official client takes minutes to."""
     import httpx
 
+    from delivery.service_client.access import Access
+
+    url = backend.url
     try:
-        answer = httpx.get(f"{url}/servicex", timeout=10)
+        answer = httpx.get(f"{url}/servicex", auth=Access(url, backend.token), timeout=10)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise EndpointUnreachable(url, without_secrets(str(error), url) or type(error).__name__) from error
     if answer.status_code in PASSING_STATUS:
         raise EndpointUnreachable(url, f"it answers {answer.status_code} {answer.reason_phrase}")
-    if answer.status_code not in (200, 401, 403) or (answer.is_success and b"code-gen-image" not in answer.content):
+    if answer.status_code in (401, 403):
+        return ()  # the client finds out what is wrong with the token
+    if answer.status_code != 200 or b"code-gen-image" not in answer.content:
         raise RequestFailed(url, "what answers there is no ServiceX; `skimflow doctor` says what answers from here")
+    return tuple(answer.json().get("capabilities") or ())
 
 
 def _quieten_callbacks() -> None:

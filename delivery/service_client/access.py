@@ -12,7 +12,7 @@ BEARER_FILE = "BEARER_TOKEN_FILE"
 
 
 class Access(httpx.Auth):
-    """Sends an access token with every call, and gets a new one from the refresh token when that is refused.
+    """Sends an access token with every call, and gets one from the refresh token when the call is refused without.
 
     url: the service's, without a slash at the end. token: the refresh token; empty where the service wants none.
     """
@@ -26,14 +26,10 @@ class Access(httpx.Auth):
         if bearer_file:
             yield _with(request, Path(bearer_file).read_text().strip())
             return
-        if not self._refresh:
-            yield request
-            return
         used = self._access
-        if used:
-            answer = yield _with(request, used)
-            if answer.status_code != httpx.codes.UNAUTHORIZED:
-                return
+        answer = yield _with(request, used)
+        if answer.status_code != httpx.codes.UNAUTHORIZED or not self._refresh:
+            return
         if self._access == used:  # else another thread was quicker
             answer = yield _with(httpx.Request("POST", self._url), self._refresh)
             if not answer.is_success:
@@ -43,5 +39,6 @@ class Access(httpx.Auth):
 
 
 def _with(request: httpx.Request, token: str) -> httpx.Request:
-    request.headers["Authorization"] = f"Bearer {token}"
+    if token:
+        request.headers["Authorization"] = f"Bearer {token}"
     return request

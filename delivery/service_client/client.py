@@ -13,6 +13,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from tenacity.wait import wait_exponential_jitter
 
 from delivery.errors import DeliveryError, EndpointUnreachable, NotAuthorized
+from delivery.remote import CAPABILITY
 from delivery.retry import PASSING_STATUS
 from delivery.service_client.access import Access
 from delivery.service_client.errors import Busy, NoSuchRequest, NotOurService, RequestRefused
@@ -20,9 +21,6 @@ from delivery.service_client.records import FileResult, FileState, RequestStatus
 from delivery.urls import without_secrets
 
 T = TypeVar("T")
-
-CAPABILITY: Final = "skimflow_events"
-"""What our service says of itself in ``GET /servicex``, and no other ServiceX does."""
 
 PATIENCE_SECONDS: Final = 120.0
 """So long a service that has answered before may be away: it is being restarted."""
@@ -58,7 +56,8 @@ class ServiceClient:
         self.url = url.rstrip("/")
         self._token_source = source
         self._closed = threading.Event()
-        self._answered = False
+        self._most = PATIENCE_SECONDS
+        self._patience = FIRST_SECONDS
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         self.http = httpx.Client(
             base_url=self.url, auth=Access(self.url, token), timeout=TIMEOUT, limits=limits, follow_redirects=False
@@ -85,6 +84,10 @@ class ServiceClient:
     def pause(self, seconds: float) -> None:
         """Sleep, less if the client is closed meanwhile."""
         self._closed.wait(seconds)
+
+    def hurry(self) -> None:
+        """Be as impatient from now on as with a service that has never answered."""
+        self._most = self._patience = FIRST_SECONDS
 
     def info(self) -> dict[str, Any]:
         """What runs there: ``app-version``, ``code-gen-image`` by codegen, ``capabilities``."""
@@ -155,9 +158,8 @@ class ServiceClient:
 
     def repeat(self, work: Callable[[], T], passing: Callable[[BaseException], bool] = is_passing) -> T:
         """What ``work`` returns, which is run again while it meets faults that may pass."""
-        patience = stop_after_delay(PATIENCE_SECONDS if self._answered else FIRST_SECONDS)
         retrying = Retrying(
-            stop=patience | stop_when_event_set(self._closed),
+            stop=stop_after_delay(self._patience) | stop_when_event_set(self._closed),
             wait=_wait,
             sleep=self.pause,
             retry=retry_if_exception(passing),
@@ -211,7 +213,7 @@ class ServiceClient:
         """Raise what an answer says, unless it is a good one."""
         status = answer.status_code
         if answer.is_success:
-            self._answered = True
+            self._patience = self._most
             return
         if status in PASSING_STATUS:
             raise Busy(self.url, f"it answers {status}: {_message(answer)}", _seconds(answer))

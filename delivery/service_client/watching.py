@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from delivery.errors import EndpointUnreachable
-from delivery.service_client.errors import Busy, NotOurService, RequestRefused
+from delivery.service_client.errors import Busy, NoSuchRequest, NotOurService, RequestRefused
 from delivery.service_client.records import Update
 from delivery.service_client.server_sent_events import Event, events
 
@@ -31,6 +31,8 @@ def watch(client: "ServiceClient", request_id: str) -> Iterator[Update]:
         came = False
         try:
             for event in _stream(client, request_id, last_id):
+                if event.name == "deleted":
+                    raise NoSuchRequest(client.url, f"the request {request_id} was deleted")
                 update = _update(event, client.url)
                 came, last_id, heard, wait = True, event.last_id, monotonic(), SOONEST
                 yield update
