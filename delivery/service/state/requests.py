@@ -149,7 +149,7 @@ def cancel(session: Session, transform: Transform) -> None:
     """
     now = locked(session, transform.id)
     if now is None or now.status not in OPEN:
-        raise Conflict(f"request {transform.request_id} is ended ({transform.status}) and cannot be canceled")
+        raise Conflict(f"request {transform.request_id} is ended ({_status(now)}) and cannot be canceled")
     now.target = "Canceled"
     now.version += 1
     _close(now, "Canceled")
@@ -181,7 +181,7 @@ def retry(session: Session, transform: Transform) -> int:
     """
     now = locked(session, transform.id)
     if now is None or now.status not in ENDED or now.target == "Deleted":
-        raise Conflict(f"request {transform.request_id} is not ended ({transform.status}); it can be tried again then")
+        raise Conflict(f"request {transform.request_id} is not ended ({_status(now)}); it can be tried again then")
     if now.files == 0 and now.status != "Complete":
         _open_again(now, "Submitted")
         session.flush()
@@ -220,6 +220,10 @@ def delete(session: Session, transform: Transform) -> None:
     now.target = "Deleted"
     now.version += 1
     session.flush()
+
+
+def _status(transform: Transform | None) -> str:
+    return "Deleted" if transform is None or transform.target == "Deleted" else transform.status
 
 
 def _open_again(transform: Transform, status: str) -> None:
