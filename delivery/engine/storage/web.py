@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from delivery.engine.storage.hops import GUARD
 from delivery.engine.storage.patience import READ_SECONDS
 from delivery.engine.storage.ranges import Range
 
@@ -40,7 +41,13 @@ class WebStorage:
 
     def __init__(self, url: str) -> None:
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
-        self._client = httpx.Client(timeout=READ_SECONDS.get(), limits=limits, follow_redirects=True)
+        self._guard = GUARD.get()
+        self._client = httpx.Client(
+            timeout=READ_SECONDS.get(),
+            limits=limits,
+            follow_redirects=True,
+            event_hooks={"request": [self._before], "response": [self._connected]},
+        )
         self._url, self._many = url, True
         try:
             self.head, self.size = self._open()
@@ -55,6 +62,17 @@ class WebStorage:
             start, stop, size = _content_range(answer)
             self._url = str(answer.url)  # where redirections have led
             return _whole(answer.read(), start, stop), size
+
+    def _before(self, request: httpx.Request) -> None:
+        if self._guard is not None:
+            self._guard(request.url.scheme, request.url.host, None)
+
+    def _connected(self, answer: httpx.Response) -> None:
+        """A name may mean another address when it is connected to than when it was asked about."""
+        stream = answer.extensions.get("network_stream")
+        peer = stream.get_extra_info("server_addr") if stream is not None else None
+        if self._guard is not None and peer:
+            self._guard(answer.url.scheme, answer.url.host, str(peer[0]))
 
     @contextmanager
     def _ask(self, ranges: Sequence[Range]) -> Iterator[httpx.Response]:
