@@ -32,7 +32,7 @@ def find(identifier: Identifier, settings: Settings, deadline: Deadline) -> Foun
     try:
         with httpx.Client(base_url=url, follow_redirects=True) as client:
             portal = _Portal(client, identifier.name, deadline)
-            found = list(portal.files())
+            found = sorted(portal.files(), key=lambda file: str(file["uri"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = f"record {identifier.name} at {url} is not of the form that we know ({type(error).__name__}: {error})"
         raise DatasetError("internal_failure", reason) from error
@@ -63,7 +63,7 @@ class _Portal:
     def _json(self, path: str) -> Any:
         attempts = Retrying(
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(initial=0.2, max=5, jitter=0.2),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2),
             retry=retry_if_exception(_is_passing),
             reraise=True,
         )
@@ -96,7 +96,6 @@ class _Portal:
 def _wanted(found: list[Mapping[str, Any]], identifier: Identifier, most: int) -> list[FoundFile]:
     """The record's ROOT files that can be read now. Raises DatasetError if there are none, or not all."""
     record = identifier.name
-    found = sorted(found, key=lambda file: str(file["uri"]))
     files = {str(file["uri"]): file for file in found if str(file["uri"]).endswith(".root")}
     if not files:
         reason = f"record {record} of CERN Open Data has no ROOT files ({len(found)} others)"
@@ -104,7 +103,7 @@ def _wanted(found: list[Mapping[str, Any]], identifier: Identifier, most: int) -
     online = {uri: file for uri, file in files.items() if file.get("availability", "online") == "online"}
     missing = len(files) - len(online)
     if missing and (identifier.get == "all" or not online):
-        hint = f"ask for those that are: cernopendata://{record}?get=available" if online else "request them there"
+        hint = "add ?get=available to take the others" if online else "request them there"
         reason = f"{missing} of {len(files)} files of record {record} are not online (on demand, on tape); {hint}"
         raise DatasetError("internal_failure", reason)
     if len(online) > most:

@@ -102,7 +102,7 @@ def _wanted(found: list[FoundFile], identifier: Identifier, most: int) -> list[F
     readable = [file for file in found if file.paths]
     lacking = len(found) - len(readable)
     if lacking and (identifier.get == "all" or not readable):
-        hint = f"; ask for those that have: rucio://{name}?get=available" if readable else ""
+        hint = "; add ?get=available to take the others" if readable else ""
         reason = f"{lacking} of {len(found)} files of {name} have no replica on disk that this service can read{hint}"
         raise DatasetError("internal_failure", reason)
     if len(readable) > most:

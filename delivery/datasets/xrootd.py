@@ -14,8 +14,7 @@ from delivery.service.settings import Settings
 SECONDS: Final = 60.0
 """So long one question to the server may take."""
 
-_NOT_FOUND, _NOT_AUTHORIZED, _NOT_A_FOLDER = 3011, 3010, 3017  # kXR_NotFound and so on
-_NOT_A_FOLDER_EITHER = 3005  # kXR_FSError: what Debian's server says when a file is listed
+_NOT_FOUND, _NOT_AUTHORIZED, _FILE_SYSTEM_ERROR = 3011, 3010, 3005  # kXR_NotFound and so on
 _SETTINGS: Final = {"ConnectionRetry": 1, "StreamErrorWindow": 0}  # as when files are read: see the engine's storage
 
 
@@ -68,7 +67,7 @@ class _Server:
         url, said = self._server + path, str(status.message).strip()
         if status.errno == _NOT_FOUND:
             raise FileNotFoundError(url)
-        if status.errno == _NOT_A_FOLDER:
+        if status.errno == _FILE_SYSTEM_ERROR and said.endswith("not a directory"):
             raise NotADirectoryError(url)
         if status.errno == _NOT_AUTHORIZED:
             raise DatasetError("internal_failure", f"{url} may not be listed: {said}")

@@ -5,15 +5,24 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import ColumnElement, insert, or_, select
 from sqlalchemy.orm import Session
 
+from delivery.datasets import lookups
 from delivery.service.context import Caller
 from delivery.service.errors import NotAllowed, NotThere
 from delivery.service.tables import Dataset, DatasetFile, Transform, utc_now
 
 
-def of_name(session: Session, name: str, did_finder: str, files: Iterable[str] | None = None) -> Dataset:
-    """The dataset of this name; made if there is none, complete if its files are given."""
+def of_name(
+    session: Session, name: str, did_finder: str, files: Iterable[str] | None = None, *, days: float = 1.0
+) -> Dataset:
+    """The dataset of this name; made if there is none, complete if its files are given.
+
+    days: so long a lookup is trusted; an older one makes way for a new one.
+    """
+    lookups.alone(session, name)
     known = select(Dataset).where(Dataset.name == name, Dataset.stale.is_(False)).order_by(Dataset.id).limit(1)
     dataset = session.scalar(known)
+    if dataset is not None and lookups.is_outdated(dataset, days):
+        dataset.stale, dataset = True, None
     if dataset is not None:
         dataset.last_used = utc_now()
         return dataset
