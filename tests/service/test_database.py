@@ -48,7 +48,7 @@ def test_session_commits_at_its_end(database: Database) -> None:
 
 
 def test_an_exception_undoes_all(database: Database) -> None:
-    with pytest.raises(DBAPIError, match="(?i)unique"), database.session() as session:
+    with pytest.raises(DBAPIError, match=r"(?i)unique"), database.session() as session:
         session.add_all([User(name="ada"), User(name="ada")])
     assert users(database) == 0
 

@@ -5,16 +5,31 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from delivery.service.state.requests import finish_if_ended, locked
+from delivery.service.state.rows import write
 from delivery.service.tables import Attempt, Result, Transform, TransformFile, utc_now
 
 Outcome: TypeAlias = Literal["done", "reused", "failed", "lost", "canceled"]
 """How one try at a file ended."""
 
+WAITING: Final[dict[str, Any]] = {"state": "waiting", "worker": None, "started_at": None, "events_done": 0}
+"""What a file is when it is to run again."""
+
 _UNENDED: Final = ("waiting", "running")
+
+# Statements that run for every file are made once: making one costs as much as running it.
+_ITS_REQUEST: Final = (
+    select(Transform)
+    .join(TransformFile)
+    .where(TransformFile.id == bindparam("file_id"))
+    .with_for_update(of=Transform)
+    .execution_options(populate_existing=True)
+)
+_LAST_RESULT: Final = select(func.max(Result.created_at)).where(Result.transform_id == bindparam("transform_id"))
+_ADD_RESULT: Final = insert(Result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +63,15 @@ def start_file(session: Session, file: TransformFile, worker: str | None) -> boo
         return False
     transform, now = found
     moment = utc_now()
-    now.state, now.worker, now.started_at, now.not_before = "running", worker, moment, None
-    now.attempts += 1
-    now.events_done = 0
-    transform.start_time = transform.start_time or moment
-    _changed(session, transform, now)
+    running = {
+        "state": "running",
+        "worker": worker,
+        "started_at": moment,
+        "not_before": None,
+        "attempts": now.attempts + 1,
+        "events_done": 0,
+    }
+    _change(session, transform, now, running, {"start_time": transform.start_time or moment})
     return True
 
 
@@ -62,8 +81,7 @@ def progress(session: Session, file_id: int, done: int, total: int | None) -> No
     if found is None or found[1].state != "running" or (found[1].events_done, found[1].events_total) == (done, total):
         return
     transform, file = found
-    file.events_done, file.events_total = done, total
-    _changed(session, transform, file)
+    _change(session, transform, file, {"events_done": done, "events_total": total})
 
 
 def record_done(session: Session, file_id: int, done: Done) -> Transform | None:
@@ -80,14 +98,17 @@ def record_done(session: Session, file_id: int, done: Done) -> Transform | None:
     }
     columns |= {"cutflow": [list(step) for step in done.cutflow], "warnings": list(done.warnings)}
     _add_result(session, transform, file, "success", columns)
-    _end_file(file, "done", done.log)
-    file.error_kind = file.error = None
-    file.events_done = file.events_total = done.events_in if done.events_in is not None else file.events_done
-    transform.files_completed += 1
-    transform.total_events += done.events_in or 0
-    transform.total_bytes += done.bytes
+    ended = _ended("done", done.log) | {"error_kind": None, "error": None}
+    if done.events_in is not None:
+        ended |= {"events_done": done.events_in, "events_total": done.events_in}
+    sums = {
+        "files_completed": transform.files_completed + 1,
+        "total_events": transform.total_events + (done.events_in or 0),
+        "total_bytes": transform.total_bytes + done.bytes,
+    }
+    _change(session, transform, file, ended, sums)
     finish_if_ended(session, transform)
-    _changed(session, transform, file)
+    session.flush()
     return transform
 
 
@@ -103,11 +124,10 @@ def record_failed(session: Session, file_id: int, kind: str, sentence: str, log:
         return None
     transform, file = found
     _add_result(session, transform, file, "failure", {})
-    _end_file(file, "failed", log)
-    file.error_kind, file.error = kind, sentence
-    transform.files_failed += 1
+    ended = _ended("failed", log) | {"error_kind": kind, "error": sentence}
+    _change(session, transform, file, ended, {"files_failed": transform.files_failed + 1})
     finish_if_ended(session, transform)
-    _changed(session, transform, file)
+    session.flush()
     return transform
 
 
@@ -149,9 +169,7 @@ def requeue(session: Session, file: TransformFile, not_before: datetime | None =
     if found is None or found[1].state != "running":
         return False
     transform, now = found
-    _wait_again(now)
-    now.not_before = not_before
-    _changed(session, transform, now)
+    _change(session, transform, now, WAITING | {"not_before": not_before})
     return True
 
 
@@ -171,9 +189,7 @@ def requeue_running(session: Session, holder_gone: str) -> int:
             continue
         for file in files:
             record_attempt(session, file, "lost", error_kind="ServiceStopped", error=holder_gone)
-            _wait_again(file)
-            file.attempts = max(file.attempts - 1, 0)
-        _changed(session, transform, *files)
+            _change(session, transform, file, WAITING | {"attempts": max(file.attempts - 1, 0)})
         count += len(files)
     return count
 
@@ -181,34 +197,34 @@ def requeue_running(session: Session, holder_gone: str) -> int:
 def _locked_file(session: Session, file_id: int) -> tuple[Transform, TransformFile] | None:
     """A file that has not ended, of a request that runs; first the request's row is locked, then the file's."""
     session.flush()
-    its_request = select(Transform).join(TransformFile).where(TransformFile.id == file_id)
-    transform = session.scalar(its_request.with_for_update(of=Transform).execution_options(populate_existing=True))
+    transform = session.scalar(_ITS_REQUEST, {"file_id": file_id})
     if transform is None or transform.status != "Running":
         return None
     file = session.get(TransformFile, file_id, populate_existing=True, with_for_update=True)
     return (transform, file) if file is not None and file.state in _UNENDED else None
 
 
-def _changed(session: Session, transform: Transform, *files: TransformFile) -> None:
-    transform.version += 1
-    for file in files:
-        file.version = transform.version
-    session.flush()
+def _change(
+    session: Session,
+    transform: Transform,
+    file: TransformFile,
+    of_file: dict[str, Any],
+    of_transform: dict[str, Any] | None = None,
+) -> None:
+    version = transform.version + 1
+    write(session, file, {**of_file, "version": version})
+    write(session, transform, {**(of_transform or {}), "version": version})
 
 
-def _wait_again(file: TransformFile) -> None:
-    file.state, file.worker, file.started_at, file.events_done = "waiting", None, None, 0
-
-
-def _end_file(file: TransformFile, state: str, log: str) -> None:
-    file.state, file.log, file.finished_at, file.not_before = state, log, utc_now(), None
+def _ended(state: str, log: str) -> dict[str, Any]:
+    return {"state": state, "log": log, "finished_at": utc_now(), "not_before": None}
 
 
 def _add_result(
     session: Session, transform: Transform, file: TransformFile, status: str, columns: dict[str, Any]
 ) -> None:
     """Its time is after that of every result before: who asks for later ones misses none."""
-    last = session.scalar(select(func.max(Result.created_at)).where(Result.transform_id == transform.id))
+    last = session.scalar(_LAST_RESULT, {"transform_id": transform.id})
     moment = utc_now()
     if last is not None:
         moment = max(moment, last + timedelta(microseconds=1))
@@ -221,4 +237,4 @@ def _add_result(
         "created_at": moment,
         **columns,
     }
-    session.connection().execute(insert(Result), row)  # half the time that the session would take
+    session.connection().execute(_ADD_RESULT, row)  # half the time that the session would take
