@@ -87,7 +87,7 @@ class Buckets:
 
 def client(url: str, access: str, secret: str, **config: Any) -> Any:
     """boto3 for a bucket here."""
-    options: dict[str, Any] = {"retries": {"max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
+    options: dict[str, Any] = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
     return boto3.client(
         "s3", endpoint_url=url, aws_access_key_id=access, aws_secret_access_key=secret, region_name="us-east-1",
         config=Config(**options),

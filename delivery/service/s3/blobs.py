@@ -119,12 +119,18 @@ class Blobs:
 
     def _in_bucket(self, digest: str, size: int) -> "Opened | None":
         import obstore
+        from obstore.exceptions import BaseError
 
         from artifacts.objects import ObjectBackend
 
         backend = self._backend
         assert isinstance(backend, ObjectBackend)  # noqa: S101 - what is no folder is one
-        meta = obstore.head(backend.objects, blob_name(digest))
+        try:
+            meta = obstore.head(backend.objects, blob_name(digest))
+        except FileNotFoundError:
+            raise
+        except BaseError as error:  # its further lines are the library's own state
+            raise StoreUnavailable(str(error).partition("\n")[0]) from error
         tag = meta["e_tag"]
         if meta["size"] != size:
             return None

@@ -102,7 +102,7 @@ def _names(session: Session, owner: Bucket, asked: Asked) -> Iterator[Listed]:
     )
     if not asked.delimiter:  # what is folded into prefixes is not bounded by the page
         rows = rows.limit(asked.max_keys + 2)  # `after` itself, and one more than the page holds
-    for name, size, digest, modified in session.execute(rows.execution_options(yield_per=1000)):
+    for name, size, digest, modified in session.execute(rows).all():
         yield Listed(name, size, digest or "", modified)
 
 
