@@ -56,6 +56,8 @@ class Upstream(BaseModel):
     url: str
     token_file: Path | None = None
     codegens: tuple[str, ...] = ("xaod", "atlasr21", "atlasr22", "atlasr25", "cms", "topcp")
+    poll_seconds: float = 2.0  # so often it is asked how far requests are
+    patience_seconds: float = 3600.0  # a request whose calls fail for so long ends
 
 
 class Settings(BaseSettings):
