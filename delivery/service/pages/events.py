@@ -116,7 +116,7 @@ async def page_events(
         if who.role != "admin":
             found = found.where(Transform.owner_id == who.user_id)
         with service.database.reading() as session:
-            return dict(session.execute(found).tuples())
+            return dict(session.execute(found).tuples().all())
 
     def check() -> str | None:
         watch.check(who.user_id, limits(request).streams)

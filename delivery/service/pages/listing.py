@@ -104,7 +104,7 @@ def request_list(session: Session, who: Caller, asked: Asked, *, signs_in: bool)
     """The requests that the caller may see, as asked."""
     found = _visible(who, asked)
     by_status = found.with_only_columns(Transform.status, func.count()).group_by(Transform.status)
-    counts: dict[str, int] = dict(session.execute(by_status).tuples())
+    counts: dict[str, int] = dict(session.execute(by_status).tuples().all())
     if asked.status == "open":
         found = found.where(Transform.status.in_(OPEN))
     elif asked.status:

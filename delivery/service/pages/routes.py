@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
 from delivery.service.context import Caller, Service, service_of
-from delivery.service.errors import NotSignedIn, ServiceError
+from delivery.service.errors import BadRequest, NotSignedIn, ServiceError
 from delivery.service.pages import actions, events, getting_started, listing, request_view, site_view
 from delivery.service.pages.columns import columns_of
 from delivery.service.pages.rendering import HEADERS, asset, page
@@ -62,8 +62,8 @@ class PageRoute(APIRoute):
                 return page(request, "error.html", None, error, error.status)
             except RequestValidationError as error:
                 first = error.errors()[0]
-                wrong = ServiceError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-                return page(request, "error.html", None, wrong, 400)
+                wrong = BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+                return page(request, "error.html", None, wrong, wrong.status)
 
         return drawn
 
