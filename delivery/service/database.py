@@ -33,11 +33,17 @@ LOCK_SECONDS: Final = 10.0
 POOL: Final = 40
 """Connections at most, as many as the application has threads for routes."""
 
-_PASSING_SQLITE: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_PASSING_SQLITE: Final = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,  # somebody may make room on the disk
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+}
 _PASSING_POSTGRESQL: Final = (
     "08",  # the connection
     "40",  # serialisation failure, deadlock, unknown completion
-    "53300",  # too many connections
+    "53",  # too many connections, a full disk
     "55P03",  # lock not available
     "57P",  # the server is shut down, starts, or ended the session
 )
@@ -101,9 +107,9 @@ class Database:
             return result
 
     def check(self) -> None:
-        """Raise Unavailable if the database does not answer."""
+        """Raise Unavailable if the database cannot be read."""
         with self.reading() as session:
-            session.execute(text("SELECT 1"))
+            session.execute(text("SELECT version_num FROM alembic_version"))
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

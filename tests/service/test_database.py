@@ -216,6 +216,27 @@ def test_no_server_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert isinstance(told.value.__cause__, OperationalError)
 
 
+def test_a_full_disk_is_unavailable_until_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's own bound on pages ends writing as a full disk does, with the same error."""
+    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.2)
+    database = Database(f"sqlite:///{tmp_path}/service.sqlite")
+    database.upgrade()
+    pages = [60]
+    event.listen(database.engine, "checkout", lambda raw, *_: raw.execute(f"PRAGMA max_page_count={pages[0]}").close())
+
+    def fill(session: Session) -> None:
+        session.add_all(User(name=f"user {number}", email="x" * 200) for number in range(2000))
+
+    with pytest.raises(Unavailable, match="disk is full"):
+        database.transact(fill)
+    database.check()
+    assert users(database) == 0
+    pages[0] = 100_000
+    database.transact(fill)
+    assert users(database) == 2000
+    database.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://host/name", "nothing", "oracle://x"])
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(ServiceError, match="setting `database`"):
