@@ -7,6 +7,7 @@
 All carry the number of the refresh token that they come from; raising a user's `tokens_from` voids them all at once.
 """
 
+import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,7 +70,7 @@ def verified(key: bytes, text: str, kind: Kind) -> Claims:
         token = jwt.decode(text, _key(key), algorithms=_ALGORITHMS)
         _CLAIMS.validate(token.claims)
         found, subject, number = token.claims["typ"], token.claims["sub"], token.claims["number"]
-        claims = Claims(found, None if subject == "local" else int(subject), int(number))
+        claims = Claims(found, None if subject == "local" else _id(subject), _id(str(number)))
     except JoseError as error:
         why = "has expired" if error.error == "expired_token" else "is not one of this service's"
         raise NotSignedIn(f"the token {why}; sign in again, or ask for a new one") from error
@@ -78,6 +79,12 @@ def verified(key: bytes, text: str, kind: Kind) -> Claims:
     if claims.kind != kind:
         raise NotSignedIn(_MISTAKEN.get((claims.kind, kind), f"a token for {claims.kind} is no {kind} token"))
     return claims
+
+
+def _id(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,18}", text, re.ASCII):  # what a database holds
+        raise ValueError("not the number of a user or a token")
+    return int(text)
 
 
 _MISTAKEN: Final = {
