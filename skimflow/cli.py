@@ -30,6 +30,9 @@ COMMANDS = {
     "transform": ("skimflow.commands.transform:transform", "Run a query on one ROOT file, as ServiceX would."),
     "explain": ("skimflow.commands.transform:explain", "Show what a query would read of a file; run nothing."),
     "simulate": ("skimflow.simulate.command:simulate_command", "Write NanoAOD-like demonstration files."),
+    "serve": ("skimflow.commands.serve:serve", "Serve a ServiceX endpoint on this machine."),
+    "submit": ("skimflow.commands.submit:submit", "Ask a service for a query on files or a dataset."),
+    "requests": ("skimflow.commands.requests:requests", "List, watch, fetch, stop and repeat what was submitted."),
     "users": ("skimflow.commands.users:users", "Say who may use a service, and how much."),
     "token": ("skimflow.commands.users:token", "Print a new token of a user of a service."),
     "cache": ("skimflow.cache:cache", "List, check and clean the store."),
@@ -111,8 +114,9 @@ def exit_code(error: Exception) -> int | None:
     """The exit code of an error of ours or of the system; None for a bug, which keeps its traceback."""
     from artifacts.errors import ArtifactError, InvalidStoreURL
     from delivery.engine.usercode.errors import PythonNotAllowed
-    from delivery.errors import DeliveryError, MissingFile, QueryFault, UnknownBranch, UnknownTree
+    from delivery.errors import DeliveryError, MissingFile, QueryFault, UnknownBranch, UnknownEndpoint, UnknownTree
     from delivery.service.errors import BadRequest, Conflict, NotThere
+    from delivery.service_client.errors import NoSuchRequest, RequestRefused
     from inference.errors import InferenceError, InvalidModel, InvalidWorkspace, UnknownParameter
     from processing.errors import FilesetError, ProcessingError, UnknownProcessor
     from queries.errors import QueryError
@@ -120,7 +124,7 @@ def exit_code(error: Exception) -> int | None:
 
     if isinstance(error, SkimflowError):
         return error.exit_code
-    bad_service = (BadRequest, Conflict, NotThere)
+    bad_service = (BadRequest, Conflict, NotThere, NoSuchRequest, RequestRefused, UnknownEndpoint)
     bad_query = (QueryError, QueryFault, UnknownBranch, UnknownTree, MissingFile, PythonNotAllowed)
     bad_input = (FilesetError, UnknownProcessor, InvalidModel, InvalidStoreURL, InvalidWorkspace, UnknownParameter)
     if isinstance(error, (*bad_query, *bad_input, *bad_service)):
