@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from delivery.errors import (
 from delivery.retry import attempts, ends_early, is_transient
 from delivery.urls import shown
 
-__all__ = ["FileIdentity", "FileMemo", "Memo", "identify", "identify_all", "local_path", "shown"]
+__all__ = ["FileIdentity", "FileMemo", "Memo", "identify", "identify_all", "local_path", "remembered", "shown"]
 
 Memo = MutableMapping[str, str]
 """Absolute path → what its file's metadata was and the digest found then (one line of text)."""
@@ -75,6 +75,16 @@ def identify(path_or_url: str | os.PathLike[str], memo: Memo | None = None) -> F
     """
     path = local_path(path_or_url)
     return _identify_remote(os.fspath(path_or_url)) if path is None else _identify_local(path, memo)
+
+
+def remembered(path: Path, memo: Mapping[str, str]) -> FileIdentity | None:
+    """The identity of a local file if the memo knows it as it is now; nothing of it is read."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    stamp, _, digest = memo.get(str(path.absolute()), "").rpartition(" ")
+    return FileIdentity(digest, now.st_size) if digest and stamp == _stamp(now) else None
 
 
 def identify_all(

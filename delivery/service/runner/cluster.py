@@ -1,0 +1,205 @@
+"""The Dask workers: of our own on this machine, or of any scheduler by its address."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from delivery.service.runner.control import stop_tasks
+from delivery.service.runner.jobs import Job
+from delivery.service.runner.tasks import run
+from delivery.service.settings import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster
+
+LOOK_SECONDS = 1.0
+OPEN_AGAIN_SECONDS = 3.0
+CONNECT_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker as its scheduler sees it; memory in bytes."""
+
+    address: str
+    host: str
+    threads: int
+    memory: int
+    memory_limit: int
+    state: str
+
+
+class Cluster:
+    """Workers that come up in the background and are looked at once a second; safe from any thread.
+
+    ``told`` gets what running tasks tell of themselves (`delivery.service.runner.control.Task`).
+    """
+
+    def __init__(self, settings: Settings, topic: str, told: Callable[[dict[str, Any]], None]) -> None:
+        self._settings, self._topic, self._told = settings, topic, told
+        self._client: Client | None = None
+        self._own: LocalCluster | None = None
+        self._workers: tuple[Worker, ...] = ()
+        self._threads: dict[str, int] = {}  # of every worker that was ever seen
+        self._problem: str | None = "the workers are starting"
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._errands = ThreadPoolExecutor(4, "cluster")
+
+    def start(self) -> None:
+        """Begin to start or to reach the workers; returns at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="runner-cluster", daemon=True)
+            self._thread.start()
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers at the last look."""
+        return self._workers
+
+    @property
+    def threads(self) -> int:
+        """Tasks that can run at once; 0 while there are no workers."""
+        return sum(worker.threads for worker in self._workers)
+
+    def threads_of(self, worker: str) -> int | None:
+        """Threads of a worker, also of one that is gone; None if it was never looked at."""
+        return 1 if self._settings.scheduler is None else self._threads.get(worker)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can run now, in one sentence."""
+        return self._problem
+
+    def submit(self, job: Job, ended: "Callable[[Future[Any]], None]") -> "Future[Any]":
+        """Hand a job to the workers; ``ended`` is called from another thread when the future has an outcome.
+
+        Raises OSError or RuntimeError if the scheduler went away.
+        """
+        if self._client is None:
+            raise OSError("there are no workers yet")
+        future: Future[Any] = self._client.submit(run, job, key=f"skimflow-{job.token}", pure=False)
+        future.add_done_callback(ended)
+        return future
+
+    def stop(self, worker: str, token: str) -> None:
+        """Ask a running task to stop at its next range."""
+        self._on_worker(worker, stop_tasks, [token])
+
+    def kill(self, worker: str) -> None:
+        """End a worker's process at once; its nanny starts another one. Without a nanny the worker is gone."""
+        self._on_worker(worker, _die)
+
+    def _on_worker(self, worker: str, function: Callable[..., None], *arguments: object) -> None:
+        client = self._client
+        if client is None:
+            return
+
+        def errand() -> None:
+            try:
+                client.run(function, *arguments, workers=[worker], wait=False, on_error="ignore")
+            except Exception:
+                log.debug("worker %s did not take %s", worker, function.__name__, exc_info=True)
+
+        self._errands.submit(errand)
+
+    def close(self) -> None:
+        """End the workers, if they are our own, or let go of the scheduler."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._errands.shutdown(wait=False, cancel_futures=True)
+        self._let_go()
+
+    def _watch(self) -> None:
+        while not self._closing.is_set():
+            pause = LOOK_SECONDS
+            try:
+                if self._client is None:
+                    self._open()
+                self._look()
+            except Exception as error:  # noqa: BLE001 - Dask raises what it likes; the next look may go well
+                self._workers = ()
+                self._problem = f"the workers cannot be reached: {str(error) or type(error).__name__}"
+                log.warning("%s", self._problem)
+                self._let_go()
+                pause = OPEN_AGAIN_SECONDS
+            self._closing.wait(pause)
+
+    def _open(self) -> None:
+        from distributed import Client
+
+        address = self._settings.scheduler
+        if address is None:
+            self._own = _local_cluster(self._settings)
+        client = Client(address or self._own, timeout=CONNECT_SECONDS, set_as_default=False, name="skimflow-service")
+        self._client = client
+        client.subscribe_topic(self._topic, self._heard)
+
+    def _heard(self, event: tuple[float, Any]) -> None:
+        self._told(event[1])
+
+    def _look(self) -> None:
+        client = self._client
+        if client is None or client.status not in ("running", "connecting"):
+            raise OSError("the scheduler went away")
+        found = client.scheduler_info(n_workers=-1)["workers"]
+        self._workers = tuple(_worker(address, known) for address, known in found.items())
+        self._threads.update((worker.address, worker.threads) for worker in self._workers)
+        self._problem = None if self._workers else "the scheduler has no workers"
+
+    def _let_go(self) -> None:
+        client, own = self._client, self._own
+        self._client = self._own = None
+        for each in (client, own):
+            if each is not None:
+                try:
+                    each.close(timeout=CONNECT_SECONDS)
+                except Exception:
+                    log.debug("closing %s", each, exc_info=True)
+
+
+def _local_cluster(settings: Settings) -> "LocalCluster":
+    """Workers of one thread each, so that ending one ends one task."""
+    import os
+
+    from distributed import LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=settings.workers or len(os.sched_getaffinity(0)),
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        worker_dashboard_address=None,
+        memory_limit=settings.worker_memory,
+        silence_logs=logging.ERROR,
+        local_directory=str(settings.data / "workers"),
+    )
+    scheduler: Any = cluster.scheduler
+    scheduler.allowed_failures = 0  # we count ourselves which file killed its worker
+    return cluster
+
+
+def _worker(address: str, known: dict[str, Any]) -> Worker:
+    return Worker(
+        address=address,
+        host=known["host"],
+        threads=known["nthreads"],
+        memory=int(known.get("metrics", {}).get("memory", 0)),
+        memory_limit=int(known.get("memory_limit") or 0),
+        state=str(known.get("status", "")),
+    )
+
+
+def _die() -> None:
+    """Run on a worker: no task of its own can keep it from ending."""
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)

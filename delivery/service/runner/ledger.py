@@ -1,0 +1,183 @@
+"""What is to be written down, gathered for one transaction; nothing of it is lost while the database is away."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from delivery.service import state
+from delivery.service.changes import Changes
+from delivery.service.database import Database
+from delivery.service.runner.flights import Waiter
+from delivery.service.runner.jobs import Failed, Made
+from delivery.service.tables import FileIdentity, TransformFile, utc_now
+from delivery.urls import shown
+
+MOST_ENTRIES = 400
+"""Written in one transaction: others want to write, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing to write: ``write`` says whether it held; ``then`` is told that when the transaction is over."""
+
+    request: str | None
+    write: Callable[[Session], bool]
+    then: Callable[[bool], None]
+
+
+class Ledger:
+    """Lines in the order in which they are written; used by one thread."""
+
+    def __init__(self, database: Database, changes: Changes) -> None:
+        self._database, self._changes = database, changes
+        self._lines: list[Line] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all is written."""
+        return not self._lines
+
+    def clear(self) -> None:
+        """Forget what is not written: another process leads now."""
+        self._lines.clear()
+
+    def commit(self) -> None:
+        """Write what there is and tell who watches. Raises Unavailable; nothing is lost then."""
+        while self._lines:
+            lines = self._lines[:MOST_ENTRIES]
+            held = self._database.transact(lambda session: [line.write(session) for line in lines])  # noqa: B023
+            del self._lines[: len(lines)]
+            for line, one in zip(lines, held, strict=True):
+                line.then(one)
+            for request in dict.fromkeys(line.request for line in lines if line.request is not None):
+                self._changes.notify(request)
+
+    def add(
+        self, request: str | None, write: Callable[[Session], bool], then: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        """Write this, too."""
+        self._lines.append(Line(request, write, then))
+
+    def start(self, waiter: Waiter, then: Callable[[bool], None]) -> None:
+        """A file runs; it does not if its request was ended meanwhile."""
+
+        def write(session: Session) -> bool:
+            file = session.get(TransformFile, waiter.file)
+            return file is not None and state.start_file(session, file, None)
+
+        self.add(waiter.request, write, then)
+
+    def progress(self, waiter: Waiter, worker: str, done: int, total: int | None) -> None:
+        """A file is on a worker, and so many of its events are done."""
+
+        def write(session: Session) -> bool:
+            file = session.get(TransformFile, waiter.file)
+            if file is None or file.state != "running":
+                return False
+            file.worker = worker
+            state.progress(session, file.id, done, total)
+            return True
+
+        self.add(waiter.request, write)
+
+    def done(self, waiter: Waiter, made: Made, path: str) -> None:
+        """A file has its result."""
+
+        def write(session: Session) -> bool:
+            file = session.get(TransformFile, waiter.file)
+            if file is None or file.state not in ("waiting", "running"):
+                return False
+            state.record_attempt(session, file, "reused" if made.reused else "done", path=path)
+            return state.record_done(session, waiter.file, _done(made, path)) is not None
+
+        self.add(waiter.request, write)
+
+    def failed(self, waiter: Waiter, path: str, outcome: state.Outcome, failed: Failed) -> None:
+        """A file has failed for good."""
+
+        def write(session: Session) -> bool:
+            file = session.get(TransformFile, waiter.file)
+            if file is None or file.state not in ("waiting", "running"):
+                return False
+            _attempt(session, file, path, outcome, failed)
+            file.kills = waiter.kills
+            text = _joined(file.log, failed.log)
+            return state.record_failed(session, waiter.file, failed.kind, failed.sentence, text) is not None
+
+        self.add(waiter.request, write)
+
+    def again(
+        self,
+        waiter: Waiter,
+        path: str,
+        outcome: state.Outcome | None,
+        failed: Failed,
+        *,
+        pause: float = 0.0,
+        counted: bool = True,
+    ) -> None:
+        """A file waits again. ``outcome`` None: there was no try to write down; not ``counted``: it was no fault."""
+
+        def write(session: Session) -> bool:
+            file = session.get(TransformFile, waiter.file)
+            if file is None or file.state != "running":
+                return False
+            if outcome is not None:
+                _attempt(session, file, path, outcome, failed)
+            file.kills = waiter.kills
+            file.log = _joined(file.log, failed.log)
+            if outcome is not None:
+                file.error_kind, file.error = failed.kind, failed.sentence
+            if not counted:
+                file.attempts = max(0, file.attempts - 1)
+            return state.requeue(session, file, utc_now() + timedelta(seconds=pause) if pause else None)
+
+        self.add(waiter.request, write)
+
+    def identity(self, path: str, memo: str, size: int) -> None:
+        """Remember which bytes a local file holds (a line of `delivery.identity.Memo`)."""
+        stamp, _, digest = memo.rpartition(" ")
+
+        def write(session: Session) -> bool:
+            session.merge(FileIdentity(path=path, stamp=stamp, digest=digest, size=size))
+            return True
+
+        self.add(None, write)
+
+
+def memos(session: Session, paths: list[str]) -> dict[str, str]:
+    """What is remembered of these local files."""
+    query = select(FileIdentity.path, FileIdentity.stamp, FileIdentity.digest).where(FileIdentity.path.in_(paths))
+    return {path: f"{stamp} {digest}" for path, stamp, digest in session.execute(query)}
+
+
+def _attempt(session: Session, file: TransformFile, path: str, outcome: state.Outcome, failed: Failed) -> None:
+    state.record_attempt(session, file, outcome, path=path, error_kind=failed.kind, error=failed.sentence)
+
+
+def _done(made: Made, path: str) -> state.Done:
+    return state.Done(
+        path=shown(path),
+        key=made.key,
+        digest=made.digest,
+        bytes=made.bytes,
+        events_in=made.events_in,
+        events_out=made.events_out,
+        bytes_read=made.bytes_read,
+        seconds=made.seconds,
+        reused=made.reused,
+        cutflow=made.cutflow,
+        warnings=made.warnings,
+        sum_of_weights=made.sum_of_weights,
+        log=made.log,
+    )
+
+
+def _joined(before: str, now: str) -> str:
+    """The lines of all tries, the last ones where there are too many."""
+    from delivery.service.runner.control import LOG_CHARACTERS
+
+    return "\n".join(filter(None, (before, now)))[-LOG_CHARACTERS:]
