@@ -269,7 +269,7 @@ class SignedUrls(BaseModel):
     uris: dict[str, tuple[str, dict[str, str], int]]
 
 
-class Deployment(BaseModel):
+class Deployment(Dashed):
     """The workers, as Kubernetes says it of a deployment."""
 
     replicas: int
