@@ -20,12 +20,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/sp-repo-review .
 
-# The built wheel in an environment of its own, away from the checkout, runs the small demonstration.
-wheel-check: $(VENV)/.installed
+# The image's build steps, outside Docker; what they install runs the small demonstration away from the checkout.
+wheel-check:
 	rm -rf build/wheel-check && mkdir -p build/wheel-check
-	$(PIP) wheel --no-deps --wheel-dir build/wheel-check .
-	$(PYTHON) -m venv build/wheel-check/env
-	build/wheel-check/env/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt build/wheel-check/*.whl
+	sed -n '/ AS build$$/,/^FROM .*bookworm$$/s/^RUN //p' Dockerfile | PYTHON=$(PYTHON) PREFIX=$(CURDIR)/build/wheel-check/env PIP_DISABLE_PIP_VERSION_CHECK=1 sh -eux
 	cd build/wheel-check && env/bin/skimflow demo --small && env/bin/skimflow demo --small
 
 clean:
@@ -41,7 +39,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 # The tests start a real XRootD server, a real PostgreSQL and a real browser; Debian has them.
-DEBIAN := xrootd-server postgresql chromium
+DEBIAN := xrootd-server postgresql chromium $(shell command -v kubectl >/dev/null || echo kubernetes-client)
 SYSTEM := dpkg-query --show $(DEBIAN) >/dev/null 2>&1 || { echo "installing $(DEBIAN), which the tests start"; \
 	run() { if [ "$$(id -u)" = 0 ]; then "$$@"; else sudo "$$@"; fi; }; \
 	get() { run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; }; \
@@ -51,4 +49,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "adding the test tools"
 	@$(SYSTEM)
 	$(PIP) install --constraint constraints.txt $(GROUPS:%=--group %)
+	$(PIP) install --no-deps --target $(VENV)/schemas dask-kubernetes==2026.3.0 # for the operator's resource definitions
 	@touch $@
