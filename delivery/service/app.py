@@ -17,6 +17,7 @@ from delivery.service import answers, health, metrics, protocol
 from delivery.service.changes import Changes
 from delivery.service.context import Service
 from delivery.service.database import Database
+from delivery.service.forward import Forwarder
 from delivery.service.logs import Logged
 from delivery.service.protocol.wire import app_version
 from delivery.service.s3 import Gateway
@@ -103,9 +104,13 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
         app.state.metrics = metrics.Metrics(service)
         try:
             await run_in_threadpool(service.runner.start)
+            if service.forwarder is not None:
+                service.forwarder.start()
             yield
         finally:
             service.changes.close()
+            if service.forwarder is not None:
+                await run_in_threadpool(service.forwarder.stop)
             await run_in_threadpool(service.runner.stop, settings.shutdown_seconds)
             service.database.close()
 
@@ -123,7 +128,9 @@ def open_service(settings: Settings) -> Service:
     database = Database(settings.database_url)
     database.upgrade()
     store, changes = Store.open(settings.store_url), Changes()
-    return Service(settings, database, store, secret, changes, Runner(settings, database, store, changes))
+    runner = Runner(settings, database, store, changes)
+    forwarder = Forwarder(settings.upstream, settings, database, store, changes) if settings.upstream else None
+    return Service(settings, database, store, secret, changes, runner, forwarder)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from delivery.service.secret import Secret
 from delivery.service.settings import Settings
 
 if TYPE_CHECKING:
+    from delivery.service.forward import Forwarder
     from delivery.service.runner import Runner
 
 
@@ -25,6 +26,7 @@ class Service:
     secret: Secret
     changes: Changes
     runner: "Runner"
+    forwarder: "Forwarder | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,7 @@ def test_text_that_no_database_holds_is_malformed(field: str, text: str) -> None
     [
         ("cernopendata://1507", "cernopendata://1507", "cernopendata", None),
         ("cernopendata://1507?files=3", "cernopendata://1507", "cernopendata", 3),
-        ("rucio://user.me:ds?files=2&get=available", "rucio://user.me:ds", "rucio", 2),
-        ("user.me:ds", "rucio://user.me:ds", "rucio", None),
+        ("cernopendata://1507?files=2&get=available", "cernopendata://1507?get=available", "cernopendata", 2),
         ("xrootd://root://127.0.0.1:1094//d/f?.root", "xrootd://root://127.0.0.1:1094//d/f?.root", "xrootd", None),
         ("xrootd://root://127.0.0.1//d/*.root?files=5", "xrootd://root://127.0.0.1//d/*.root", "xrootd", 5),
     ],
@@ -130,9 +129,10 @@ def test_dataset_identifiers(tmp_path: Path, did: str, name: str, finder: str, f
     [
         ("ruciu://a:b", "DID scheme is not supported: ruciu; .*did you mean rucio"),
         ("rucio://", "names no dataset"),
+        ("cernopendata://ttbar", "no number of a CERN Open Data record"),
         ("cernopendata://1?files=0", "no number of files"),
         ("xrootd://root://10.0.0.1//d/*.root", "internal address"),
-        ("xrootd://ftp://127.0.0.1//d/*.root", "ftp:// is not read"),
+        ("xrootd://ftp://127.0.0.1//d/*.root", "is no XRootD URL"),
     ],
 )
 def test_identifiers_that_cannot_be_looked_up(tmp_path: Path, did: str, says: str) -> None:

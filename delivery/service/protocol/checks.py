@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
 
+from delivery import datasets
 from delivery.engine.raw.request import parse_selection
 from delivery.errors import DeliveryError, UnsupportedNode, nearest
 from delivery.service import inputs
@@ -16,15 +16,10 @@ from delivery.service.errors import BadRequest
 from delivery.service.protocol.models import Submission
 from delivery.service.protocol.wire import FILE_LIST
 from delivery.service.settings import CODEGENS, Limits, Settings
+from delivery.urls import shown
 from queries import QuerySyntaxError, canonical, parse
 from queries.syntax import Call, Linq, Name, Node
 
-DEFAULT_SCHEME: Final = "rucio"
-SCHEMES: Final = ("rucio", "cernopendata", "xrootd", "glob")
-
-_DID = re.compile(
-    r"(?:(?P<scheme>\w+)://)?(?P<name>.*?)(?:\?(?P<options>(?:files|get)=\w*(?:&(?:files|get)=\w*)*))?", re.DOTALL
-)
 _BRACKETS = re.compile(r"""'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[(\[{]|[)\]}]""", re.DOTALL)
 
 
@@ -105,12 +100,31 @@ def depth(text: str) -> int:
 def source_of(submission: Submission, settings: Settings, limits: Limits) -> Source:
     """Which files are asked for; each path or URL is one that may be read. Raises BadRequest, Unavailable."""
     did, files = submission.did, submission.file_list
-    if bool(did) == bool(files):
-        given = "both" if did else "neither"
-        raise BadRequest(f"a request needs either a did or a file-list with at least one file, this one has {given}")
+    _check_one_source(submission)
     if files:
         return _listed(files, settings, limits)
     return _looked_up(did or "", settings)
+
+
+def forwarded_source(submission: Submission, limits: Limits) -> Source:
+    """Which files are asked for where another ServiceX reads them, by its own rules. Raises BadRequest."""
+    _check_one_source(submission)
+    files = submission.file_list or ()
+    if not files:
+        try:
+            identifier = datasets.parse(submission.did or "")
+        except datasets.DatasetError as error:
+            raise BadRequest(str(error)) from error
+        return Source(submission.did or "", identifier.dataset, identifier.scheme, max_files=identifier.files)
+    if len(files) > limits.files:
+        raise BadRequest(f"the file-list has {len(files):,} files, it may have {limits.files:,}; split the sample")
+    return Source(FILE_LIST, sha256("\n".join(files).encode()).hexdigest(), "user", tuple(dict.fromkeys(files)))
+
+
+def _check_one_source(submission: Submission) -> None:
+    if bool(submission.did) == bool(submission.file_list):
+        given = "both" if submission.did else "neither"
+        raise BadRequest(f"a request needs either a did or a file-list with at least one file, this one has {given}")
 
 
 def _check_source(text: str) -> None:
@@ -134,37 +148,28 @@ def _check_begin(node: Node, text: str) -> None:
 
 
 def _listed(files: Sequence[str], settings: Settings, limits: Limits) -> Source:
+    """A request's own files, patterns among them replaced by what they stand for."""
+    if len(files) <= limits.files:
+        try:
+            files = datasets.expanded(files, settings)
+        except datasets.DatasetError as error:
+            raise BadRequest(str(error)) from error
     if len(files) > limits.files:
         raise BadRequest(f"the file-list has {len(files):,} files, it may have {limits.files:,}; split the sample")
     checked = inputs.check_all(files, settings)
+    if not checked:
+        raise BadRequest("no file fits the patterns of the file-list")
     (file, times), *_ = Counter(checked).most_common(1)
     if times > 1:
-        raise BadRequest(f"the file-list has {file} {times} times; its events would count {times} times")
+        raise BadRequest(f"the file-list has {shown(file)} {times} times; its events would count {times} times")
     name = sha256("\n".join(checked).encode()).hexdigest()
     return Source(FILE_LIST, name, "user", tuple(checked))
 
 
 def _looked_up(did: str, settings: Settings) -> Source:
-    found = _DID.fullmatch(did)
-    scheme, name, options = (found["scheme"] or DEFAULT_SCHEME, found["name"], found["options"]) if found else ("",) * 3
-    if scheme not in SCHEMES:
-        near = nearest(scheme, SCHEMES)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise BadRequest(f"DID scheme is not supported: {scheme[:200]}; there are {', '.join(SCHEMES)}{hint}")
-    if not name:
-        raise BadRequest(f"the did {did[:200]!r} names no dataset after its scheme")
-    if scheme == "xrootd":
-        name = inputs.check(name, settings)
-    return Source(did, f"{scheme}://{name}", scheme, max_files=_max_files(options))
-
-
-def _max_files(options: str | None) -> int | None:
-    """The N of ``?files=N``."""
-    values = [
-        value for key, _, value in (option.partition("=") for option in (options or "").split("&")) if key == "files"
-    ]
-    if not values:
-        return None
-    if not re.fullmatch("[1-9][0-9]{0,8}", values[-1], re.ASCII):
-        raise BadRequest(f"files={values[-1][:50]} of the did is no number of files, such as ?files=10")
-    return int(values[-1])
+    try:
+        identifier = datasets.parse(did)
+        datasets.check(identifier, settings)
+    except datasets.DatasetError as error:
+        raise BadRequest(str(error)) from error
+    return Source(did, identifier.dataset, identifier.scheme, max_files=identifier.files)

@@ -34,21 +34,26 @@ def submit(
     """Ask for a query on files; what cannot be run is refused at once, with its place in the query."""
     limits = callers.limits(request)
     checks.check_request(submission, limits)
-    if not checks.runs_upstream(submission, service.settings):
+    forwarded = checks.runs_upstream(submission, service.settings)
+    if forwarded:
+        source = checks.forwarded_source(submission, limits)
+    else:
         checks.check_selection(submission.codegen, submission.selection, limits)
-    source = checks.source_of(submission, service.settings, limits)
+        source = checks.source_of(submission, service.settings, limits)
     request_id = str(submission.request_id or uuid.uuid4())
 
     def work(session: Session) -> None:
         if submission.request_id and _is_there(session, request_id, who, submission, source):
             return
         quotas.check_submission(session, who.user_id, limits)
-        _submit(session, request_id, who, submission, source)
+        _submit(session, request_id, who, submission, source, service.settings.dataset_days)
 
     try:
         service.database.transact(work)
     except IntegrityError:  # it was sent twice at once, and the other was quicker: now it is there
         service.database.transact(work)
+    if forwarded and service.forwarder is not None:
+        service.forwarder.submit(request_id)
     _changed(service, request_id)
     return {"request_id": request_id}
 
@@ -234,9 +239,9 @@ def _is_there(
 
 
 def _submit(
-    session: Session, request_id: str, who: Caller, submission: models.Submission, source: checks.Source
+    session: Session, request_id: str, who: Caller, submission: models.Submission, source: checks.Source, days: float
 ) -> None:
-    dataset = catalog.of_name(session, source.name, source.did_finder, source.files)
+    dataset = catalog.of_name(session, source.name, source.did_finder, source.files, days=days)
     transform = state.submit(
         session,
         request_id=request_id,

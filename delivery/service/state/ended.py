@@ -46,8 +46,9 @@ def keys_of_one_only(session: Session, transform: Transform) -> set[str]:
 
 
 def deleted(session: Session) -> Sequence[Transform]:
-    """Requests that their users deleted and that are not purged yet."""
-    return session.scalars(select(Transform).where(Transform.target == "Deleted").order_by(Transform.id)).all()
+    """Requests that their users deleted and that are not purged yet; forwarded ones when they are gone there too."""
+    gone = Transform.target == "Deleted", Transform.upstream_id.is_(None)
+    return session.scalars(select(Transform).where(*gone).order_by(Transform.id)).all()
 
 
 def purge(session: Session, transform: Transform) -> None:

@@ -231,6 +231,7 @@ def _open_again(transform: Transform, status: str) -> None:
     transform.target = "Complete"
     transform.finish_time = None
     transform.failure = None
+    transform.upstream_id = None  # what is missing is asked for anew
     transform.version += 1
 
 
