@@ -5,22 +5,30 @@ A dataset is looked up once for all requests that name it, and again when what w
 runner, of which only one runs; each function here is a step of its own, and repeating one after a crash does no harm.
 """
 
+import logging
+import threading
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Final
 
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from delivery.datasets.errors import DatasetError
 from delivery.datasets.files import FoundFiles
 from delivery.datasets.finder import find_files
 from delivery.service import state
+from delivery.service.changes import Changes
 from delivery.service.database import Database
 from delivery.service.settings import Settings
 from delivery.service.tables import Dataset, DatasetFile, Transform, utc_now
 
-USER = "user"
+USER: Final = "user"
 """The finder of users' own lists of files, which are never looked up."""
+AT_ONCE: Final = 4
+"""Lookups side by side."""
+
+log = logging.getLogger(__name__)
 
 
 def alone(session: Session, name: str) -> None:
@@ -50,12 +58,7 @@ def wanted(session: Session, codegens: Collection[str]) -> list[int]:
 
 def give_files(session: Session, codegens: Collection[str]) -> list[str]:
     """Open requests whose dataset's files are known get them; returns the requests' ids."""
-    ready = session.scalars(
-        select(Transform)
-        .join(Dataset, Transform.dataset_id == Dataset.id)
-        .where(*_waits(codegens), Dataset.lookup_status == "complete")
-        .order_by(Transform.id)
-    ).all()
+    ready = session.scalars(_ready(codegens)).all()
     return [transform.request_id for transform in ready if _give(session, transform)]
 
 
@@ -135,9 +138,58 @@ def _give(session: Session, transform: Transform) -> bool:
     return state.set_files(session, transform, paths)
 
 
+def _ready(codegens: Collection[str]) -> Select[tuple[Transform]]:
+    return (
+        select(Transform)
+        .join(Dataset, Transform.dataset_id == Dataset.id)
+        .where(*_waits(codegens), Dataset.lookup_status == "complete")
+        .order_by(Transform.id)
+    )
+
+
 def _waits(codegens: Collection[str]) -> tuple[ColumnElement[bool], ...]:
     return Transform.status.in_(state.OPEN), Transform.files == 0, Transform.codegen.in_(codegens)
 
 
 def _locked(session: Session, dataset_id: int) -> Dataset | None:
     return session.get(Dataset, dataset_id, populate_existing=True, with_for_update=True)
+
+
+class Lookups:
+    """Lookups beside the runner's own work, a few at a time; `step` is called whenever the database is looked at."""
+
+    def __init__(self, settings: Settings, database: Database, changes: Changes) -> None:
+        self._settings, self._database, self._changes = settings, database, changes
+        self._under_way: set[int] = set()
+        self._lock = threading.Lock()
+
+    def step(self) -> None:
+        """Give known files to the requests that wait for them, and begin the lookups that are wanted.
+
+        Raises Unavailable.
+        """
+        codegens = self._settings.codegens
+        with self._database.reading() as session:
+            numbers = wanted(session, codegens)
+            ready = session.scalar(_ready(codegens).limit(1)) is not None
+        if ready:
+            self._notify(self._database.transact(lambda session: give_files(session, codegens)))
+        with self._lock:
+            new = [number for number in numbers if number not in self._under_way]
+            new = new[: max(0, AT_ONCE - len(self._under_way))]
+            self._under_way.update(new)
+        for number in new:  # daemons: the process need not wait for a catalogue when it ends
+            threading.Thread(target=self._one, args=(number,), name=f"lookup-{number}", daemon=True).start()
+
+    def _one(self, number: int) -> None:
+        try:
+            self._notify(look_up(self._database, self._settings, number))
+        except Exception as error:  # it is wanted still, and begun again
+            log.warning("the lookup of dataset %s was broken off: %s", number, error)
+        finally:
+            with self._lock:
+                self._under_way.discard(number)
+
+    def _notify(self, requests: list[str]) -> None:
+        for request_id in requests:
+            self._changes.notify(request_id)
