@@ -138,7 +138,7 @@ def _give(session: Session, transform: Transform) -> bool:
     return state.set_files(session, transform, paths)
 
 
-def _ready(codegens: Collection[str]) -> Select[tuple[Transform]]:
+def _ready(codegens: Collection[str]) -> Select[Transform]:
     return (
         select(Transform)
         .join(Dataset, Transform.dataset_id == Dataset.id)
@@ -184,7 +184,7 @@ class Lookups:
     def _one(self, number: int) -> None:
         try:
             self._notify(look_up(self._database, self._settings, number))
-        except Exception as error:  # it is wanted still, and begun again
+        except Exception as error:  # noqa: BLE001 - it is wanted still, and begun again
             log.warning("the lookup of dataset %s was broken off: %s", number, error)
         finally:
             with self._lock:
