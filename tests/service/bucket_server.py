@@ -1,6 +1,7 @@
 """The S3 side and the download route of a service on uvicorn in a thread; its results are put there by the tests."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -115,14 +116,17 @@ def running_buckets(folder: Path, **settings: Any) -> Iterator[Buckets]:
     app.add_middleware(Gateway)
     answers.install(app)
     app.include_router(router)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False, lifespan="off"))
-    socket = server.config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+    # The protocol is named: asyncio sets TCP_NODELAY on no other sockets, and small answers would wait 40 ms.
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield Buckets(service, f"http://127.0.0.1:{socket.getsockname()[1]}", app)
+        yield Buckets(service, f"http://127.0.0.1:{listening.getsockname()[1]}", app)
     finally:
         server.should_exit = True
         thread.join(30)
-        socket.close()
+        listening.close()
         database.close()

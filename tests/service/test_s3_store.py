@@ -70,7 +70,7 @@ def test_damage_in_the_bucket_never_leaves(environment: str, tmp_path: Path) -> 
         items = list(buckets.service.store.backend.items("blobs"))
         assert len(items) == 1
         outside = boto3.client("s3", endpoint_url=environment, region_name="us-east-1")
-        outside.put_object(Bucket="results", Key=f"harmed/{items[0].name}", Body=b"x" + CONTENT[1:])
+        outside.put_object(Bucket="results", Key=f"harmed/{items[0].name}", Body=bytes([CONTENT[0] ^ 1]) + CONTENT[1:])
         with pytest.raises(ClientError, match="SlowDown"):
             s3.get_object(Bucket=request_id, Key="a")
         assert buckets.restorer.asked == [(request_id, "a")]
