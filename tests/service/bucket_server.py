@@ -34,11 +34,12 @@ class Restorer:
         self.bytes: dict[tuple[str, str], bytes] = {}
         self.store: Store | None = None
 
-    def restore(self, request_id: str, object_name: str) -> None:
+    def restore(self, request_id: str, object_name: str) -> bool:
         self.asked.append((request_id, object_name))
         content = self.bytes.get((request_id, object_name))
         if content is not None and self.store is not None:
             put(self.store, content)
+        return True
 
 
 class Buckets:

@@ -255,7 +255,12 @@ def test_damaged_bytes_never_leave(buckets: Buckets, harm: str) -> None:
     assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == content
     file = buckets.service.store.backend.file(blob_name(hashlib.sha256(content).hexdigest()))
     file.chmod(0o644)
-    harmed = {"changed": bytes([content[0] ^ 1]) + content[1:], "cut": content[:-1], "longer": content + b"x", "empty": b""}[harm]
+    harmed = {
+        "changed": bytes([content[0] ^ 1]) + content[1:],
+        "cut": content[:-1],
+        "longer": content + b"x",
+        "empty": b"",
+    }[harm]
     file.write_bytes(harmed)
     assert code_of(s3.get_object, Bucket=bucket, Key="a", Range="bytes=10-20") == ("SlowDown", 503)
     assert not file.exists(), "it is out of the way, for the next to make it anew"

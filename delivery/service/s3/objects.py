@@ -171,7 +171,8 @@ async def _restored(service: Service, owner: Bucket, name: str) -> AsyncIterator
     try:
         yield
     except Gone as gone:
-        await run_in_threadpool(service.runner.restore, owner.request_id, name)
+        if not await run_in_threadpool(service.runner.restore, owner.request_id, name):
+            raise S3Error("NoSuchKey", f"the request {owner.request_id} was deleted") from gone
         raise S3Error(
             "SlowDown",
             "the result was removed from the store and is being made anew; please ask again",
