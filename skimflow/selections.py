@@ -1,4 +1,4 @@
-"""The selection of a transform, as people give it on the command line, to the text that the engine takes."""
+"""The selection of a transform: what people give on the command line as the engine's text, and its cuts for people."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from skimflow.errors import UsageError
 _QUERY_FUNCTION = re.compile(r"[\w./-]+:[A-Za-z_]\w*")
 _FILE_NAME = re.compile(r"[\w./-]+\.\w+")
 _LONGEST_PATH = 4096
+CUT_TEXT = 100
+"""Characters of a cut in one line."""
 _FORMS = {
     "uproot": "qastle text, which begins with '(', or module:function for a query in Python",
     "uproot-raw": "JSON text, which begins with '[', or module:function",
@@ -96,3 +98,20 @@ def _encoded(text: str) -> str:
     except (binascii.Error, ValueError):
         return base64.b64encode(dedent(text).encode()).decode("ascii")
     return compact
+
+
+def cut_text(text: str) -> str:
+    """The beginning of a cut of a cutflow, in one line of at most `CUT_TEXT` characters."""
+    line = python_text(text)
+    return line if len(line) <= CUT_TEXT else line[: CUT_TEXT - 1] + "…"
+
+
+def python_text(text: str) -> str:
+    """A cut as people write it; one that is no qastle (of uproot-raw) as it is."""
+    from queries.errors import QueryError
+    from queries.parser import parse
+    from queries.python_form import to_python
+
+    with suppress(QueryError):
+        text = to_python(parse(text))
+    return " ".join(text.split())

@@ -11,6 +11,7 @@ import click
 
 from skimflow.errors import SHOWN_FILES
 from skimflow.quantities import bytes_text, share_text
+from skimflow.selections import cut_text
 
 if TYPE_CHECKING:
     from delivery.service_client.records import RequestStatus
@@ -54,7 +55,13 @@ def count(status: RequestStatus) -> str:
     """Files done of all, and failed ones."""
     if not status.files:
         return "–"
-    return f"{status.completed} of {status.files}" + (f", {status.failed} failed" if status.failed else "")
+    return f"{status.completed} of {status.files} files" + (f", {status.failed} failed" if status.failed else "")
+
+
+def _size(followed: Followed) -> str:
+    results = followed.results.values()
+    rows, size = sum(one.events_out for one in results), sum(one.bytes for one in results)
+    return f"{rows:,} rows, {bytes_text(size)}"
 
 
 def facts(followed: Followed) -> Iterator[str]:
@@ -69,7 +76,7 @@ def facts(followed: Followed) -> Iterator[str]:
         "codegen": f"{status.codegen} to {status.format}",
         "submitted": status.submitted,
         "finished": status.finished,
-        "results": f"{status.events:,} rows, {bytes_text(status.bytes)}",
+        "results": _size(followed),
     }
     yield from (f"{name:<10} {text}" for name, text in lines.items() if text)
     yield from cutflow(followed)
@@ -86,7 +93,7 @@ def cutflow(followed: Followed) -> Iterator[str]:
     for result in results:
         passed.update({(place, row.text): row.passed for place, row in enumerate(result.cutflow)})
     for (_, text), events in sorted(passed.items()):
-        yield f"  {events:>13,}  {share_text(events, before):>7}  {text}"
+        yield f"  {events:>13,}  {share_text(events, before):>7}  {cut_text(text)}"
         before = events
 
 
@@ -95,10 +102,9 @@ def ending(followed: Followed, output: Path | None) -> Iterator[str]:
     status = followed.status
     reused = sum(result.reused for result in followed.results.values())
     known = f", {reused} known from before" if reused else ""
-    yield f"{status.status}: {count(status)} files{known}, {status.events:,} rows, {bytes_text(status.bytes)}"
-    if status.failure:
-        yield status.failure
-    yield from _failures(followed)
+    yield f"{status.status}: {count(status)}{known}, {_size(followed)}"
+    reasons = list(_failures(followed))
+    yield from reasons or filter(None, [status.failure])
     if output is not None:
         yield f"results in {output}"
     elif followed.results:

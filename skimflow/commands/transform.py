@@ -6,7 +6,6 @@ import os
 import shlex
 import textwrap
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -19,13 +18,12 @@ from skimflow.cli import json_option, print_json
 from skimflow.errors import UsageError
 from skimflow.progress import late_clock
 from skimflow.quantities import bytes_text, share_text
-from skimflow.selections import selection_text
+from skimflow.selections import CUT_TEXT, cut_text, python_text, selection_text
 
 if TYPE_CHECKING:
     from delivery.requests import ColumnBytes
 
 FORMAT_BY_SUFFIX: dict[str, OutputFormat] = {".parquet": "parquet", ".root": "root-file"}
-_CUT_TEXT = 100
 _OF_SHELL = '"$`\\!'
 
 
@@ -119,7 +117,7 @@ def _print_result(result: TransformResult, request: TransformRequest) -> None:
     click.echo(f"{result.events_in:,} events in, {result.events_out:,} rows out")
     before = result.events_in
     for row in result.cutflow:
-        click.echo(f"  {row.passed:>13,}  {share_text(row.passed, before):>7}  {_cut(row.text)}")
+        click.echo(f"  {row.passed:>13,}  {share_text(row.passed, before):>7}  {cut_text(row.text)}")
         before = row.passed
     if result.sum_of_weights is not None:
         click.echo(f"sum of genWeight over all events in: {result.sum_of_weights:.10g}")
@@ -154,7 +152,7 @@ def _print_plan(found: Explanation, request: TransformRequest) -> None:
     width = max((len(column.name) for column in read), default=0)
     for number, phase in enumerate(found.phases, 1):
         click.echo(f"phase {number}: {phase.title}, {_amount(phase.columns, found.file_bytes)}")
-        for line in textwrap.wrap(_python(phase.text), _CUT_TEXT) if phase.text else []:
+        for line in textwrap.wrap(python_text(phase.text), CUT_TEXT) if phase.text else []:
             click.echo(f"    {line}")
         for column in phase.columns:
             click.echo(f"    {column.name:<{width}}  {_bytes(column)}")
@@ -193,13 +191,13 @@ def _transform_command(request: TransformRequest, selection: str) -> str:
     words = ["skimflow", "transform", "--codegen", request.codegen, "--selection", selection]
     words += ["--semantics", "strict"] if request.semantics == "strict" else []
     words += ["--tree", request.tree] if request.tree else []
-    safe = [word if len(word) <= _CUT_TEXT else "…" for word in words]
+    safe = [word if len(word) <= CUT_TEXT else "…" for word in words]
     return shlex.join(safe).replace("'…'", "…") + f" {shlex.quote(shown(request.input))} OUT.parquet"
 
 
 def _evaluate_command(request: TransformRequest, selection: str) -> str:
     """How to get the one value of a query that no output can hold."""
-    query = repr(selection) if len(selection) <= _CUT_TEXT else "…"
+    query = repr(selection) if len(selection) <= CUT_TEXT else "…"
     options = f", {request.tree!r}" if request.tree else ""
     options += f", semantics={request.semantics!r}" if request.semantics != "servicex" else ""
     code = (
@@ -211,20 +209,3 @@ def _evaluate_command(request: TransformRequest, selection: str) -> str:
 
 def _python_command(code: str) -> str:
     return "python -c " + (shlex.quote(code) if set(code) & set(_OF_SHELL) else f'"{code}"')
-
-
-def _cut(text: str) -> str:
-    """The beginning of a cut, in one line."""
-    line = _python(text)
-    return line if len(line) <= _CUT_TEXT else line[: _CUT_TEXT - 1] + "…"
-
-
-def _python(text: str) -> str:
-    """A cut as people write it; one that is no qastle (of uproot-raw) as it is."""
-    from queries.errors import QueryError
-    from queries.parser import parse
-    from queries.python_form import to_python
-
-    with suppress(QueryError):
-        text = to_python(parse(text))
-    return " ".join(text.split())
