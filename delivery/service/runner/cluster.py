@@ -175,7 +175,7 @@ def _local_cluster(settings: Settings) -> "LocalCluster":
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # Dask always has this server; nobody else is to reach it
         worker_dashboard_address=None,
         memory_limit=settings.worker_memory,
         silence_logs=logging.ERROR,

@@ -167,8 +167,8 @@ class Dispatch:
             work = self._work.get(worker.address, _Work())
             rate = work.events / work.seconds if work.seconds else 0.0
             known = {field.name: getattr(worker, field.name) for field in fields(worker)}
-            state = WorkerState(**known, files=tuple(having[worker.address]), files_done=work.files, events_per_second=rate)
-            found.append(state)
+            files = tuple(having[worker.address])
+            found.append(WorkerState(**known, files=files, files_done=work.files, events_per_second=rate))
         return found
 
     def _future_ended(self, token: str) -> Ended | None:

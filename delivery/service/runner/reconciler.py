@@ -225,7 +225,7 @@ class Reconciler:
         self._end(flight)
         path = local_path(flight.path)
         if made.memo and path is not None:
-            self._ledger.identity(str(path.absolute()), made.memo, 0)
+            self._ledger.identity(str(path.absolute()), made.memo)
         for number, waiter in enumerate(flight.waiters):
             self._ledger.done(waiter, made if number == 0 else replace(made, reused=True, memo=""), waiter.path)
             self._own_faults.pop(waiter.file, None)
