@@ -19,7 +19,7 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    body_bytes: int = 4 * 1024 * 1024
+    body_bytes: int = 16 * 1024 * 1024  # room for `files` URLs of 300 characters
     query_characters: int = 1_000_000
     query_depth: int = 500
     files: int = 50_000

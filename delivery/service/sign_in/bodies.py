@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from delivery.service import answers
 
-BODY_SECONDS: Final = 60.0
+BODY_SECONDS: Final = 30.0
 """In which a body must have come."""
 DRAIN_SECONDS: Final = 5.0
 """So long what is too much is still read, for clients that read no answer before they have sent everything."""
