@@ -16,10 +16,10 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from artifacts.store import blob_name
-from delivery.service.tables import Transform, User, utc_now
+from delivery.service.tables import Result, Transform, TransformFile, User, utc_now
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bucket_server import Buckets, client, put, running_buckets
@@ -245,6 +245,17 @@ def test_what_left_the_store_is_made_anew(buckets: Buckets) -> None:
     buckets.restorer.bytes[bucket, "a"] = content
     patient = buckets.client(bucket, retries={"total_max_attempts": 4})
     assert patient.get_object(Bucket=bucket, Key="a")["Body"].read() == content
+
+
+def test_what_is_in_the_making_is_worth_asking_for_again(buckets: Buckets) -> None:
+    bucket = buckets.bucket({"a": b"1"})
+    s3 = buckets.client(bucket)
+    for state, answer in {"running": ("SlowDown", 503), "failed": ("NoSuchKey", 404)}.items():
+        with buckets.service.database.session() as session:
+            number = session.scalar(select(Transform.id).where(Transform.request_id == bucket))
+            session.execute(delete(Result).where(Result.transform_id == number))
+            session.execute(update(TransformFile).where(TransformFile.transform_id == number).values(state=state))
+        assert code_of(s3.get_object, Bucket=bucket, Key="a") == answer
 
 
 @pytest.mark.parametrize("harm", ["changed", "cut", "longer", "empty"])

@@ -21,7 +21,7 @@ from delivery.service.s3.blobs import Blobs, Gone, Opened
 from delivery.service.s3.errors import S3Error
 from delivery.service.s3.listing import Asked, Listed, Page, page
 from delivery.service.s3.ranges import Version, is_unchanged, wanted_range
-from delivery.service.tables import Result, Transform, User, utc_now
+from delivery.service.tables import Result, Transform, TransformFile, User, utc_now
 
 MEDIA_TYPE: Final = "application/octet-stream"
 RETRY_SECONDS: Final = 5
@@ -70,7 +70,10 @@ def bucket(service: Service, request_id: str) -> Bucket:
 
 
 def stored(service: Service, owner: Bucket, name: str) -> Stored:
-    """An object of a bucket. Raises S3Error NoSuchKey, KeyTooLongError."""
+    """An object of a bucket.
+
+    Raises S3Error NoSuchKey, KeyTooLongError; SlowDown while its file waits or runs, for the first time or anew.
+    """
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
         raise S3Error("KeyTooLongError", f"names have at most {LONGEST_NAME} bytes")
     with service.database.reading() as session:
@@ -79,6 +82,13 @@ def stored(service: Service, owner: Bucket, name: str) -> Stored:
                 Result.transform_id == owner.transform_id, Result.object_name == name, Result.status == "success"
             )
         )
+        state = session.scalar(
+            select(TransformFile.state).where(
+                TransformFile.transform_id == owner.transform_id, TransformFile.object_name == name
+            )
+        )
+    if result is None and state in {"waiting", "running"}:
+        raise _in_the_making()
     if result is None or result.digest is None:
         raise S3Error("NoSuchKey", f"the request {owner.request_id} has no such result (yet)")
     return Stored(name, Version(result.digest, result.bytes, result.created_at.replace(tzinfo=UTC)))
@@ -173,9 +183,13 @@ async def _restored(service: Service, owner: Bucket, name: str) -> AsyncIterator
     except Gone as gone:
         if not await run_in_threadpool(service.runner.restore, owner.request_id, name):
             raise S3Error("NoSuchKey", f"the request {owner.request_id} was deleted") from gone
-        raise S3Error(
-            "SlowDown",
-            "the result was removed from the store and is being made anew; please ask again",
-            {"Retry-After": str(RETRY_SECONDS)},
-            RETRY_SECONDS,
-        ) from gone
+        raise _in_the_making() from gone
+
+
+def _in_the_making() -> S3Error:
+    return S3Error(
+        "SlowDown",
+        "the result is being made; please ask again",
+        {"Retry-After": str(RETRY_SECONDS)},
+        RETRY_SECONDS,
+    )
