@@ -45,16 +45,37 @@ class Site:
         return found
 
 
+class _Leading:
+    """Holds the lease of who runs files, so that the service's own runner does not: the test says what becomes of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._database = Database(settings.database_url)
+        self._database.upgrade()
+        self._ended = threading.Event()
+        self._take()
+        self._thread = threading.Thread(target=self._hold, daemon=True)
+        self._thread.start()
+
+    def _take(self) -> None:
+        with self._database.session() as session:
+            assert state.acquire_lease(session, "runner", "the test", 30)
+
+    def _hold(self) -> None:
+        while not self._ended.wait(2):
+            self._take()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join(30)
+        self._database.close()
+
+
 @contextmanager
 def site(folder: Path, **settings: Any) -> Iterator[Site]:
     """Serve from a folder until the block ends."""
     chosen = Settings(**{"data": folder, "host": "127.0.0.1", "workers": 1, "shutdown_seconds": 5, **settings})
     folder.mkdir(parents=True, exist_ok=True)
-    held = Database(chosen.database_url)
-    held.upgrade()
-    with held.session() as session:  # files are run by who holds this lease: the test alone
-        state.acquire_lease(session, "runner", "the test", 3600)
-    held.close()
+    leading = _Leading(chosen)
     app = create_app(chosen)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
@@ -73,6 +94,7 @@ def site(folder: Path, **settings: Any) -> Iterator[Site]:
         server.should_exit = True
         thread.join(30)
         listening.close()
+        leading.end()
         assert not thread.is_alive(), "the service did not stop"
 
 
@@ -186,7 +208,9 @@ def _running(session: Session, title: str, paths: list[str]) -> str:
             start(session, file, f"tcp://10.0.3.{place}:38211")
             state.progress(session, file.id, 21_000 * (place - 15), 131_000)
         elif place == 21:
-            fail(session, file, f"{file.paths[0]}: the server did not answer for 120 s, three times", "InputUnreachable")
+            fail(
+                session, file, f"{file.paths[0]}: the server did not answer for 120 s, three times", "InputUnreachable"
+            )
     _shift(session, transform, 1.2, 70.0)
     return transform.request_id
 

@@ -49,7 +49,8 @@ def watch_of(request: Request) -> Watch:
     with _making:
         if not hasattr(app_state, "watch"):
             service = service_of(request)
-            app_state.watch = Watch(service.database, service.changes)
+            watch = app_state.watch = Watch(service.database, service.changes)
+            app_state.metrics.streams.set_function(lambda: watch.streams)
         found: Watch = app_state.watch
     return found
 
@@ -116,7 +117,7 @@ async def page_events(
         if who.role != "admin":
             found = found.where(Transform.owner_id == who.user_id)
         with service.database.reading() as session:
-            return dict(session.execute(found).tuples().all())
+            return dict(session.execute(found).all())
 
     def check() -> str | None:
         watch.check(who.user_id, limits(request).streams)

@@ -101,7 +101,9 @@ def _curve(heights: Sequence[float], length: float) -> Curve | None:
         points += [f"{round(LEFT + wide * edge / len(heights), 1)},{y}" for edge in (place, place + 1)]
     line = " ".join(points)
     area = f"{LEFT},{floor} {line} {LEFT + wide},{floor}"
-    x_ticks = tuple(Tick(round(LEFT + wide * part / 4, 1), duration(length * part / 4)) for part in range(5))
+    x_ticks = tuple(
+        Tick(round(LEFT + wide * part / 4, 1), duration(length * part / 4) if part else "0") for part in range(5)
+    )
     scale, unit = (
         (1e6, "million events/s") if top >= 2e6 else (1e3, "thousand events/s") if top >= 2e3 else (1.0, "events/s")
     )

@@ -67,7 +67,7 @@ def asked(
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """A request in the list. `percent` is of files ended; `seconds` from submission to the end, or until now."""
+    """A request in the list. `percent` is of files done; `seconds` from submission to the end, or until now."""
 
     request_id: str
     title: str
@@ -104,7 +104,7 @@ def request_list(session: Session, who: Caller, asked: Asked, *, signs_in: bool)
     """The requests that the caller may see, as asked."""
     found = _visible(who, asked)
     by_status = found.with_only_columns(Transform.status, func.count()).group_by(Transform.status)
-    counts: dict[str, int] = dict(session.execute(by_status).tuples().all())
+    counts: dict[str, int] = dict(session.execute(by_status).all())
     if asked.status == "open":
         found = found.where(Transform.status.in_(OPEN))
     elif asked.status:
@@ -138,7 +138,6 @@ def _visible(who: Caller, asked: Asked) -> Select[Transform, str]:
 
 def row_of(transform: Transform, owner: str | None) -> RequestRow:
     """A request as a row."""
-    ended = transform.files_completed + transform.files_failed
     finished = transform.finish_time
     return RequestRow(
         request_id=transform.request_id,
@@ -149,7 +148,9 @@ def row_of(transform: Transform, owner: str | None) -> RequestRow:
         files=transform.files,
         completed=transform.files_completed,
         failed=transform.files_failed,
-        percent=100 * ended // transform.files if transform.files else (100 if transform.status in ENDED else 0),
+        percent=100 * transform.files_completed // transform.files
+        if transform.files
+        else (100 if transform.status in ENDED else 0),
         events=transform.total_events,
         bytes=transform.total_bytes,
         submitted=transform.submit_time,

@@ -247,7 +247,7 @@ def downloads(session: Session, who: Caller, request_id: str) -> list[tuple[str,
 def file_table(session: Session, transform: Transform, asked: FilesAsked) -> FileTable:
     """The files as asked, in the request's order."""
     counting = select(TransformFile.state, func.count()).where(_of(transform)).group_by(TransformFile.state)
-    counts: dict[str, int] = dict(session.execute(counting).tuples().all())
+    counts: dict[str, int] = dict(session.execute(counting).all())
     found = _filtered(transform, asked, TransformFile.error)
     total = session.scalar(found.with_only_columns(func.count())) or 0
     pages = max(1, -(-total // ROWS))

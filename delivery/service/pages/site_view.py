@@ -181,9 +181,9 @@ def cache_view(session: Session, store: Store, bound: int | None, days: float) -
 def user_list(session: Session) -> UserList:
     """All users by name."""
     asked = select(Transform.owner_id, func.count()).where(Transform.target != "Deleted").group_by(Transform.owner_id)
-    counts: dict[int | None, int] = dict(session.execute(asked).tuples().all())
+    counts: dict[int | None, int] = dict(session.execute(asked).all())
     running = asked.where(Transform.status.in_(OPEN))
-    opened: dict[int | None, int] = dict(session.execute(running).tuples().all())
+    opened: dict[int | None, int] = dict(session.execute(running).all())
     sizes = select(Transform.owner_id, func.sum(Result.bytes)).join(Transform, Result.transform_id == Transform.id)
     kept: dict[int | None, int] = {
         owner: int(size) for owner, size in session.execute(sizes.group_by(Transform.owner_id))

@@ -119,8 +119,8 @@ class Watch:
             if None in watched:
                 newest = session.scalar(select(func.max(Transform.id))) or 0
                 rows = session.execute(columns.where(or_(Transform.id > newest - RECENT, Transform.status.in_(OPEN))))
-                found.update(dict(rows.tuples().all()))
+                found.update(dict(rows.all()))
             for start in range(0, len(ids), _CHUNK):
                 rows = session.execute(columns.where(Transform.request_id.in_(ids[start : start + _CHUNK])))
-                found.update(dict(rows.tuples().all()))
+                found.update(dict(rows.all()))
         return found

@@ -1,0 +1,316 @@
+"""The pages without a browser: what they say, what their JSON twins say, whom they let in, and that nothing escapes."""
+
+import re
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from page_service import HOSTILE, Site, a_day, files_of, finish, site, submit
+
+from delivery.service.sign_in import users
+from delivery.service.sign_in.tokens import Claims, sign
+from delivery.service.tables import Transform
+
+PAGES = ("/", "/dashboard", "/datasets", "/workers", "/cache", "/users", "/profile", "/getting-started")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("pages") / "data") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def ids(served: Site) -> dict[str, str]:
+    return served.service.database.transact(a_day)
+
+
+@pytest.fixture
+def client(served: Site) -> Iterator[httpx.Client]:
+    with served.client() as found:
+        yield found
+
+
+class Tags(HTMLParser):
+    """Every start tag with its attributes, and all text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def of_request(ids: dict[str, str]) -> list[str]:
+    return [f"/transformation-request/{one}{end}" for one in ids.values() for end in ("", "/results", "/logs")]
+
+
+def test_every_page_answers_with_its_twin_and_loads_nothing_from_elsewhere(
+    client: httpx.Client, ids: dict[str, str]
+) -> None:
+    for path in [*PAGES, "/datasets/1", *of_request(ids)]:
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+        found = Tags(answer.text)
+        for tag, attributes in found.tags:
+            for name, value in attributes.items():
+                assert not name.startswith("on") and name != "style", (path, tag, name)
+                if name in ("src", "href", "action"):
+                    assert re.match(r"[/?#]", value or ""), (path, tag, value)
+            assert tag != "style" and (tag != "script" or attributes.get("src")), path
+        twin = next(a["href"] for tag, a in found.tags if tag == "link" and a.get("rel") == "alternate")
+        assert client.get(twin or "").headers["content-type"] == "application/json", path
+
+
+def test_static_files_are_the_services_own(client: httpx.Client) -> None:
+    for name, kind in (("style.css", "text/css"), ("live.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
+        answer = client.get(f"/static/{name}")
+        assert answer.headers["content-type"].startswith(kind)
+        assert "immutable" in answer.headers["cache-control"]
+        assert "://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+    assert client.get("/static/..%2froutes.py").status_code == 404
+    assert client.get("/static/routes.py").json()["message"].startswith("there is no routes.py")
+
+
+def test_hostile_texts_are_shown_and_never_markup(client: httpx.Client, ids: dict[str, str]) -> None:
+    hostile = f"/transformation-request/{ids['hostile']}"
+    paths = [
+        "/",
+        hostile,
+        f"{hostile}/logs",
+        f"{hostile}/results",
+        "/datasets",
+        f"/?search={HOSTILE}",
+        f"{hostile}?search={HOSTILE}",
+    ]
+    for path in paths:
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        assert "<script>alert" not in answer.text and "<img src=x" not in answer.text, path
+        assert len([tag for tag, _ in Tags(answer.text).tags if tag == "img"]) == 1  # the service's own mark
+    assert HOSTILE in Tags(client.get(hostile).text).text
+    assert f"there is no branch {HOSTILE}" in Tags(client.get(hostile).text).text
+    assert client.get(f"/transformation-request/{HOSTILE}").status_code == 404
+
+
+def test_the_list_searches_filters_sorts_and_pages(served: Site, client: httpx.Client, ids: dict[str, str]) -> None:
+    def titles(query: str) -> list[str]:
+        return [row["title"] for row in client.get(f"/index.json{query}").json()["rows"]]
+
+    assert titles("?search=TTBAR&sort=title&order=up") == [
+        "ttbar nominal",
+        "ttbar, parton shower variation",
+        "ttbar, scale down",
+    ]
+    assert titles("?status=Fatal") == ["W+jets"]
+    assert titles("?search=Jet_btagCSVV2") == ["W+jets", "single top t-channel"]  # the reason is searched too
+    assert titles("?search=%25") == []  # no wildcard
+    assert len(titles("?status=open")) == 3
+    assert client.get("/index.json?search=ttbar").json()["counts"] == {"Complete": 1, "Canceled": 1, "Running": 1}
+    sizes = [row["bytes"] for row in client.get("/index.json?sort=bytes").json()["rows"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert client.get("/?sort=nonsense").status_code == 400
+    assert client.get("/?page=9999").status_code == 200
+
+
+def test_many_requests_come_page_by_page(tmp_path: Path) -> None:
+    with site(tmp_path / "data") as served, served.client() as client:
+        served.service.database.transact(lambda s: [submit(s, f"number {n}", [f"/{n}.root"]) for n in range(60)])
+        seen: list[str] = []
+        address: str | None = "/"
+        while address:
+            text = client.get(f"/{address.removeprefix('/')}").text
+            seen += re.findall(r">(number \d+)</a>", text)
+            address = next((a["href"] for tag, a in Tags(text).tags if tag == "a" and a.get("rel") == "next"), None)
+        assert seen == [f"number {n}" for n in reversed(range(60))]
+
+
+def test_a_request_adds_up_its_files(client: httpx.Client, ids: dict[str, str]) -> None:
+    view = client.get(f"/transformation-request/{ids['fatal']}.json").json()["request"]
+    results = client.get(f"/servicex/transformation/{ids['fatal']}/results").json()["results"]
+    good = [row for row in results if row["transform_status"] == "success"]
+    assert view["totals"]["bytes"] == sum(row["total-bytes"] for row in good)
+    assert view["totals"]["events_in"] == sum(row["events-in"] for row in good) == view["cutflow"][0]["passed"]
+    for place in range(3):
+        assert view["cutflow"][place + 1]["passed"] == sum(row["cutflow"][place][1] for row in good)
+    assert view["files"]["counts"] == {"done": 9, "failed": 3}
+    assert view["can_retry"] and not view["can_cancel"]
+    assert "3 of 12 files failed" in view["row"]["failure"]
+
+
+def test_the_clients_link_to_failures_works_in_both_spellings(client: httpx.Client, ids: dict[str, str]) -> None:
+    for slashes in ("/", "//"):
+        answer = client.get(f"/transformation-request{slashes}{ids['fatal']}/results?status=failure")
+        rows = [a for tag, a in Tags(answer.text).tags if tag == "tr" and (a.get("data-key") or "").startswith("file-")]
+        assert [row["class"] for row in rows] == ["failed"] * 3
+        assert "did you mean Jet_btagCSVV2?" in answer.text
+
+
+def test_logs_are_found_by_file_state_and_text(client: httpx.Client, ids: dict[str, str]) -> None:
+    status = client.get(f"/servicex/transformation/{ids['fatal']}").json()
+    url = httpx.URL(status["log-url"])
+    assert client.get(url.path).status_code == 200
+    found = client.get(f"{url.path}.json?search=btagCSVV2").json()
+    assert [log["file"]["place"] for log in found["logs"]] == [0, 1, 2]
+    assert all("Jet_btagCSVV2" in line for log in found["logs"] for line in log["lines"])
+    assert [log["attempts"][0]["outcome"] for log in found["logs"]] == ["failed"] * 3
+    assert [log["file"]["place"] for log in client.get(f"{url.path}.json?place=5").json()["logs"]] == [5]
+    assert client.get(f"{url.path}.json?state=waiting").json()["logs"] == []
+
+
+def test_downloads_name_every_result_once(client: httpx.Client, ids: dict[str, str]) -> None:
+    here = f"/transformation-request/{ids['fatal']}"
+    names = {
+        row["s3-object-name"]
+        for row in client.get(f"/servicex/transformation/{ids['fatal']}/results").json()["results"]
+        if row["transform_status"] == "success"
+    }
+    urls = client.get(f"{here}/downloads.txt").text.split()
+    prefix = f"{client.base_url}/servicex/transformation/{ids['fatal']}/objects/"
+    assert {httpx.URL(url).path.rpartition("/objects/")[2] for url in urls} == names
+    assert all(url.startswith(prefix) for url in urls)
+    script = client.get(f"{here}/downloads.sh").text
+    assert script.count("curl -fsS") == 9
+
+
+def form_token(page: str) -> str:
+    return next(a["value"] or "" for tag, a in Tags(page).tags if tag == "input" and a.get("name") == "token")
+
+
+def test_forms_act_only_with_this_services_token(served: Site, client: httpx.Client) -> None:
+    transform = served.service.database.transact(lambda session: submit(session, "to cancel", ["/a.root"]))
+    here = f"/transformation-request/{transform.request_id}"
+
+    def status() -> str:
+        return str(client.get(f"/servicex/transformation/{transform.request_id}").json()["status"])
+
+    for wrong in ({}, {"token": ""}, {"token": "0" * 64}, {"token": "é"}):
+        assert client.post(f"{here}/cancel", data=wrong).status_code == 403
+    assert status() == "Running"
+    token = form_token(client.get(here).text)
+    answer = client.post(f"{here}/cancel", data={"token": token})
+    assert (answer.status_code, answer.headers["location"]) == (303, here)
+    assert status() == "Canceled"
+    assert client.post(f"{here}/cancel", data={"token": token}).status_code == 409
+    assert client.post(f"{here}/retry", data={"token": token}).status_code == 303
+    assert status() == "Running"
+    assert client.post(f"{here}/delete", data={"token": token}).headers["location"] == "/"
+    assert client.get(here).status_code == 404
+
+
+def test_a_dataset_is_shown_and_forgotten(served: Site, client: httpx.Client) -> None:
+    transform = served.service.database.transact(lambda session: submit(session, "listed", ["/a.root", "/b.root"]))
+    page = client.get(f"/datasets/{transform.dataset_id}")
+    assert "/b.root" in page.text and transform.request_id in page.text
+    client.post(f"/datasets/{transform.dataset_id}/delete", data={"token": form_token(page.text)})
+    shown = [row["id"] for row in client.get("/datasets.json").json()["rows"]]
+    assert transform.dataset_id not in shown
+    all_of_them = [row["id"] for row in client.get("/datasets.json?deleted=true").json()["rows"]]
+    assert transform.dataset_id in all_of_them
+
+
+def test_the_guide_holds_this_servers_address(client: httpx.Client) -> None:
+    import yaml
+
+    guide = client.get("/getting-started.json").json()
+    configured = yaml.safe_load(guide["configuration"])
+    endpoint = configured["api_endpoints"][0]
+    assert endpoint["endpoint"] == str(client.base_url).rstrip("/")
+    assert configured["default_endpoint"] == endpoint["name"]
+    assert "token" not in endpoint
+    compile(guide["first_query"], "guide", "exec")
+
+
+def test_secrets_in_paths_and_errors_are_not_shown(served: Site, client: httpx.Client) -> None:
+    path = "https://user:hunter2@data.example.org/f.root?authz=sesame"
+    transform = served.service.database.transact(lambda session: submit(session, "signed", [path]))
+    served.service.database.transact(lambda session: finish(session, files_of(session, transform)[0]))
+    for end in ("", ".json", "/results", "/logs", "/logs.json"):
+        text = client.get(f"/transformation-request/{transform.request_id}{end}").text
+        assert "hunter2" not in text and "sesame" not in text, end
+
+
+def test_columns_are_inferred_from_the_first_file(tmp_path: Path, shared_data: Path) -> None:
+    from delivery.engine.skim import explain
+    from delivery.requests import TransformRequest
+
+    file = shared_data / "root" / "nanoAOD_2015_CMS_Open_Data_ttbar.root"
+    with site(tmp_path / "data", inputs={"roots": [str(file.parent)]}) as served, served.client() as client:
+        transform = served.service.database.transact(lambda session: submit(session, "columns", [str(file)]))
+        found = client.get(f"/transformation-request/{transform.request_id}.json").json()["columns"]
+    request = TransformRequest(transform.selection, str(file), Path("/dev/null"), format="parquet")
+    assert [tuple(row) for row in found["rows"]] == list(explain(request).schema)
+    assert "inferred" in found["source"]
+
+
+@pytest.fixture(scope="module")
+def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dict[str, Any], Transform]]:
+    with site(tmp_path_factory.mktemp("signed") / "data", sign_in=True) as served:
+        key = served.service.secret.signing_key
+        with served.service.database.session() as session:
+            people = [
+                users.add(session, name, role=role)
+                for name, role in (("ana", "user"), ("ben", "user"), ("eve", "admin"))
+            ]
+            for user in people:
+                users.new_token(session, user, key)
+            theirs = submit(session, "ana's own", ["/a.root"], owner_id=people[0].id)
+        headers = {
+            user.name: {"Authorization": f"Bearer {sign(key, Claims('access', user.id, 1), 600)}"} for user in people
+        }
+        yield served, headers, theirs
+
+
+def test_a_page_sends_strangers_to_sign_in(signed_in: tuple[Site, dict[str, Any], Transform]) -> None:
+    served, _, theirs = signed_in
+    with served.client() as client:
+        for path in [*PAGES, f"/transformation-request/{theirs.request_id}"]:
+            answer = client.get(path)
+            assert answer.status_code == 303, path
+            assert answer.headers["location"].startswith("/sign-in"), path
+            twin = "/index.json" if path == "/" else f"{path}.json"
+            assert client.get(twin).status_code == 401
+
+
+def test_people_see_their_own_and_admins_see_all(signed_in: tuple[Site, dict[str, Any], Transform]) -> None:
+    served, headers, theirs = signed_in
+    here = f"/transformation-request/{theirs.request_id}"
+    with served.client() as client:
+        seen = {name: client.get("/index.json", headers=one).json()["total"] for name, one in headers.items()}
+        assert seen == {"ana": 1, "ben": 0, "eve": 1}
+        assert client.get("/index.json?whose=own", headers=headers["eve"]).json()["total"] == 0
+        for end in ("", "/results", "/logs", "/downloads.txt", ".json"):
+            assert client.get(here + end, headers=headers["ben"]).status_code == 403
+            assert client.get(here + end, headers=headers["eve"]).status_code == 200
+        assert client.get("/users", headers=headers["ben"]).status_code == 403
+        assert "ana" in client.get("/users", headers=headers["eve"]).text
+        token = form_token(client.get(here, headers=headers["ana"]).text)
+        assert client.post(f"{here}/cancel", data={"token": token}, headers=headers["ben"]).status_code == 403
+        assert client.post(f"{here}/cancel", data={"token": token}, headers=headers["ana"]).status_code == 303
+
+
+def test_the_profile_gives_a_configuration_that_signs_in(signed_in: tuple[Site, dict[str, Any], Transform]) -> None:
+    import yaml
+
+    served, headers, _ = signed_in
+    with served.client() as client:
+        page = client.get("/profile", headers=headers["ana"]).text
+        answer = client.post("/profile/servicex.yaml", data={"token": form_token(page)}, headers=headers["ana"])
+        token = yaml.safe_load(answer.text)["api_endpoints"][0]["token"]
+        refreshed = client.post("/token/refresh", headers={"Authorization": f"Bearer {token}"}).json()["access_token"]
+        own = client.get("/servicex/transformation", headers={"Authorization": f"Bearer {refreshed}"}).json()
+    assert [one["title"] for one in own["requests"]] == ["ana's own"]
