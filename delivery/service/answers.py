@@ -4,11 +4,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from delivery.service.errors import ServiceError
-from delivery.service.sign_in.routes import to_sign_in
 
 
 def install(app: FastAPI) -> None:
@@ -24,11 +23,8 @@ def answer(status: int, message: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({"message": shown}, status, headers)
 
 
-async def _service_error(request: Request, error: Exception) -> Response:
+async def _service_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)  # noqa: S101 - it is registered for these alone
-    form = to_sign_in(request, error)
-    if form is not None:
-        return form
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))

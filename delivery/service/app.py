@@ -1,28 +1,28 @@
 """The application: all routes on one port, what every call goes through, and what starts and stops with it."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from artifacts.store import Store
-from delivery.service import answers, health, metrics, protocol
+from delivery.service import answers, health, metrics, pages, protocol, s3
 from delivery.service.changes import Changes
 from delivery.service.context import Service
 from delivery.service.database import Database
 from delivery.service.forward import Forwarder
 from delivery.service.logs import Logged
 from delivery.service.protocol.wire import app_version
-from delivery.service.s3 import Gateway
+from delivery.service.runner import Runner
 from delivery.service.secret import Secret
 from delivery.service.settings import Settings
+from delivery.service.sign_in import routes as sign_in
 from delivery.service.sign_in.bodies import BodyLimit
 from delivery.service.sign_in.browsers import OwnPagesOnly
 
@@ -42,12 +42,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     answers.install(app)
-    for router in (protocol.router, health.router, metrics.router, *_others()):
+    for router in (protocol.router, sign_in.router, s3.router, pages.router, health.router, metrics.router):
         app.include_router(router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     for added in (  # the last is the outermost
         Middleware(Collapsed),
-        Middleware(Gateway),
+        Middleware(s3.Gateway),
         Middleware(BodyLimit, limit=settings.limits.body_bytes),
         Middleware(OwnPagesOnly, settings=settings),
         Middleware(answers.Caught),
@@ -56,31 +56,6 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.add_middleware(added.cls, *added.args, **added.kwargs)
     return app
-
-
-def _others() -> Iterator[APIRouter]:
-    """Routes that are still being written."""
-    for name in ("sign_in.routes", "s3", "pages"):
-        try:
-            module = import_module(f"delivery.service.{name}")
-        except ModuleNotFoundError:
-            continue
-        if hasattr(module, "router"):
-            yield module.router
-
-
-class _Idle:
-    """Runs nothing."""
-
-    def __init__(self, *_: object) -> None: ...
-    def start(self) -> None: ...
-    def stop(self, seconds: float) -> None: ...
-    def wake(self) -> None: ...
-    def workers(self) -> list[object]:
-        return []
-
-    def health(self) -> dict[str, object]:
-        return {}
 
 
 class Collapsed:
@@ -119,10 +94,6 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
 
 def open_service(settings: Settings) -> Service:
     """Open what the process needs; the runner is not started. Raises ServiceError where something cannot be used."""
-    try:
-        from delivery.service.runner import Runner
-    except ImportError:
-        Runner = _Idle  # noqa: N806
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     secret = Secret.open(settings)
     database = Database(settings.database_url)

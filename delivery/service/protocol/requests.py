@@ -75,8 +75,9 @@ def listed(
 @router.post("/cancel-all", response_model=models.Canceled)
 def cancel_all(service: Here, who: Who) -> dict[str, list[str]]:
     """Cancel all of the caller's requests that have not ended."""
-    ended = service.database.transact(lambda session: state.cancel_all(session, who.user_id))
-    canceled = [transform.request_id for transform in ended]
+    canceled = service.database.transact(
+        lambda session: [transform.request_id for transform in state.cancel_all(session, who.user_id)]
+    )
     for request_id in canceled:
         _changed(service, request_id)
     return {"canceled": canceled}
