@@ -13,11 +13,13 @@ from typing import cast
 from artifacts.errors import ArtifactError
 from artifacts.keys import JSON, Request
 from artifacts.store import Entry, Store
+from delivery.engine.storage.hops import GUARD
 from delivery.engine.storage.patience import READ_SECONDS
 from delivery.errors import DeliveryError, InputUnreachable, OutputUnwritable, UnreadableFile, WorkerDiffers
 from delivery.identity import FileIdentity, identify, local_path
 from delivery.requests import OutputFormat, TransformRequest
 from delivery.retry import is_transient, sentence
+from delivery.service.inputs import web_guard
 from delivery.service.runner.control import TURNS, StopAsked, Task, logged
 from delivery.service.runner.jobs import Blame, Entries, Failed, Job, Made, Outcome, PartMade, Split, Stopped
 from delivery.service.runner.keys import OUTPUT, facts, made, meaning, part_request, result_request
@@ -54,6 +56,7 @@ def run(job: Job) -> None:
     _check_versions(job.versions, worker.address)
     task = Task(job, worker)
     READ_SECONDS.set(job.read_seconds)
+    GUARD.set(web_guard(job.inputs))
     with TURNS.taken(alone=job.alone), logged(job.path) as lines:
         task.began()
         try:
