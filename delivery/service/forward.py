@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from delivery.service.upstream import UpstreamService
 from delivery.urls import shown
 
 LEASE: Final = "forward"
-LEASE_SECONDS: Final = 30.0
+LEASE_SECONDS: Final = 10.0
 THREADS: Final = 8
 STAGE, VERSION, OUTPUT = "forward", 1, "output"
 LOST_TIMES: Final = 2
@@ -50,7 +51,7 @@ class Forwarder:
 
     def __init__(self, upstream: Upstream, settings: Settings, database: Database, store: Store, changes: Changes):
         self._upstream, self._database, self._store, self._changes = upstream, database, store, changes
-        self._here = tuple(settings.codegens)
+        self._here, self._copies = tuple(settings.codegens), settings.data / "forward"
         self._service = UpstreamService(upstream)
         self._holder = f"forward-{uuid.uuid4()}"
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -61,6 +62,8 @@ class Forwarder:
 
     def start(self) -> None:
         """Follow until `stop`."""
+        rmtree(self._copies, ignore_errors=True)  # what a killed process left
+        self._copies.mkdir(parents=True, exist_ok=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -195,7 +198,7 @@ class Forwarder:
             STAGE, VERSION, {"upstream": self._service.url, "request": str(status["request_id"]), "object": name}
         )
         try:
-            with TemporaryDirectory(prefix="skimflow-forward-") as folder:
+            with TemporaryDirectory(dir=self._copies) as folder:
                 output = Path(folder) / "object"
                 size, promised = self._service.fetch(status, name, output), result.get("total-bytes")
                 if promised and size != int(promised):
