@@ -61,7 +61,7 @@ def submission(session: Session, transform: Transform) -> dict[str, Any]:
     if missing and known:
         body["file-list"] = missing
     else:
-        listed = session.get(Dataset, transform.dataset_id)
+        listed = _dataset(session, transform)
         if listed is not None and listed.did_finder == "user":
             paths = select(DatasetFile.paths).where(DatasetFile.dataset_id == listed.id).order_by(DatasetFile.place)
             body["file-list"] = [replicas[0] for replicas in session.scalars(paths)]
@@ -108,6 +108,9 @@ def keep_id(session: Session, request_id: str, upstream_id: str) -> bool:
     if transform is None or transform.status not in state.OPEN:
         return False
     transform.upstream_id = upstream_id
+    dataset = _dataset(session, transform)
+    if dataset is not None and dataset.lookup_status == "created":
+        dataset.stale = True  # its files are not looked up here: it is nothing to list or to use again
     state.set_status(session, transform, "Lookup")
     return True
 
@@ -172,9 +175,13 @@ def bad_dataset(session: Session, request_id: str, kind: str, reason: str) -> No
     transform = row(session, request_id)
     if transform is None:
         return
-    dataset = session.get(Dataset, transform.dataset_id)
+    dataset = _dataset(session, transform)
     if dataset is None or dataset.lookup_status == "complete":  # clients would ask what is wrong with it
         state.end(session, transform, "Fatal", reason)
         return
     dataset.lookup_status, dataset.lookup_error, dataset.stale = kind, reason, True
     state.end(session, transform, "Bad Dataset", reason)
+
+
+def _dataset(session: Session, transform: Transform) -> Dataset | None:
+    return None if transform.dataset_id is None else session.get(Dataset, transform.dataset_id)
