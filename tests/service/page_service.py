@@ -46,7 +46,7 @@ class Site:
 
 
 class _Leading:
-    """Holds the lease of who runs files, so that the service's own runner does not: the test says what becomes of them."""
+    """Holds the lease of who runs files, so that the service's runner does not: the test says what becomes of them."""
 
     def __init__(self, settings: Settings) -> None:
         self._database = Database(settings.database_url)

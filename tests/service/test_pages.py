@@ -64,14 +64,18 @@ def test_every_page_answers_with_its_twin_and_loads_nothing_from_elsewhere(
         answer = client.get(path)
         assert answer.status_code == 200, path
         policy = answer.headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
         found = Tags(answer.text)
         for tag, attributes in found.tags:
             for name, value in attributes.items():
-                assert not name.startswith("on") and name != "style", (path, tag, name)
+                assert not name.startswith("on"), (path, tag, name)
+                assert name != "style", (path, tag)
                 if name in ("src", "href", "action"):
                     assert re.match(r"[/?#]", value or ""), (path, tag, value)
-            assert tag != "style" and (tag != "script" or attributes.get("src")), path
+            assert tag != "style", path
+            assert tag != "script" or attributes.get("src"), path
         twin = next(a["href"] for tag, a in found.tags if tag == "link" and a.get("rel") == "alternate")
         assert client.get(twin or "").headers["content-type"] == "application/json", path
 
@@ -100,7 +104,8 @@ def test_hostile_texts_are_shown_and_never_markup(client: httpx.Client, ids: dic
     for path in paths:
         answer = client.get(path)
         assert answer.status_code == 200, path
-        assert "<script>alert" not in answer.text and "<img src=x" not in answer.text, path
+        assert "<script>alert" not in answer.text, path
+        assert "<img src=x" not in answer.text, path
         assert len([tag for tag, _ in Tags(answer.text).tags if tag == "img"]) == 1  # the service's own mark
     assert HOSTILE in Tags(client.get(hostile).text).text
     assert f"there is no branch {HOSTILE}" in Tags(client.get(hostile).text).text
@@ -148,7 +153,8 @@ def test_a_request_adds_up_its_files(client: httpx.Client, ids: dict[str, str]) 
     for place in range(3):
         assert view["cutflow"][place + 1]["passed"] == sum(row["cutflow"][place][1] for row in good)
     assert view["files"]["counts"] == {"done": 9, "failed": 3}
-    assert view["can_retry"] and not view["can_cancel"]
+    assert view["can_retry"]
+    assert not view["can_cancel"]
     assert "3 of 12 files failed" in view["row"]["failure"]
 
 
@@ -215,7 +221,8 @@ def test_forms_act_only_with_this_services_token(served: Site, client: httpx.Cli
 def test_a_dataset_is_shown_and_forgotten(served: Site, client: httpx.Client) -> None:
     transform = served.service.database.transact(lambda session: submit(session, "listed", ["/a.root", "/b.root"]))
     page = client.get(f"/datasets/{transform.dataset_id}")
-    assert "/b.root" in page.text and transform.request_id in page.text
+    assert "/b.root" in page.text
+    assert transform.request_id in page.text
     client.post(f"/datasets/{transform.dataset_id}/delete", data={"token": form_token(page.text)})
     shown = [row["id"] for row in client.get("/datasets.json").json()["rows"]]
     assert transform.dataset_id not in shown
@@ -241,7 +248,8 @@ def test_secrets_in_paths_and_errors_are_not_shown(served: Site, client: httpx.C
     served.service.database.transact(lambda session: finish(session, files_of(session, transform)[0]))
     for end in ("", ".json", "/results", "/logs", "/logs.json"):
         text = client.get(f"/transformation-request/{transform.request_id}{end}").text
-        assert "hunter2" not in text and "sesame" not in text, end
+        assert "hunter2" not in text, end
+        assert "sesame" not in text, end
 
 
 def test_columns_are_inferred_from_the_first_file(tmp_path: Path, shared_data: Path) -> None:

@@ -33,15 +33,16 @@ CONTRAST = """() => {
     const text = over(parse(node.closest('svg') ? style.fill : style.color), below);
     const [a, b] = [light(text), light(below)].sort((x, y) => y - x);
     const ratio = (a + .05) / (b + .05);
-    if (ratio < 4.5) low.push([ratio.toFixed(2), node.tagName, node.className, walker.currentNode.data.trim().slice(0, 40)]);
+    if (ratio < 4.5) low.push([ratio.toFixed(2), node.outerHTML.slice(0, 80)]);
   }
   return low;
 }"""
 
 UNLABELLED = """() => {
-  const named = (n) => (n.labels && n.labels.length) || n.getAttribute('aria-label') || n.getAttribute('aria-labelledby')
-    || n.textContent.trim() || n.querySelector('img[alt]:not([alt=""])');
-  const bad = [...document.querySelectorAll('input:not([type=hidden]), select, button, a[href], progress, [tabindex="0"]')]
+  const named = (n) => (n.labels && n.labels.length) || n.getAttribute('aria-label')
+    || n.getAttribute('aria-labelledby') || n.textContent.trim() || n.querySelector('img[alt]:not([alt=""])');
+  const bad = [...document.querySelectorAll(
+    'input:not([type=hidden]), select, button, a[href], progress, [tabindex="0"]')]
     .filter((n) => !named(n)).map((n) => n.outerHTML.slice(0, 120));
   for (const table of document.querySelectorAll('table')) {
     if (!table.caption) bad.push('table without caption');
