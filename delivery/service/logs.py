@@ -70,6 +70,8 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [lines]
     root.setLevel(level)
+    for name in ("alembic", "distributed", "uvicorn"):  # of libraries, what somebody may have to act on
+        logging.getLogger(name).setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they would write in a form of their own
         logger = logging.getLogger(name)
         logger.handlers.clear()

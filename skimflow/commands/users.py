@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,25 @@ if TYPE_CHECKING:
     from delivery.service.tables import User
 
 _DAY = 86400.0
-_config = click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The service's settings (YAML)."
-)
+
+
+def located(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which service: its settings, its folder."""
+    config = click.option(
+        "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The service's settings (YAML)."
+    )
+    data = click.option(
+        "--data", type=click.Path(file_okay=False, path_type=Path),
+        help="The service's folder, as `skimflow serve --data` names it (default: skimflow-service).",
+    )  # fmt: skip
+
+    @wraps(command)
+    def with_settings(config: Path | None, data: Path | None, **options: Any) -> None:
+        from delivery.service.settings import load
+
+        command(settings=load(config, **({} if data is None else {"data": data})), **options)
+
+    return config(data(with_settings))
 
 
 @click.group()
@@ -33,14 +50,13 @@ def users() -> None:
 @click.argument("name")
 @click.option("--email", default="", help="Where to reach them.")
 @click.option("--admin", "role", flag_value="admin", help="May see and change everybody's requests.")
-@_config
+@located
 @json_option
-def add(name: str, email: str, role: str | None, config: Path | None, as_json: bool) -> None:
+def add(name: str, email: str, role: str | None, settings: Settings, as_json: bool) -> None:
     """Add user NAME and print their first token, which is kept nowhere else."""
     from delivery.service.secret import Secret
     from delivery.service.sign_in import users as service_users
 
-    settings = _settings(config)
     with _session(settings) as session:
         user = service_users.add(session, name, email, role or "user")
         number, token = service_users.new_token(session, user, Secret.open(settings).signing_key)
@@ -53,13 +69,13 @@ def add(name: str, email: str, role: str | None, config: Path | None, as_json: b
 
 
 @users.command("list")
-@_config
+@located
 @json_option
-def list_users(config: Path | None, as_json: bool) -> None:
+def list_users(settings: Settings, as_json: bool) -> None:
     """List all users."""
     from delivery.service.sign_in import users as service_users
 
-    with _session(_settings(config)) as session:
+    with _session(settings) as session:
         found = [_document(user) for user in service_users.listed(session)]
     if as_json:
         print_json(found)
@@ -76,13 +92,13 @@ def list_users(config: Path | None, as_json: bool) -> None:
 @users.command()
 @click.argument("name")
 @click.option("--before", type=click.IntRange(1), metavar="NUMBER", help="Only tokens with smaller numbers.")
-@_config
+@located
 @json_option
-def revoke(name: str, before: int | None, config: Path | None, as_json: bool) -> None:
+def revoke(name: str, before: int | None, settings: Settings, as_json: bool) -> None:
     """Void the tokens of user NAME, and the sessions made from them, from this moment on."""
     from delivery.service.sign_in import users as service_users
 
-    with _session(_settings(config)) as session:
+    with _session(settings) as session:
         user = service_users.by_name(session, name)
         service_users.revoke(user, before)
         document = _document(user)
@@ -98,16 +114,16 @@ def revoke(name: str, before: int | None, config: Path | None, as_json: bool) ->
 @click.option("--role", type=click.Choice(["user", "admin"]))
 @click.option("--active/--inactive", default=None, help="Whether they may sign in.")
 @click.option("--email", help="Where to reach them.")
-@_config
+@located
 @json_option
 def set_user(
     name: str, quota: tuple[str, ...], role: str | None, active: bool | None, email: str | None,
-    config: Path | None, as_json: bool,
+    settings: Settings, as_json: bool,
 ) -> None:  # fmt: skip
     """Change user NAME. LIMIT= (without a number) is the service's own limit again."""
     from delivery.service.sign_in import users as service_users
 
-    with _session(_settings(config)) as session:
+    with _session(settings) as session:
         user = service_users.by_name(session, name)
         limits = dict(map(_limit, quota))
         service_users.change(user, role=role, active=active, email=email, quota=limits)
@@ -119,14 +135,13 @@ def set_user(
 @click.command()
 @click.argument("name")
 @click.option("--days", type=click.FloatRange(0, min_open=True), default=365, show_default=True, help="Good for.")
-@_config
+@located
 @json_option
-def token(name: str, days: float, config: Path | None, as_json: bool) -> None:
+def token(name: str, days: float, settings: Settings, as_json: bool) -> None:
     """Print a new token of user NAME, for servicex.yaml. The others stay good."""
     from delivery.service.secret import Secret
     from delivery.service.sign_in import users as service_users
 
-    settings = _settings(config)
     with _session(settings) as session:
         user = service_users.by_name(session, name)
         number, text = service_users.new_token(session, user, Secret.open(settings).signing_key, days * _DAY)
@@ -134,12 +149,6 @@ def token(name: str, days: float, config: Path | None, as_json: bool) -> None:
         print_json({"name": name, "number": number, "token": text})
     else:
         click.echo(text)
-
-
-def _settings(config: Path | None) -> Settings:
-    from delivery.service.settings import load
-
-    return load(config)
 
 
 @contextmanager

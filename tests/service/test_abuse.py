@@ -288,7 +288,6 @@ def test_a_bucket_holds_a_minute_and_fills_steadily():
 def test_quotas_of_open_requests_and_stored_bytes(database, new_request):
     with database.session() as session:
         alice = users.add(session, "alice")
-        users.change(alice, quota={"running_files": 2})
         alice_id = alice.id
     new_request(owner_id=alice_id)
     with database.session() as session:
@@ -299,7 +298,6 @@ def test_quotas_of_open_requests_and_stored_bytes(database, new_request):
         assert quotas.stored_bytes(session, alice_id) == 0
         with pytest.raises(TooMany, match="delete requests"):
             quotas.check_submission(session, alice_id, Limits(stored_bytes=0))
-        assert quotas.running_files(session, [alice_id, None], Limits(running_files=9)) == {alice_id: 2, None: 9}
         assert session.scalar(select(func.count()).select_from(Transform)) == 1
 
 

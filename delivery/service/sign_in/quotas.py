@@ -1,6 +1,5 @@
-"""How much: what one user may have open, running and stored."""
+"""How much: what one user may have open and stored."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import func, select
@@ -8,8 +7,7 @@ from sqlalchemy.orm import Session
 
 from delivery.service.errors import TooMany
 from delivery.service.settings import Limits
-from delivery.service.sign_in.users import limits_of
-from delivery.service.tables import Result, Transform, User
+from delivery.service.tables import Result, Transform
 
 OPEN: Final = ("Submitted", "Pending Lookup", "Lookup", "Running")
 """Statuses of requests that are not ended."""
@@ -35,12 +33,3 @@ def stored_bytes(session: Session, owner_id: int | None) -> int:
     """Bytes of the results of a user's requests; a result that several requests share counts for each."""
     kept = select(func.coalesce(func.sum(Result.bytes), 0)).join(Transform, Result.transform_id == Transform.id)
     return int(session.scalar(kept.where(Transform.owner_id == owner_id, Transform.target != "Deleted")) or 0)
-
-
-def running_files(session: Session, owners: Sequence[int | None], limits: Limits) -> dict[int | None, int]:
-    """How many files of each of these owners may run at once; for the runner."""
-    own = {
-        user.id: limits_of(user.quota, limits).running_files
-        for user in session.scalars(select(User).where(User.id.in_([each for each in owners if each is not None])))
-    }
-    return {owner: limits.running_files if owner is None else own.get(owner, limits.running_files) for owner in owners}
