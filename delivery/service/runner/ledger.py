@@ -1,7 +1,7 @@
 """What is to be written down, gathered for one transaction; nothing of it is lost while the database is away."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import bindparam, func, insert, select
@@ -21,6 +21,7 @@ MOST_ENTRIES = 400
 
 
 _BEFORE = select(func.count() + 1).where(Attempt.file_id == bindparam("number_of")).scalar_subquery()
+_LOG = select(TransformFile.log).where(TransformFile.id == bindparam("which"))
 _ATTEMPT = insert(Attempt).values(number=_BEFORE)
 
 
@@ -91,7 +92,9 @@ class Ledger:
         """A file has its result."""
 
         def write(session: Session) -> bool:
-            if state.record_done(session, waiter.file, _done(made, path)) is None:
+            before = session.scalar(_LOG, {"which": waiter.file}) if waiter.tried or waiter.kills else None
+            whole = replace(made, log=_joined(before or "", made.log))
+            if state.record_done(session, waiter.file, _done(whole, path)) is None:
                 return False
             file = session.get_one(TransformFile, waiter.file)
             _add_attempt(session, file, "reused" if made.reused else "done", path)

@@ -53,7 +53,7 @@ class Requests:
             Transform.upstream_id.is_(None),
             Transform.codegen.in_(self._codegens),
         )
-        found = dict(session.execute(query).tuples().all())
+        found = dict(session.execute(query).all())
         gone = [number for number in self.running if number not in found]
         for number in gone:
             del self.running[number]
@@ -79,7 +79,7 @@ class Requests:
 
     def _waiting(self, session: Session) -> dict[int, int]:
         query = select(TransformFile.transform_id, func.count()).where(*_due()).group_by(TransformFile.transform_id)
-        return dict(session.execute(query).tuples().all())
+        return dict(session.execute(query).all())
 
     def read_files(self, session: Session, running: Running) -> list[Waiter]:
         """The next files of a request."""
