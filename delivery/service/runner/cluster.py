@@ -44,6 +44,7 @@ class Cluster:
         self._settings, self._topic, self._told = settings, topic, told
         self._client: Client | None = None
         self._own: LocalCluster | None = None
+        self._line: object = None  # the client's connection; a new one hears of nothing until it asks for it
         self._workers: tuple[Worker, ...] = ()
         self._threads: dict[str, int] = {}  # of every worker that was ever seen
         self._problem: str | None = "the workers are starting"
@@ -140,6 +141,7 @@ class Cluster:
         client = Client(address or self._own, timeout=CONNECT_SECONDS, set_as_default=False, name="skimflow-service")
         self._client = client
         client.subscribe_topic(self._topic, self._heard)
+        self._line = client.scheduler_comm
 
     def _heard(self, event: tuple[float, Any]) -> None:
         self._told(event[1])
@@ -148,6 +150,8 @@ class Cluster:
         client = self._client
         if client is None or client.status not in ("running", "connecting"):
             raise OSError("the scheduler went away")
+        if client.scheduler_comm is not self._line:  # Dask connects again by itself, to another scheduler even
+            raise OSError("the connection to the scheduler was lost")
         found = client.scheduler_info(n_workers=-1)["workers"]
         self._workers = tuple(_worker(address, known) for address, known in found.items())
         self._threads.update((worker.address, worker.threads) for worker in self._workers)
