@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from artifacts.backend import Item
@@ -119,14 +119,19 @@ def remove(store: Store, prefix: str) -> Removal:
 
 
 def collect_garbage(
-    store: Store, max_size: int | None = None, max_age: float | None = None, grace: float = GRACE
+    store: Store,
+    max_size: int | None = None,
+    max_age: float | None = None,
+    grace: float = GRACE,
+    keep: Container[str] = (),
 ) -> Removal:
     """Bring the store to at most `max_size` bytes and to entries used within `max_age` seconds.
 
-    The least recently used go first. Entries that cannot be served go always, and so do blobs that no entry
-    names and files that a killed writer left, once they are older than `grace` seconds. A blob that an entry
-    names is never removed. Writers may be at work: in a folder they are kept waiting; in a bucket, the
-    blobs of removed entries are left for a later collection while they are younger than `grace`.
+    Entries whose keys are in `keep` stay, whatever size and age say. The least recently used go first. Entries that
+    cannot be served go always, and so do blobs that no entry names and files that a killed writer left, once they are
+    older than `grace` seconds. A blob that an entry names is never removed. Writers may be at work: in a folder they
+    are kept waiting; in a bucket, the blobs of removed entries are left for a later collection while they are younger
+    than `grace`.
     """
     with store.backend.guard(exclusive=True) as alone:
         now = time.time()
@@ -136,16 +141,21 @@ def collect_garbage(
         whole = [one for one in kept if one.entry.key not in gone]
         for key in unreadable:
             store.backend.delete(entry_name(key))
-        removed = _evict(store, broken + to_remove(whole, max_size, max_age, now), before=now if alone else now - grace)
+        removed = _evict(
+            store, broken + to_remove(whole, max_size, max_age, now, keep), before=now if alone else now - grace
+        )
         orphans, freed = _remove_orphans(store, before=now - grace)
         temporaries = store.backend.sweep(now - grace)
     keys = tuple(sorted({*removed.keys, *unreadable}))
     return Removal(keys, removed.blobs + orphans, removed.size + freed, temporaries)
 
 
-def to_remove(kept: Iterable[Kept], max_size: int | None, max_age: float | None, now: float) -> list[Entry]:
+def to_remove(
+    kept: Iterable[Kept], max_size: int | None, max_age: float | None, now: float, keep: Container[str] = ()
+) -> list[Entry]:
     """The entries that must go so that the others keep within the age (seconds) and the size (bytes) allowed.
 
+    Those whose keys are in `keep` stay, and take room.
     A blob that several entries name takes room once, and until the last of them goes.
     """
     oldest_first = sorted(kept, key=lambda one: (one.used, one.entry.key))
@@ -156,7 +166,7 @@ def to_remove(kept: Iterable[Kept], max_size: int | None, max_age: float | None,
     for one in oldest_first:
         too_old = max_age is not None and now - one.used > max_age
         too_much = max_size is not None and size > max_size
-        if too_old or too_much:
+        if (too_old or too_much) and one.entry.key not in keep:
             gone.append(one.entry)
             for digest in _digests(one.entry):
                 references[digest] -= 1

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from artifacts.store import Store
+from delivery.datasets.lookups import Lookups
 from delivery.service import state
 from delivery.service.changes import Changes
 from delivery.service.database import Database
@@ -18,6 +19,7 @@ from delivery.service.errors import ServiceError, Unavailable
 from delivery.service.runner.dispatch import WorkerState
 from delivery.service.runner.reconciler import Reconciler
 from delivery.service.runner.restoring import restore
+from delivery.service.runner.retention import Retention
 from delivery.service.settings import Settings
 from delivery.versions import engine_versions
 
@@ -37,6 +39,8 @@ class Runner:
     def __init__(self, settings: Settings, database: Database, store: Store, changes: Changes) -> None:
         self._settings, self._database, self._changes = settings, database, changes
         self._reconciler = Reconciler(settings, database, store, changes, engine_versions())
+        self._lookups = Lookups(settings, database, changes)
+        self._retention = Retention(settings, database, store)
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
         self._leads = False
         self._renewed = self._looked = float("-inf")
@@ -119,6 +123,8 @@ class Runner:
         if look:
             self._woken.clear()
             self._looked = now
+            self._lookups.step()
+            self._retention.step()
         left = max(0.0, self._looked + LOOK_SECONDS - now)
         self._reconciler.step(left, look=look, begin=not self._ending.is_set())
 
