@@ -34,7 +34,7 @@ MOST_SECONDS: Final = 30.0
 
 CONNECTIONS: Final = 128
 
-_growing = wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.05)
+_growing = wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.05)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 PART: Final = ".part"
 """What a file that is not whole yet is called in addition; what ``kill -9`` leaves of it is gone on with."""
 
-CHUNK: Final = 1024 * 1024
-_PARTIAL = 206
-
 
 def download(client: "ServiceClient", request_id: str, result: FileResult, path: Path) -> Path:
     """Bring one result to ``path``, whose folder is made; nothing is asked for if it is there already.
@@ -71,7 +68,7 @@ def _append(client: "ServiceClient", request_id: str, result: FileResult, part: 
     with client.stream(f"/servicex/transformation/{request_id}/objects/{name}", headers) as answer:
         goes_on = have > 0 and answer.status_code == _PARTIAL
         with part.open("ab" if goes_on else "wb") as file:
-            for chunk in answer.iter_raw(CHUNK):
+            for chunk in answer.iter_raw():
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())

@@ -59,6 +59,9 @@ def serve(
     given |= {"upstream": {"url": upstream}} if upstream else {}
     from delivery.service.settings import load
 
+    if config is not None and not config.is_file():
+        raise UsageError(f"--config {config} is no plain file")
+
     settings = with_roots(load(config, **given))
     if print_config:
         _print_config(settings, as_json)
