@@ -45,9 +45,10 @@ SYSTEM := dpkg-query --show $(DEBIAN) >/dev/null 2>&1 || { echo "installing $(DE
 	get() { run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; }; \
 	get || { run apt-get update -qq && get; }; }
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.installed $(wildcard tests/clients/environments/*.txt)
 	@echo "adding the test tools"
 	@$(SYSTEM)
 	$(PIP) install --constraint constraints.txt $(GROUPS:%=--group %)
 	$(PIP) install --no-deps --target $(VENV)/schemas dask-kubernetes==2026.3.0 # for the operator's resource definitions
+	$(BIN)/python tests/clients/client_environments.py # other clients of ServiceX, each in an environment of its own
 	@touch $@
