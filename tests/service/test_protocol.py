@@ -348,7 +348,7 @@ def test_the_configuration_is_ready_to_use(service: RunningService, http: httpx.
     assert answer.text.startswith("#")
     assert "servicex.yaml" in answer.headers["content-disposition"]
     content = yaml.safe_load(answer.text)
-    assert content["api_endpoints"] == [{"name": "127.0.0.1", "endpoint": service.url}]
+    assert content["api_endpoints"] == [{"name": "127.0.0.1", "type": "uproot", "endpoint": service.url}]
     assert content["default_endpoint"] == "127.0.0.1"
 
 

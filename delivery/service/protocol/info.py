@@ -49,7 +49,7 @@ def configuration(
     """The official client's configuration for this service; with a new token of the caller's where one is needed."""
     url = base_url(request)
     name = urlsplit(url).hostname or "skimflow"
-    endpoint = {"name": name, "endpoint": url}
+    endpoint = {"name": name, "type": "uproot", "endpoint": url}  # clients before 3.0 find an endpoint by its type
     if service.settings.needs_sign_in:
         endpoint["token"] = _token(service, who)
     content = {"api_endpoints": [endpoint], "default_endpoint": name}

@@ -25,6 +25,11 @@ def _storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 
 
+def _codegen(name: str) -> str:
+    """Clients before 3.0 ask for the default one where their configuration has no type for an endpoint."""
+    return "uproot" if name == "default" else name
+
+
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
@@ -42,7 +47,7 @@ class Submission(Dashed):
     did: Text | None = Field(None, description="scheme://name[?files=N]; this or file-list")
     file_list: list[Text] | None = Field(None, description="URLs, or paths below the service's input folders")
     selection: Text = Field(description="qastle, JSON or base64, as the codegen wants it")
-    codegen: Text = "uproot"
+    codegen: Annotated[Text, AfterValidator(_codegen)] = "uproot"
     result_destination: Literal["object-store", "volume"] = "object-store"
     result_format: Literal["parquet", "root-file", "root-rntuple", "raw-file"] = "parquet"
     tree_name: Text | None = None
@@ -173,7 +178,7 @@ class Statistics(Dashed):
 
 
 class Progress(Dashed):
-    """The status as clients before 3.0 ask for it."""
+    """The status as clients before 3.0 ask for it; they know Complete and Fatal as ends."""
 
     status: Status
     request_id: str
@@ -186,6 +191,21 @@ class Progress(Dashed):
     files_remaining: int | None
     stats: Statistics | None
     details: list[ResultRow] | None = None
+
+
+class FileError(Dashed):
+    """Why one file failed, as clients before 3.0 read it; `pod-name` is the worker that had it."""
+
+    file: str
+    pod_name: str | None
+    events: int
+    info: str
+
+
+class FileErrors(BaseModel):
+    """Of a request's failed files, in its order."""
+
+    errors: list[FileError]
 
 
 class FileRow(Dashed):

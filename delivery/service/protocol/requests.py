@@ -13,7 +13,7 @@ from delivery.service import state
 from delivery.service.context import Caller, Service, service_of
 from delivery.service.errors import BadRequest, Conflict, NotAllowed, NotThere
 from delivery.service.protocol import catalog, checks, models
-from delivery.service.protocol.wire import base_url, file_of, progress_of, result_of, status_of
+from delivery.service.protocol.wire import base_url, error_of, file_of, progress_of, result_of, status_of
 from delivery.service.s3.access import url_for
 from delivery.service.sign_in import callers, quotas
 from delivery.service.sign_in.callers import caller, submitter
@@ -120,6 +120,14 @@ def progress(service: Here, who: Who, request_id: RequestId, details: bool = Fal
         if details:
             answer["details"] = [result_of(result, transform) for result in state.results_of(session, transform)]
         return answer
+
+
+@router.get("/{request_id}/errors", response_model=models.FileErrors)
+def errors(service: Here, who: Who, request_id: RequestId) -> dict[str, Any]:
+    """Why files failed, as clients before 3.0 ask for it."""
+    with service.database.reading() as session:
+        transform = allowed(session, request_id, who)
+        return {"errors": [error_of(file) for file in state.files_of(session, transform, states=("failed",))]}
 
 
 @router.get("/{request_id}/results", response_model=models.Results)

@@ -63,7 +63,7 @@ def status_of(transform: Transform, request: Request, secret: Secret, *, listed:
         "result-format": transform.result_format,
         "generated-code-cm": "",
         "status": transform.status,
-        "failure-info": transform.failure,
+        "failure-info": transform.failure or ("the request was canceled" if transform.status == "Canceled" else None),
         "app-version": app_version(),
         "files": transform.files,
         "files-completed": transform.files_completed,
@@ -86,9 +86,9 @@ def status_of(transform: Transform, request: Request, secret: Secret, *, listed:
 
 
 def progress_of(transform: Transform, sums: Statistics) -> dict[str, Any]:
-    """The status as clients before 3.0 want it."""
+    """The status as clients before 3.0 want it: they ask for ever, unless a request ends Complete or Fatal."""
     return {
-        "status": transform.status,
+        "status": "Fatal" if transform.status in ("Canceled", "Bad Dataset") else transform.status,
         "request-id": transform.request_id,
         "submit-time": zulu(transform.submit_time),
         "finish-time": zulu(transform.finish_time) if transform.finish_time else None,
@@ -141,6 +141,11 @@ def file_of(file: TransformFile) -> dict[str, Any]:
         "error-kind": file.error_kind,
         "error": file.error,
     }
+
+
+def error_of(file: TransformFile) -> dict[str, Any]:
+    """Why a file failed, as clients before 3.0 want it."""
+    return {"file": file.paths[0], "pod-name": file.worker, "events": file.events_done, "info": file.error or ""}
 
 
 def dataset_of(dataset: Dataset, files: Iterable[DatasetFile] | None = None) -> dict[str, Any]:
