@@ -31,7 +31,8 @@ def of_name(
     session.flush()
     if files is not None:
         rows = [{"dataset_id": dataset.id, "place": place, "paths": [path]} for place, path in enumerate(files)]
-        session.execute(insert(DatasetFile), rows)
+        if rows:  # without any, `insert` would make one of defaults
+            session.execute(insert(DatasetFile), rows)
         dataset.n_files, dataset.lookup_status = len(rows), "complete"
     return dataset
 
