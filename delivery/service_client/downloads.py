@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PART: Final = ".part"
 """What a file that is not whole yet is called in addition; what ``kill -9`` leaves of it is gone on with."""
 
+_PARTIAL = 206
+
 
 def download(client: "ServiceClient", request_id: str, result: FileResult, path: Path) -> Path:
     """Bring one result to ``path``, whose folder is made; nothing is asked for if it is there already.
