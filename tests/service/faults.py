@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from topology import SERVICES, WORKERS, Topology
 from workload import Load, make_load, seen_by_official_client
 
-CLIENT_SECONDS = 400.0
+CLIENT_SECONDS = 300.0
 
 
 class Client:
@@ -161,7 +161,9 @@ def _full(run: Run, place: Path, seconds: float) -> str:
             file.write(bytes(1 << 16))
     time.sleep(seconds)
     filler.unlink()
-    return f"disk of {'the database' if place == run.topology.database_folder else 'the workers'} full for {seconds:g} s"
+    return (
+        f"disk of {'the database' if place == run.topology.database_folder else 'the workers'} full for {seconds:g} s"
+    )
 
 
 def store_silent(run: Run) -> str:
@@ -198,7 +200,7 @@ def _stopped(run: Run, name: str, seconds: float) -> str:
     return f"{'store' if name == 'relay' else name} stalled for {seconds:g} s"
 
 
-def nothing(run: Run) -> str:  # noqa: ARG001 - as all faults are called
+def nothing(run: Run) -> str:
     """The undisturbed run."""
     return "undisturbed"
 
@@ -219,7 +221,7 @@ def fault_run(
     topology: Topology, fault: Callable[[Run], str], *, seed: int, requests: int = 200, files: int = 40
 ) -> Met:
     """Begin the load, do the fault when a random share of the requests has ended, wait for the end, and look."""
-    drawn = random.Random(seed)  # noqa: S311
+    drawn = random.Random(seed)
     load = make_load(
         topology.folder, topology.inputs, topology.urls, topology.inputs_url, requests=requests, files=files, seed=seed
     )
