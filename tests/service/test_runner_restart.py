@@ -98,3 +98,22 @@ def test_a_stop_puts_back_what_it_cannot_wait_for(tmp_path, hanging):
         assert second.end_of(request).status == "Complete"
     finally:
         second.close()
+
+
+def test_a_file_that_kills_its_worker_twice_is_given_up_with_the_reason(tmp_path, hanging):
+    bench = Bench(tmp_path / "service", inputs=HERE)
+    try:
+        request = bench.submit([hanging.url])
+        for _ in range(2):
+            assert hanging.asked.acquire(timeout=60)
+            worker = bench.until(lambda: next((one for one in bench.runner.workers() if one.files), None))
+            bench.runner._reconciler.dispatch.cluster.kill(worker.address)
+        ended = bench.end_of(request)
+        (row,) = bench.files(request)
+        tries = [one.outcome for one in bench.attempts(row)]
+    finally:
+        bench.close()
+    assert ended.status == "Fatal"
+    assert (row.state, row.kills, row.error_kind) == ("failed", 2, "WorkerKilled")
+    assert "killed the 2 workers that tried it" in row.error
+    assert tries == ["lost", "lost"]

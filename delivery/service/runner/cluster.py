@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 OPEN_AGAIN_SECONDS = 3.0
 CONNECT_SECONDS = 10.0
+HEED_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,6 @@ class Cluster:
         self._problem: str | None = "the workers are starting"
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._errands = ThreadPoolExecutor(4, "cluster")
 
     def start(self) -> None:
         """Begin to start or to reach the workers; returns at once."""
@@ -95,26 +94,36 @@ class Cluster:
     def kill(self, worker: str) -> None:
         """End a worker's process at once; its nanny starts another one. Without a nanny the worker is gone."""
         self._on_worker(worker, _die)
+        self._errand(self._restart_if_there, worker)
 
     def _on_worker(self, worker: str, function: Callable[..., None], *arguments: object) -> None:
         client = self._client
-        if client is None:
-            return
+        if client is not None:
+            self._errand(lambda _: client.run(function, *arguments, workers=[worker], on_error="ignore"), worker)
 
-        def errand() -> None:
+    def _restart_if_there(self, worker: str) -> None:
+        """A worker that heeds nothing, because a library has the interpreter for itself, is ended by its nanny."""
+        self._closing.wait(HEED_SECONDS)
+        client = self._client
+        if client is not None and worker in {one.address for one in self._workers}:
+            client.restart_workers([worker], timeout=CONNECT_SECONDS, raise_for_error=False)
+
+    def _errand(self, function: Callable[[str], Any], worker: str) -> None:
+        """Do it in a thread of its own: what hangs with one worker keeps nothing else waiting."""
+
+        def run_errand() -> None:
             try:
-                client.run(function, *arguments, workers=[worker], wait=False, on_error="ignore")
-            except Exception:
-                log.debug("worker %s did not take %s", worker, function.__name__, exc_info=True)
+                function(worker)
+            except Exception:  # a worker that is gone needs no stopping
+                log.debug("worker %s did not answer", worker, exc_info=True)
 
-        self._errands.submit(errand)
+        threading.Thread(target=run_errand, name="runner-errand", daemon=True).start()
 
     def close(self) -> None:
         """End the workers, if they are our own, or let go of the scheduler."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
-        self._errands.shutdown(wait=False, cancel_futures=True)
         self._let_go()
 
     def _watch(self) -> None:
