@@ -48,9 +48,9 @@ def check(path_or_url: str, settings: Settings) -> str:
         raise BadRequest(f"the path or URL {path_or_url[:200]!r} holds characters that cannot be seen")
     scheme, found, rest = path_or_url.partition("://")
     if not found:
-        return _local(path_or_url, settings.inputs)
+        return _local(path_or_url, settings)
     if scheme.lower() == "file":
-        return _local(_path_of(rest), settings.inputs)
+        return _local(_path_of(rest), settings)
     return _remote(path_or_url, settings.inputs)
 
 
@@ -109,8 +109,9 @@ def _path_of(after_scheme: str) -> str:
     return "/" + unquote(path)
 
 
-def _local(path: str, inputs: Inputs) -> str:
-    """A local path below an allowed folder, where links lead included."""
+def _local(path: str, settings: Settings) -> str:
+    """A local path below an allowed folder, where links lead included; never the service's own files."""
+    inputs = settings.inputs
     where = ", ".join(map(str, inputs.roots))
     allowed = f"allowed are files below {where}" if where else "no local folder is allowed (inputs.roots is empty)"
     if _UNSEEN.search(path) or not path.startswith("/"):
@@ -126,9 +127,19 @@ def _local(path: str, inputs: Inputs) -> str:
         raise BadRequest(f"{path[:200]!r} names no file; {allowed}") from error
     if not _below(real, inputs):
         raise BadRequest(f"{path[:200]!r} is not below a folder that may be read; {allowed}")
+    if any(real.is_relative_to(own) for own in _own(settings)):
+        raise BadRequest(f"{path[:200]!r} belongs to the service itself; {allowed}")
     if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise BadRequest(f"{path[:200]!r} is neither a file nor a folder")
     return os.path.normpath("/" + path.lstrip("/"))
+
+
+def _own(settings: Settings) -> list[Path]:
+    """Where the service keeps its secret, its state and other people's results."""
+    database = settings.database_url.partition("sqlite:///")[2]
+    store = settings.store_url.removeprefix("file://")
+    own = [settings.data, settings.secret_file, Path(database) if database else None, None if "://" in store else store]
+    return [Path(each).resolve() for each in own if each is not None]
 
 
 def _below(real: Path, inputs: Inputs) -> bool:

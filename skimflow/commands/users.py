@@ -43,7 +43,7 @@ def located(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def users() -> None:
-    """Users of a service: who may sign in, with which role and limits."""
+    """Users of a service: who may sign in, with which role and limits; every command has --json."""
 
 
 @users.command()

@@ -102,6 +102,18 @@ def test_without_folders_no_local_file_may_be_read(root):
     assert "no local folder is allowed" in refused(f"{root}/sub/a.root", settings())
 
 
+def test_the_services_own_files_are_not_inputs(tmp_path):
+    """By default `skimflow serve` keeps them below the folder that requests may read."""
+    own = tmp_path / "skimflow-service"
+    settings = Settings(data=own, secret_file=tmp_path / "key", inputs=Inputs(roots=(tmp_path,)))
+    own.mkdir()
+    (tmp_path / "link").symlink_to(own)
+    for name in ("skimflow-service/secret", "skimflow-service", "skimflow-service/store/blobs/aa/x", "link/a", "key"):
+        with pytest.raises(BadRequest, match="belongs to the service itself"):
+            inputs.check(str(tmp_path / name), settings)
+    assert inputs.check(f"{tmp_path}/skimflow-service.root", settings)
+
+
 def test_whether_a_file_outside_is_there_is_not_told(root, tmp_path):
     there = refused(f"{tmp_path}/secret.root", settings(root))
     absent = refused(f"{tmp_path}/secrez.root", settings(root))
