@@ -3,8 +3,9 @@
 Pure: what was sent goes in, the access key or the refusal comes out. Sources: Amazon S3 API reference, "Authenticating
 Requests (AWS Signature Version 4)" and "Signing and authenticating REST requests" (version 2).
 
-The path and the query are taken as they were sent, never decoded and encoded again: another spelling of the same
-object is another request, and its signature does not fit.
+The query is taken as it was sent, never decoded and encoded again: another spelling is another request, and its
+signature does not fit. The path may also be signed in S3's own spelling: aiohttp, through which fsspec and so uproot
+read URLs, sends ``:`` for the ``%3A`` that was signed.
 """
 
 import hashlib
@@ -15,8 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import product
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from delivery.service.s3.errors import S3Error
 
@@ -65,6 +67,11 @@ class Sent:
         """The values of a header joined by commas, as signatures have it; None if it was not sent."""
         values = [value for key, value in self.headers if key == name]
         return ",".join(values) if values else None
+
+    def paths(self) -> Sequence[str]:
+        """The spellings in which the path may have been signed: as sent, and with all but A-Za-z0-9/-_.~ escaped."""
+        content = unquote_to_bytes(self.path.encode("utf-8", "surrogateescape"))
+        return tuple(dict.fromkeys((self.path, quote(content, safe="/-_.~"))))
 
     def pairs(self) -> list[tuple[str, str]]:
         """The parameters of the query, encoded as they were sent."""
@@ -190,15 +197,15 @@ def _check4(sent: Sent, said: _Signature4, pairs: list[tuple[str, str]], secret_
     secret = secret_of(said.access_key)
     if secret is None:
         raise _unknown_key()
-    for host, prefix in sent.origins:
-        right = _signature4(sent, said, names, pairs, host, prefix, secret)
+    for (host, prefix), path in product(sent.origins, sent.paths()):
+        right = _signature4(sent, said, names, pairs, host, prefix + path, secret)
         if hmac.compare_digest(right.encode(), said.signature.encode()):
             return said.access_key
     raise _mismatch()
 
 
 def _signature4(
-    sent: Sent, said: _Signature4, names: list[str], pairs: list[tuple[str, str]], host: str, prefix: str, secret: str
+    sent: Sent, said: _Signature4, names: list[str], pairs: list[tuple[str, str]], host: str, path: str, secret: str
 ) -> str:
     headers = []
     for name in names:
@@ -207,7 +214,7 @@ def _signature4(
             raise S3Error("AccessDenied", f"the header {name} is said to be signed and was not sent")
         headers.append(f"{name}:{' '.join(value.split())}\n")
     query = "&".join(f"{name}={value}" for name, value in sorted(pairs))
-    request = "\n".join([sent.method, prefix + sent.path, query, "".join(headers), said.signed, said.payload])
+    request = "\n".join([sent.method, path, query, "".join(headers), said.signed, said.payload])
     return sign4(secret, said.moment, said.scope, request)
 
 
@@ -271,8 +278,8 @@ def _check2(sent: Sent, access_key: str, signature: str, date: str, secret_of: S
         if name in _V2_SUBRESOURCES
     ]
     tail = f"?{'&'.join(subresources)}" if subresources else ""
-    for prefix in dict.fromkeys(prefix for _, prefix in sent.origins):
-        text = "\n".join([*lines, prefix + sent.path + tail]).encode("utf-8", "surrogateescape")
+    for prefix, path in product(dict.fromkeys(prefix for _, prefix in sent.origins), sent.paths()):
+        text = "\n".join([*lines, prefix + path + tail]).encode("utf-8", "surrogateescape")
         right = b64encode(hmac.digest(secret.encode(), text, hashlib.sha1))
         if hmac.compare_digest(right, signature.encode()):
             return access_key
