@@ -1,6 +1,7 @@
 """The Dask workers: of our own on this machine, or of any scheduler by its address."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Cluster:
         self._workers: tuple[Worker, ...] = ()
         self._threads: dict[str, int] = {}  # of every worker that was ever seen
         self._problem: str | None = "the workers are starting"
+        self._wanted = settings.workers or len(os.sched_getaffinity(0))
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -146,7 +148,7 @@ class Cluster:
 
         address = self._settings.scheduler
         if address is None:
-            self._own = _local_cluster(self._settings)
+            self._own = _local_cluster(self._settings, self._wanted)
         client = Client(address or self._own, timeout=CONNECT_SECONDS, set_as_default=False, name="skimflow-service")
         self._client = client
         client.subscribe_topic(self._topic, self._heard)
@@ -161,6 +163,9 @@ class Cluster:
             raise OSError("the scheduler went away")
         if client.scheduler_comm is not self._line:  # Dask connects again by itself, to another scheduler even
             raise OSError("the connection to the scheduler was lost")
+        if self._own is not None and len(self._own.workers) < self._wanted:
+            # Dask gives a place up whose worker is away 15 s after any of its deaths, for instance by another one
+            self._own.scale(self._wanted)
         found = client.scheduler_info(n_workers=-1)["workers"]
         self._workers = tuple(_worker(address, known) for address, known in found.items())
         self._threads.update((worker.address, worker.threads) for worker in self._workers)
@@ -177,14 +182,12 @@ class Cluster:
                     log.debug("closing %s", each, exc_info=True)
 
 
-def _local_cluster(settings: Settings) -> "LocalCluster":
+def _local_cluster(settings: Settings, workers: int) -> "LocalCluster":
     """Workers of one thread each, so that ending one ends one task."""
-    import os
-
     from distributed import LocalCluster
 
     cluster = LocalCluster(
-        n_workers=settings.workers or len(os.sched_getaffinity(0)),
+        n_workers=workers,
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
@@ -212,7 +215,6 @@ def _worker(address: str, known: dict[str, Any]) -> Worker:
 
 def _die() -> None:
     """Run on a worker: no task of its own can keep it from ending."""
-    import os
     import signal
 
     os.kill(os.getpid(), signal.SIGKILL)
