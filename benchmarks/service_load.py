@@ -274,11 +274,11 @@ def main() -> None:
         settings = {"workers": WORKERS, "inputs": {"roots": [str(folder / "inputs")]}, "limits": limits}
         with running_service(folder / "service", **settings) as service:
             ours(service.url, files[:4], query(0), folder / "first")  # the workers are there
-            sections = (
+            sections: Sequence[tuple[str, Callable[[], str]]] = (
                 ("A small warm file", lambda: small_and_warm(service, files[0], folder)),
+                ("Requests accepted", lambda: submissions(service, files[0], options.seconds)),
                 ("Many small files", lambda: one_large(service, files, folder)),
                 ("Many requests at once", lambda: together(service, files)),
-                ("Requests accepted", lambda: submissions(service, files[0], options.seconds)),
             )
             for title, measured in sections:
                 report = Report(title, "python -m benchmarks.service_load", measured(), figures=None)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parent))
 from topology import SERVICES, WORKERS, Topology
@@ -35,6 +37,12 @@ class Client:
         """kill -9."""
         self.process.kill()
         self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
 
 
 @dataclass
@@ -242,7 +250,7 @@ def fault_run(
     may_fail = topology.inputs_url if fault is inputs_stall_for_good else None
     wrong = list(load.faults(topology.sql, may_fail))
     if len(load.plan.came()) == requests:
-        wrong += seen_by_official_client(load, topology.urls[seed % 2], min(5, requests), seed)
+        wrong += seen_by_official_client(load, topology.urls[seed % 2], max(1, requests // 40), seed)
     statuses = Counter(row["status"] for row in load.plan.came().values())
     return Met(fault.__name__, f"{what} after {moment} requests", seconds, dict(statuses), revived, wrong)
 
