@@ -1,6 +1,6 @@
 """Twenty-four runs of two hundred requests, each with a fault in it: what was lost, made twice or other than it was.
 
-python -m benchmarks.service_faults [--seed N] [--runs N] [--write]
+python -m benchmarks.service_faults [--seed N] [--first N] [--last N] [--write]
 
 Two service processes, PostgreSQL, an S3 server, a Dask scheduler and two workers run on loopback as processes of their
 own. A full disk is a small file system of its own (root's rights are needed to mount it), and a clock is set by a
@@ -59,7 +59,8 @@ def main() -> None:
     """Run them all on one topology, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=len(RUNS), help="only the first so many")
+    parser.add_argument("--first", type=int, default=0, help="the run to begin with")
+    parser.add_argument("--last", type=int, default=len(RUNS) - 1, help="the run to end with")
     parser.add_argument("--requests", type=int, default=200, help="in each run")
     parser.add_argument("--write", action="store_true", help="put the table into docs/service-load.md")
     options = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> None:
         (folder / "inputs").mkdir()
         settings = {"disk": 128, "preload": shift_library(folder), "limits": {"read_seconds": 4.0}}
         with Topology(folder / "topology", folder / "inputs", **settings) as topology:
-            met = [one_run(topology, number, options) for number in range(min(options.runs, len(RUNS)))]
+            met = [one_run(topology, number, options) for number in range(options.first, options.last + 1)]
     report = Report("Faults", "python -m benchmarks.service_faults", text(met, options.requests), met)
     print(report.text)
     if options.write:

@@ -1,6 +1,6 @@
 """What is to be written down, gathered for one transaction; nothing of it is lost while the database is away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from delivery.service import state
 from delivery.service.changes import Changes
 from delivery.service.database import Database
+from delivery.service.errors import ServiceError
 from delivery.service.runner.flights import Waiter
 from delivery.service.runner.jobs import Failed, Made
 from delivery.service.tables import Attempt, FileIdentity, TransformFile, utc_now
@@ -25,6 +26,10 @@ _LOG = select(TransformFile.log).where(TransformFile.id == bindparam("which"))
 _ATTEMPT = insert(Attempt).values(number=_BEFORE)
 
 
+class NotLeading(ServiceError):
+    """This process has lost the lease: nothing that it knows of running files counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One thing to write: ``write`` says whether it held; ``then`` is told that when the transaction is over."""
@@ -35,10 +40,14 @@ class Line:
 
 
 class Ledger:
-    """Lines in the order in which they are written; used by one thread."""
+    """Lines in the order in which they are written; used by one thread.
 
-    def __init__(self, database: Database, changes: Changes) -> None:
-        self._database, self._changes = database, changes
+    ``leads``: whether this process still leads, asked in each transaction, which keeps others from leading meanwhile. A
+    process that was held up for longer than its lease would else mark files that another one runs.
+    """
+
+    def __init__(self, database: Database, changes: Changes, leads: Callable[[Session], bool]) -> None:
+        self._database, self._changes, self._leads = database, changes, leads
         self._lines: list[Line] = []
 
     @property
@@ -51,15 +60,20 @@ class Ledger:
         self._lines.clear()
 
     def commit(self) -> None:
-        """Write what there is and tell who watches. Raises Unavailable; nothing is lost then."""
+        """Write what there is and tell who watches. Raises Unavailable, and NotLeading; nothing is lost then."""
         while self._lines:
             lines = self._lines[:MOST_ENTRIES]
-            held = self._database.transact(lambda session: [line.write(session) for line in lines])  # noqa: B023
+            held = self._database.transact(lambda session: self._write(session, lines))  # noqa: B023
             del self._lines[: len(lines)]
             for line, one in zip(lines, held, strict=True):
                 line.then(one)
             for request in dict.fromkeys(line.request for line in lines if line.request is not None):
                 self._changes.notify(request)
+
+    def _write(self, session: Session, lines: Sequence[Line]) -> list[bool]:
+        if not self._leads(session):
+            raise NotLeading("another process runs the files now")
+        return [line.write(session) for line in lines]
 
     def add(
         self, request: str | None, write: Callable[[Session], bool], then: Callable[[bool], None] = lambda _: None

@@ -2,9 +2,11 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+
+from sqlalchemy.orm import Session
 
 from artifacts.store import Store
 from delivery.datasets.lookups import Lookups
@@ -34,11 +36,17 @@ class Reconciler:
     """One pass after the other, by one thread."""
 
     def __init__(
-        self, settings: Settings, database: Database, store: Store, changes: Changes, versions: dict[str, str]
+        self,
+        settings: Settings,
+        database: Database,
+        store: Store,
+        changes: Changes,
+        versions: dict[str, str],
+        leads: Callable[[Session], bool],
     ) -> None:
         self._settings, self._database, self._store = settings, database, store
         self._requests = Requests(settings.codegens, versions)
-        self._ledger = Ledger(database, changes)
+        self._ledger = Ledger(database, changes, leads)
         self._lookups = Lookups(settings, database, changes)
         self._flights: dict[str, Flight] = {}
         self._own_faults: defaultdict[int, int] = defaultdict(int)  # by file
@@ -51,7 +59,7 @@ class Reconciler:
     def step(self, timeout: float, *, look: bool, begin: bool) -> None:
         """Hear what ended, look at the database if it is time, begin what may begin, write it all down.
 
-        Raises Unavailable while the database is away; nothing is lost then.
+        Raises Unavailable while the database is away, nothing is lost then; NotLeading.
         """
         for ended in self.dispatch.wait(0.0 if look else timeout):
             self._ended(ended)

@@ -17,6 +17,7 @@ from delivery.service.changes import Changes
 from delivery.service.database import Database
 from delivery.service.errors import ServiceError, Unavailable
 from delivery.service.runner.dispatch import WorkerState
+from delivery.service.runner.ledger import NotLeading
 from delivery.service.runner.reconciler import Reconciler
 from delivery.service.runner.restoring import restore
 from delivery.service.runner.retention import Retention
@@ -38,7 +39,7 @@ class Runner:
 
     def __init__(self, settings: Settings, database: Database, store: Store, changes: Changes) -> None:
         self._settings, self._database, self._changes = settings, database, changes
-        self._reconciler = Reconciler(settings, database, store, changes, engine_versions())
+        self._reconciler = Reconciler(settings, database, store, changes, engine_versions(), self._is_leader)
         self._lookups = Lookups(settings, database, changes)
         self._retention = Retention(settings, database, store)
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
@@ -105,6 +106,9 @@ class Runner:
                     if self._ending.is_set():
                         return
                 self._problem = None
+            except NotLeading as error:
+                self._follow(str(error))
+                self._renewed = float("-inf")
             except Unavailable as error:
                 self._trouble(str(error))
             except Exception as error:
@@ -140,13 +144,20 @@ class Runner:
             self._reconciler.take_over()
             self._reconciler.dispatch.start()
         elif not held and self._leads:
-            log.warning("another process runs the files now")
-            self._reconciler.forget()
+            self._follow("another process runs the files now")
         self._leads = held
         return held
 
+    def _follow(self, reason: str) -> None:
+        log.warning("%s", reason)
+        self._reconciler.forget()
+        self._leads = False
+
     def _lease(self, session: Session) -> bool:
         return state.acquire_lease(session, LEASE, self._holder, LEASE_SECONDS)
+
+    def _is_leader(self, session: Session) -> bool:
+        return state.holds_lease(session, LEASE, self._holder)
 
     def _give_back(self) -> None:
         if not self._leads:

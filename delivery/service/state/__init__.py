@@ -31,7 +31,7 @@ from delivery.service.state.files import (
     requeue_running,
     start_file,
 )
-from delivery.service.state.leases import acquire_lease, release_lease
+from delivery.service.state.leases import acquire_lease, holds_lease, release_lease
 from delivery.service.state.names import object_names
 from delivery.service.state.requests import (
     ENDED,
@@ -78,6 +78,7 @@ __all__ = [
     "end",
     "expired",
     "files_of",
+    "holds_lease",
     "keys_of_one_only",
     "least_recently_used",
     "listed",

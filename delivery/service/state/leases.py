@@ -7,7 +7,7 @@ two processes hold the same lease until the first asks again; nothing that is re
 
 from typing import Any
 
-from sqlalchemy import DateTime, delete, or_, update
+from sqlalchemy import DateTime, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -49,6 +49,12 @@ def acquire_lease(session: Session, name: str, holder: str, seconds: float) -> b
         return True
     changed(session, update(Lease).where(named, Lease.expires_at > until).values(expires_at=until))
     return False
+
+
+def holds_lease(session: Session, name: str, holder: str) -> bool:
+    """Whether the lease is the holder's; nobody else's until this transaction is over, then."""
+    query = select(Lease.name).where(Lease.name == name, Lease.holder == holder).with_for_update(read=True)
+    return session.scalar(query) is not None
 
 
 def release_lease(session: Session, name: str, holder: str) -> None:
