@@ -19,7 +19,7 @@ from servicex import ServiceXDataset
 from servicex.cache import Cache
 
 FILES = sys.argv[1:]
-SECONDS = 45
+SECONDS = 150
 CASES = {}
 
 

@@ -82,7 +82,7 @@ def run(files: list[str], python: Path, folder: Path, http: httpx.Client) -> Any
         ) as client,
     ):  # fmt: skip
         cancel(http, "older canceled")
-        output = client.communicate(timeout=100)[0]
+        output = client.communicate(timeout=300)[0]
     assert client.returncode == 0, f"the client's words:\n{log.read_text()[-4000:]}"
     return json.loads(output)
 
