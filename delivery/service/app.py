@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     answers.install(app)
     for router in (protocol.router, sign_in.router, s3.router, pages.router, health.router, metrics.router):
-        app.include_router(router)
+        app.include_router(router, responses=protocol.ERRORS)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     for added in (  # the last is the outermost
         Middleware(Collapsed),

@@ -4,6 +4,6 @@ Beyond ServiceX: retry of failed files, per-file states and logs, cancel-all for
 semantics, partial and priority.
 """
 
-from delivery.service.protocol.routes import router
+from delivery.service.protocol.routes import ERRORS, router
 
-__all__ = ["router"]
+__all__ = ["ERRORS", "router"]

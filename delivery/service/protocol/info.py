@@ -40,7 +40,7 @@ def codegens(service: Annotated[Service, Depends(service_of)]) -> dict[str, str]
 @router.get(
     "/servicex.yaml",
     response_class=Response,
-    responses={200: {"content": {"application/yaml": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"application/yaml": {"schema": {"type": "object"}}}}},
 )
 @router.get("/.servicex", response_class=Response, include_in_schema=False)
 def configuration(
