@@ -171,7 +171,7 @@ async def a_wrong_query():
 
 @case
 async def a_missing_branch():
-    return await events().Select(lambda e: {"x": e.MET_p}).value_async()
+    return await events(FILES[:1]).Select(lambda e: {"x": e.MET_p}).value_async()
 
 
 @case

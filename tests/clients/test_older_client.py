@@ -27,7 +27,6 @@ NAMES = ("nano_dimuon.root", "nano_dy.root")  # in the order of the client
 ERRORS = {
     "a_wrong_query": ("ServiceXException", "nearest: Select"),
     "a_missing_branch": ("ServiceXFatalTransformException", "MET_pt"),
-    "a_missing_file": ("ServiceXFatalTransformException", "does not exist"),
     "a_bad_dataset": ("ServiceXFatalTransformException", "nowhere"),
     "another_codegen": ("ServiceXException", "this endpoint runs uproot"),
     "a_canceled_request": ("ServiceXFatalTransformException", "canceled"),
@@ -84,7 +83,7 @@ def run(files: list[str], python: Path, folder: Path, http: httpx.Client) -> Any
         cancel(http, "older canceled")
         output = client.communicate(timeout=300)[0]
     assert client.returncode == 0, f"the client's words:\n{log.read_text()[-4000:]}"
-    return json.loads(output)
+    return {**json.loads(output), "log": log.read_text()}
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +162,13 @@ def test_what_goes_wrong_is_said(name: str, cases: dict[str, Any]) -> None:
     kind, words = ERRORS[name]
     assert cases[name].get("error") == kind, cases[name]
     assert words in cases[name]["message"]
+
+
+def test_part_of_the_files_is_an_error(cases: dict[str, Any]) -> None:
+    """Which one depends on whether the other files were still running when the client looked."""
+    found = cases["a_missing_file"]
+    if found.get("error") == "ServiceXFatalTransformException":
+        assert "does not exist" in found["message"]
+    else:
+        assert found.get("error") == "ServiceXException", found
+        assert "nano_dimuon.root.none: it does not exist" in cases["log"]
