@@ -67,7 +67,10 @@ def cases(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         (folder / "servicex.yaml").write_text(configuration(http.get("/servicex.yaml").text, folder))
         outcomes = run([str(shared_data / "root" / name) for name in NAMES], python, folder, http)
         requests = http.get("/servicex/transformation").json()["requests"]
-        yield {**outcomes, "titles": [request["title"] for request in requests]}
+        failed = [request["request_id"] for request in requests if request["files-failed"]]
+        answers = [http.get(f"/servicex/transformation/{request_id}/errors").json() for request_id in failed]
+        errors = {error["file"]: error["info"] for answer in answers for error in answer["errors"]}
+        yield {**outcomes, "titles": [request["title"] for request in requests], "errors": errors}
 
 
 def run(files: list[str], python: Path, folder: Path, http: httpx.Client) -> Any:
@@ -172,3 +175,5 @@ def test_part_of_the_files_is_an_error(cases: dict[str, Any]) -> None:
     else:
         assert found.get("error") == "ServiceXException", found
         assert "nano_dimuon.root.none: it does not exist" in cases["log"]
+    (reason,) = [reason for file, reason in cases["errors"].items() if file.endswith("nano_dimuon.root.none")]
+    assert "it does not exist" in reason
