@@ -238,6 +238,7 @@ def fault_run(
     try:
         moment = drawn.randrange(0, requests * 3 // 4)
         while len(load.plan.came()) < moment and run.client.process.poll() is None:
+            topology.revive()  # workers end some seconds after a scheduler did, maybe after the run before
             time.sleep(0.05)
         run.pause(0.0, 0.5)
         what = fault(run)
