@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any, Final, Literal, TextIO
 from uuid import uuid4
 
+import dask.config
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -72,6 +73,7 @@ def configure(
     root.setLevel(level)
     for name in ("alembic", "distributed", "uvicorn"):  # of libraries, what somebody may have to act on
         logging.getLogger(name).setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
+    dask.config.set({"logging.distributed": "warning"})  # it sets its own level when it is imported, later
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they would write in a form of their own
         logger = logging.getLogger(name)
         logger.handlers.clear()

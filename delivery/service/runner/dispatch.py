@@ -136,7 +136,7 @@ class Dispatch:
             return None
         now, worker = seconds(), message["worker"]
         before = task.worker
-        task.worker = worker
+        task.worker = task.flight.worker = worker
         if "outcome" in message:
             if task.began is not None:
                 self._mean += 0.1 * (now - task.began - self._mean)

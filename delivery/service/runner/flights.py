@@ -68,6 +68,7 @@ class Flight:
     merging: bool = False
     told: tuple[str, tuple[int, int | None]] | None = None
     ended: bool = False
+    worker: str | None = None  # the last that told of it
 
     @property
     def payer(self) -> int | None:

@@ -102,8 +102,8 @@ class Ledger:
 
         self.add(waiter.request, write)
 
-    def done(self, waiter: Waiter, made: Made, path: str) -> None:
-        """A file has its result."""
+    def done(self, waiter: Waiter, made: Made, worker: str | None, path: str) -> None:
+        """A file has its result; ``worker`` made it now."""
 
         def write(session: Session) -> bool:
             before = session.scalar(_LOG, {"which": waiter.file}) if waiter.tried or waiter.kills else None
@@ -111,18 +111,22 @@ class Ledger:
             if state.record_done(session, waiter.file, _done(whole, path)) is None:
                 return False
             file = session.get_one(TransformFile, waiter.file)
+            file.worker = worker
             _add_attempt(session, file, "reused" if made.reused else "done", path)
             return True
 
         self.add(waiter.request, write)
 
-    def failed(self, waiter: Waiter, path: str, outcome: state.Outcome, failed: Failed) -> None:
+    def failed(
+        self, waiter: Waiter, path: str, outcome: state.Outcome, failed: Failed, worker: str | None = None
+    ) -> None:
         """A file has failed for good."""
 
         def write(session: Session) -> bool:
             file = session.get(TransformFile, waiter.file)
             if file is None or file.state not in ("waiting", "running"):
                 return False
+            file.worker = worker or file.worker
             _add_attempt(session, file, outcome, path, failed)
             file.kills = waiter.kills
             text = _joined(file.log, failed.log)
@@ -136,6 +140,7 @@ class Ledger:
         path: str,
         outcome: state.Outcome | None,
         failed: Failed,
+        worker: str | None = None,
         *,
         pause: float = 0.0,
         counted: bool = True,
@@ -146,6 +151,7 @@ class Ledger:
             file = session.get(TransformFile, waiter.file)
             if file is None or file.state != "running":
                 return False
+            file.worker = worker or file.worker
             if outcome is not None:
                 _add_attempt(session, file, outcome, path, failed)
             file.kills = waiter.kills

@@ -129,7 +129,7 @@ class Reconciler:
 
             for waiter, found in zip(waiters, self._pool.map(look, waiters), strict=True):
                 if isinstance(found, Made):
-                    self._ledger.done(waiter, found, waiter.path)
+                    self._ledger.done(waiter, found, None, waiter.path)
                 elif isinstance(found, Failed):
                     self._ledger.start(waiter, lambda _: None)
                     self._failed(waiter, waiter.path, found)
@@ -235,7 +235,8 @@ class Reconciler:
         if made.memo and path is not None:
             self._ledger.identity(str(path.absolute()), made.memo)
         for number, waiter in enumerate(flight.waiters):
-            self._ledger.done(waiter, made if number == 0 else replace(made, reused=True, memo=""), waiter.path)
+            its = (made, flight.worker) if number == 0 else (replace(made, reused=True, memo=""), None)
+            self._ledger.done(waiter, *its, waiter.path)
             self._own_faults.pop(waiter.file, None)
             self._suspects.discard(waiter.file)
 
@@ -243,19 +244,19 @@ class Reconciler:
         """The first waiter's try has failed; the others go on by themselves."""
         self._end(flight)
         first, *others = flight.waiters
-        self._failed(first, flight.path, failed)
+        self._failed(first, flight.path, failed, flight.worker)
         self._wait_again(others)
 
-    def _failed(self, waiter: Waiter, path: str, failed: Failed) -> None:
+    def _failed(self, waiter: Waiter, path: str, failed: Failed, worker: str | None = None) -> None:
         own = self._own_faults[waiter.file]
         verdict = after_failure(failed, waiter.tried + 1, own, len(waiter.paths), self._settings.limits.tries)
         if isinstance(verdict, Over):
             self._own_faults.pop(waiter.file, None)
-            self._ledger.failed(waiter, path, "failed", replace(failed, sentence=verdict.sentence))
+            self._ledger.failed(waiter, path, "failed", replace(failed, sentence=verdict.sentence), worker)
             return
         if failed.blame == "ours":
             self._own_faults[waiter.file] += 1
-        self._ledger.again(waiter, path, "failed", failed, pause=verdict.pause, counted=verdict.counted)
+        self._ledger.again(waiter, path, "failed", failed, worker, pause=verdict.pause, counted=verdict.counted)
 
     def _task_lost(self, task: Task, lost: Lost) -> None:
         """A worker died, or the scheduler went away; who is to blame, if anybody."""
@@ -273,10 +274,12 @@ class Reconciler:
             first.kills += 1
         verdict = after_kill(flight.path, first.kills) if lost.alone else Again(0.0, counted=False)
         if isinstance(verdict, Over):
-            self._ledger.failed(first, flight.path, "lost", Failed(verdict.kind, verdict.sentence, "lasting"))
+            self._ledger.failed(
+                first, flight.path, "lost", Failed(verdict.kind, verdict.sentence, "lasting"), task.worker
+            )
         else:
             self._suspects.add(first.file)
-            self._ledger.again(first, flight.path, "lost", failed, counted=verdict.counted)
+            self._ledger.again(first, flight.path, "lost", failed, task.worker, counted=verdict.counted)
         self._wait_again(others)
 
     def _stopped(self, task: Task) -> None:

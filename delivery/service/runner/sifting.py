@@ -1,6 +1,7 @@
 """What can be said of a file before a worker has it: whether it may be read, and whether its result is there."""
 
 import json
+from dataclasses import replace
 
 from artifacts.errors import ArtifactError
 from artifacts.keys import canonical_json
@@ -44,4 +45,6 @@ def sift(
         entry = store.get(request)
     except ArtifactError:
         return None  # the worker will meet it, too, and it is tried again then
-    return made(entry, reused=True) if entry is not None else None
+    if entry is None:
+        return None
+    return replace(made(entry, reused=True), log=f"{shown(waiter.path)}: an equal request's result is used again")
