@@ -9,7 +9,6 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from artifacts.store import Store
-from delivery.datasets.lookups import Lookups
 from delivery.identity import local_path
 from delivery.service import state
 from delivery.service.changes import Changes
@@ -47,7 +46,6 @@ class Reconciler:
         self._settings, self._database, self._store = settings, database, store
         self._requests = Requests(settings.codegens, versions)
         self._ledger = Ledger(database, changes, leads)
-        self._lookups = Lookups(settings, database, changes)
         self._flights: dict[str, Flight] = {}
         self._own_faults: defaultdict[int, int] = defaultdict(int)  # by file
         self._suspects: set[int] = set()  # files that may have killed a worker which others shared
@@ -72,7 +70,6 @@ class Reconciler:
         self._ledger.commit()
 
     def _look(self) -> None:
-        self._lookups.step()
         for ended in self.dispatch.lost():
             self._ended(ended)
         with self._database.reading() as session:
