@@ -45,12 +45,6 @@ class Conflict(ServiceError):
     status = 409
 
 
-class TooLarge(ServiceError):
-    """The body is larger than the service takes."""
-
-    status = 413
-
-
 class TooMany(ServiceError):
     """A quota or rate limit is used up; `retry_after` seconds may help."""
 
