@@ -25,8 +25,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bench(folder):
-    inputs = Inputs(roots=(folder, Path("/work")), schemes=("http",), hosts=("127.0.0.1",), site_replicas=("127.*",))
+def bench(folder, shared_data):
+    inputs = Inputs(roots=(folder, shared_data), schemes=("http",), hosts=("127.0.0.1",), site_replicas=("127.*",))
     bench = Bench(folder / "service", workers=2, inputs=inputs, limits=Limits(read_seconds=30, range_bytes=200_000))
     yield bench
     bench.close()
