@@ -24,7 +24,7 @@ from delivery.engine.usercode.job import Job, Report, read_regular, read_report
 from delivery.engine.usercode.limits import Limits
 from delivery.engine.usercode.transform import transform_python
 from delivery.engine.writers import read_record
-from delivery.errors import MissingFile, OutputUnwritable, UnknownTree, UnreadableFile, UnwritableType, to_json
+from delivery.errors import MissingFile, OutputUnwritable, UnknownTree, UnwritableType, to_json
 from delivery.requests import TransformRequest, TransformResult
 
 MEGABYTE = 2**20
@@ -261,8 +261,6 @@ class TestWhatIsSaid:
             transform_python(request)
 
     def test_the_input(self, events, tmp_path):
-        with pytest.raises(UnreadableFile, match="local files only; copy the file here"):
-            run(TWO_COLUMNS, "root://somewhere.example//file.root", tmp_path)
         with pytest.raises(MissingFile):
             run(TWO_COLUMNS, tmp_path / "none.root", tmp_path)
         with pytest.raises(UnknownTree):

@@ -8,16 +8,18 @@ from typing import Any
 
 from delivery.engine.rows import WEIGHT, exact_sum, has_weights
 from delivery.engine.source import Source, open_source
-from delivery.errors import UnknownTree, UnreadableFile
-from delivery.identity import identify, missing
+from delivery.engine.storage.fetching import whole
+from delivery.errors import OutputUnwritable, UnknownTree, UnreadableFile
+from delivery.identity import identify, local_path, missing
 from delivery.requests import TransformRequest
+from delivery.urls import shown
 
 _ENTRIES_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A local file: ``entries`` of its tree, their sum of genWeight if there is one, its identity and bytes (``size``).
+    """A file: ``entries`` of its tree, their sum of genWeight if there is one, its identity and bytes (``size``).
 
     ``warning`` says why events could not be counted; then ``entries`` is 0.
     """
@@ -34,24 +36,39 @@ class Input:
         return {"uuid": self.identity.hex(), "tree": self.tree}
 
 
-def look_at(request: TransformRequest) -> Input:
-    """Raises UnreadableFile for a URL, MissingFile, and UnknownTree for a tree that the request names."""
-    if "://" in request.input:
-        reason = "codegen 'python' runs without a network and reads local files only; copy the file here first"
-        raise UnreadableFile(request.input, reason)
-    if not Path(request.input).is_file():
-        raise missing(Path(request.input))
+def at_hand(request: TransformRequest, folder: Path, longest: int) -> Path:
+    """Where the input lies on this machine; a remote one of at most ``longest`` bytes is fetched into ``folder``.
+
+    Raises UnreadableFile and its kinds, OutputUnwritable.
+    """
+    path = local_path(request.input)
+    if path is not None:
+        if not path.is_file():
+            raise missing(path)
+        return path.resolve()
+    fetched = folder / "input.root"
     try:
-        with closing(open_source(request.input, request.tree)) as source:
+        with fetched.open("xb") as stream:
+            for piece in whole(request.input, longest):
+                stream.write(piece)
+    except OSError as error:
+        raise OutputUnwritable.because(str(fetched), error) from error
+    return fetched.resolve()
+
+
+def look_at(request: TransformRequest, path: Path) -> Input:
+    """The input, which lies at ``path``. Raises UnknownTree for a tree that the request names."""
+    name = shown(request.input)
+    try:
+        with closing(open_source(str(path), request.tree)) as source:
             return Input(source.entries, source.identity, source.file_bytes, source.tree, _sum_of_weights(source))
-    except UnknownTree:
+    except UnknownTree as error:
         if request.tree is not None:
-            raise
-        warning = f"{request.input} has no tree, so its events were not counted"
+            raise UnknownTree(name, error.tree, error.trees) from error
+        warning = f"{name} has no tree, so its events were not counted"
     except UnreadableFile as error:
-        warning = f"the events of the input were not counted: {error.sentence()}"
-    size = Path(request.input).stat().st_size
-    return Input(0, bytes.fromhex(identify(request.input).digest), size, warning=warning)
+        warning = f"the events of {name} were not counted: {error.reason}"
+    return Input(0, bytes.fromhex(identify(path).digest), path.stat().st_size, warning=warning)
 
 
 def _sum_of_weights(source: Source) -> float | None:

@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 
 from delivery.engine.usercode import process
 from delivery.engine.usercode.errors import PythonNotAllowed, UserCodeFailed, UserCodeKilled
-from delivery.engine.usercode.inputs import Input, look_at
+from delivery.engine.usercode.inputs import Input, at_hand, look_at
 from delivery.engine.usercode.job import OUTPUT, Job, Report
 from delivery.engine.usercode.limits import Limits
 from delivery.errors import OutputUnwritable, UnwritableType
@@ -31,10 +31,10 @@ def transform_python(request: TransformRequest, limits: Limits = DEFAULT_LIMITS)
     that it wrote. With a second parameter it is given the path where to write that file.
 
     The child reads the input, the installed libraries and its own scratch folder, nothing else of this account; it has
-    no network, no other processes, and none of this process's environment. Inputs must be local files: a function
-    without a network could not open a URL. ``events_in`` counts the entries of the tree that ``request.tree`` names
-    (None: the first), 0 for an input without trees; ``bytes_read`` is the size of the input, the most that the function
-    can have read of it: nobody counts what it does read.
+    no network, no other processes, and none of this process's environment. A remote input is therefore fetched here, by
+    the engine's own reading, and the function is given the copy. ``events_in`` counts the entries of the tree that
+    ``request.tree`` names (None: the first), 0 for an input without trees; ``bytes_read`` is the size of the input, the
+    most that the function can have read of it: nobody counts what it does read.
 
     Raises PythonNotAllowed, UserCodeFailed, UserCodeKilled, UnwritableType, UnreadableFile, OutputUnwritable. An output
     that was there stays as it was when it fails.
@@ -43,9 +43,10 @@ def transform_python(request: TransformRequest, limits: Limits = DEFAULT_LIMITS)
         raise PythonNotAllowed
     began = time.perf_counter()
     source = _decoded(request)
-    found = look_at(request)
-    job = _job(request, source, found, limits)
-    with _scratch(request.output) as folder:
+    with _scratch(request.output) as inputs, _scratch(request.output) as folder:
+        path = at_hand(request, inputs, limits.input_bytes)
+        found = look_at(request, path)
+        job = _job(request, source, path, found, limits)
         ended = _ended(request, source, folder, job)
         size = _hand_over(folder / OUTPUT[request.format], request.output, limits)
     return TransformResult(
@@ -79,11 +80,11 @@ def _decoded(request: TransformRequest) -> str:
         raise UserCodeFailed(request.input, reason, text, line) from error
 
 
-def _job(request: TransformRequest, source: str, found: Input, limits: Limits) -> Job:
+def _job(request: TransformRequest, source: str, path: Path, found: Input, limits: Limits) -> Job:
     digest = hashlib.sha256(source.encode()).hexdigest()
     return Job(
         source=source,
-        input=str(Path(request.input).resolve()),
+        input=str(path),
         format=request.format,
         identity=hashlib.sha256(digest.encode() + found.identity).hexdigest(),
         record={
