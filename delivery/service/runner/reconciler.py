@@ -3,7 +3,6 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -18,13 +17,11 @@ from delivery.service.runner.dispatch import Dispatch, Ended, Lost, WorkerState
 from delivery.service.runner.flights import Flight, Task, Waiter
 from delivery.service.runner.jobs import Failed, Made, Outcome, PartMade, Split, Stopped
 from delivery.service.runner.ledger import Ledger, memos
+from delivery.service.runner.looking import Looks
 from delivery.service.runner.requests import Requests, Running
-from delivery.service.runner.sifting import sift
 from delivery.service.runner.verdicts import Again, Over, after_failure, after_kill
 from delivery.service.settings import Settings
 
-READERS = 8
-"""Threads that look into the store and at files' metadata."""
 WINDOWS = 20
 """Requests whose next files are read in one pass."""
 
@@ -51,8 +48,8 @@ class Reconciler:
         self._suspects: set[int] = set()  # files that may have killed a worker which others shared
         self._bounds: dict[int | None, int] = {}
         self._turn = 0
-        self._pool = ThreadPoolExecutor(READERS, "runner-look")
         self.dispatch = Dispatch(settings, store.url, versions)
+        self._looks = Looks(store, settings, self.dispatch.wake)
 
     def step(self, timeout: float, *, look: bool, begin: bool) -> None:
         """Hear what ended, look at the database if it is time, begin what may begin, write it all down.
@@ -114,24 +111,25 @@ class Reconciler:
     def _read_files(self) -> None:
         """Fill the windows that are empty; files whose result is there, or that may not be read, end at once."""
         wanting = [each for each in self._requests.running.values() if each.unread and not each.window]
-        for running in sorted(wanting, key=lambda each: each.last)[:WINDOWS]:
+        begun = sorted((each for each in wanting if not each.looking), key=lambda each: each.last)[:WINDOWS]
+        for running in begun:
             with self._database.reading() as session:
                 waiters = self._requests.read_files(session, running)
                 paths = [str(path.absolute()) for one in waiters for each in one.paths if (path := local_path(each))]
                 known = memos(session, paths)
             running.unread = max(0, running.unread - len(waiters)) if waiters else 0
-
-            def look(waiter: Waiter, running: Running = running, known: dict[str, str] = known) -> Made | Failed | None:
-                return sift(waiter, running, known, self._store, self._settings)
-
-            for waiter, found in zip(waiters, self._pool.map(look, waiters), strict=True):
-                if isinstance(found, Made):
-                    self._ledger.done(waiter, found, None, waiter.path)
-                elif isinstance(found, Failed):
-                    self._ledger.start(waiter, lambda _: None)
-                    self._failed(waiter, waiter.path, found)
-                else:
-                    running.window.append(waiter)
+            self._looks.begin(running, waiters, known)
+        for look in self._looks.ended(begun):
+            waiter = look.waiter
+            if self._requests.running.get(look.running.id) is not look.running:
+                continue  # the request was ended, or another process leads
+            if isinstance(look.found, Made):
+                self._ledger.done(waiter, look.found, None, waiter.path)
+            elif isinstance(look.found, Failed):
+                self._ledger.start(waiter, lambda _: None)
+                self._failed(waiter, waiter.path, look.found)
+            else:
+                look.running.window.append(waiter)
 
     def _begin(self) -> None:
         """Begin the tasks whose turn it is."""
@@ -336,10 +334,10 @@ class Reconciler:
         return {
             "requests": len(running),
             "tasks": len(self.dispatch.tasks),
-            "waiting_files": sum(each.unread + len(each.window) for each in running),
+            "waiting_files": sum(each.unread + each.looking + len(each.window) for each in running),
         }
 
     def close(self) -> None:
         """End the workers."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._looks.close()
         self.dispatch.close()

@@ -25,7 +25,7 @@ PATIENCE = timedelta(seconds=60)
 
 @dataclass(slots=True)
 class Running:
-    """A request that runs. ``window`` has its next files, ``unread`` more wait in the database."""
+    """A request that runs. ``window``: its next files; so many more are ``looking``ed at, and ``unread`` wait."""
 
     id: int
     request: str
@@ -34,6 +34,7 @@ class Running:
     query: Query
     shared: Mapping[str, JSON]
     unread: int = 0
+    looking: int = 0
     last: int = 0
     window: deque[Waiter] = field(default_factory=deque)
 
@@ -66,7 +67,7 @@ class Requests:
             self.running[number].priority = priority
         counts = self._waiting(session)
         for number, each in self.running.items():
-            each.unread = max(0, counts.get(number, 0) - len(each.window))
+            each.unread = max(0, counts.get(number, 0) - each.looking - len(each.window))
         return gone
 
     def _read(self, transform: Transform) -> Running:

@@ -1,6 +1,7 @@
 """What can be said of a file before a worker has it: whether it may be read, and whether its result is there."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from artifacts.errors import ArtifactError
@@ -19,7 +20,7 @@ from delivery.urls import shown
 
 
 def sift(
-    waiter: Waiter, running: Running, memos: dict[str, str], store: Store, settings: Settings
+    waiter: Waiter, running: Running, memos: Mapping[str, str], store: Store, settings: Settings
 ) -> Made | Failed | None:
     """The result of a file that the store has, why the file may not be read, or None: it is to be made.
 
