@@ -152,13 +152,13 @@ def done(file: TransformFile, events: int = 131_000, **more: Any) -> state.Done:
 
 def finish(session: Session, file: TransformFile, **more: Any) -> None:
     start(session, file)
-    state.record_attempt(session, file, "done")
+    state.record_attempts(session, [state.Try(file, "done")])
     assert state.record_done(session, file.id, done(file, **more)) is not None
 
 
 def fail(session: Session, file: TransformFile, sentence: str, kind: str = "UnknownBranch") -> None:
     start(session, file)
-    state.record_attempt(session, file, "failed", error_kind=kind, error=sentence)
+    state.record_attempts(session, [state.Try(file, "failed", error_kind=kind, error=sentence)])
     log = f"INFO opened\nERROR {sentence}"
     assert state.record_failed(session, file.id, kind, sentence, log) is not None
 

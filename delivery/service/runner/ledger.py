@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import IntEnum
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -12,35 +15,60 @@ from delivery.service import state
 from delivery.service.changes import Changes
 from delivery.service.database import Database
 from delivery.service.errors import ServiceError
+from delivery.service.runner.control import LOG_CHARACTERS
 from delivery.service.runner.flights import Waiter
 from delivery.service.runner.jobs import Failed, Made
-from delivery.service.tables import Attempt, FileIdentity, TransformFile, utc_now
+from delivery.service.tables import FileIdentity, TransformFile, utc_now
 from delivery.urls import shown
 
 MOST_ENTRIES = 400
 """Written in one transaction: others want to write, too."""
 
 
-_BEFORE = select(func.count() + 1).where(Attempt.file_id == bindparam("number_of")).scalar_subquery()
-_LOG = select(TransformFile.log).where(TransformFile.id == bindparam("which"))
-_ATTEMPT = insert(Attempt).values(number=_BEFORE)
-
-
 class NotLeading(ServiceError):
     """This process has lost the lease: nothing that it knows of running files counts."""
 
 
+class Kind(IntEnum):
+    """Kinds of lines, in the order in which they are written: a file that ends may have started just before."""
+
+    START = 0
+    OTHER = 1
+    IDENTITY = 2
+    DONE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A result of a file that waited for it; ``worker`` made it now."""
+
+    waiter: Waiter
+    made: Made
+    worker: str | None
+    path: str
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing to write: ``write`` says whether it held; ``then`` is told that when the transaction is over."""
+    """One thing to write: ``content`` by its kind a `Waiter`, what writes it, a row of identities, or a `Result`.
 
+    ``then`` is told whether it held, when the transaction is over.
+    """
+
+    kind: Kind
+    transform: int
     request: str | None
-    write: Callable[[Session], bool]
-    then: Callable[[bool], None]
+    content: Any
+    then: Callable[[bool], None] = lambda _: None
+
+    @property
+    def place(self) -> tuple[Kind, int]:
+        """Lines of one place are written together."""
+        return self.kind, self.transform
 
 
 class Ledger:
-    """Lines in the order in which they are written; used by one thread.
+    """What is to be written; used by one thread.
 
     ``leads``: whether this process still leads, asked in each transaction, which keeps others from leading meanwhile. A
     process that was held up for longer than its lease would else mark files that another one runs.
@@ -62,6 +90,7 @@ class Ledger:
     def commit(self) -> None:
         """Write what there is and tell who watches. Raises Unavailable, and NotLeading; nothing is lost then."""
         while self._lines:
+            self._lines.sort(key=lambda line: line.place)
             lines = self._lines[:MOST_ENTRIES]
             held = self._database.transact(lambda session: self._write(session, lines))  # noqa: B023
             del self._lines[: len(lines)]
@@ -73,21 +102,27 @@ class Ledger:
     def _write(self, session: Session, lines: Sequence[Line]) -> list[bool]:
         if not self._leads(session):
             raise NotLeading("another process runs the files now")
-        return [line.write(session) for line in lines]
-
-    def add(
-        self, request: str | None, write: Callable[[Session], bool], then: Callable[[bool], None] = lambda _: None
-    ) -> None:
-        """Write this, too."""
-        self._lines.append(Line(request, write, then))
+        held: list[bool] = []
+        for (kind, transform), group in groupby(lines, key=lambda line: line.place):
+            held += _WRITE[kind](session, transform, [line.content for line in group])
+        return held
 
     def start(self, waiter: Waiter, then: Callable[[bool], None]) -> None:
         """A file runs; it does not if its request was ended meanwhile."""
+        self._lines.append(Line(Kind.START, waiter.transform, waiter.request, waiter, then))
 
-        def write(session: Session) -> bool:
-            return state.start_file(session, TransformFile(id=waiter.file), None)
+    def done(self, waiter: Waiter, made: Made, worker: str | None, path: str) -> None:
+        """A file has its result; ``worker`` made it now."""
+        self._lines.append(Line(Kind.DONE, waiter.transform, waiter.request, Result(waiter, made, worker, path)))
 
-        self.add(waiter.request, write, then)
+    def identity(self, path: str, memo: str) -> None:
+        """Remember which bytes a local file holds (a line of `delivery.identity.Memo`)."""
+        stamp, _, digest = memo.rpartition(" ")
+        row = {"path": path, "stamp": stamp, "digest": digest, "size": int(stamp.split(":")[1])}
+        self._lines.append(Line(Kind.IDENTITY, 0, None, row))
+
+    def _add(self, waiter: Waiter, write: Callable[[Session], bool]) -> None:
+        self._lines.append(Line(Kind.OTHER, waiter.transform, waiter.request, write))
 
     def progress(self, waiter: Waiter, worker: str, done: int, total: int | None) -> None:
         """A file is on a worker, and so many of its events are done."""
@@ -100,22 +135,7 @@ class Ledger:
             state.progress(session, file.id, done, total)
             return True
 
-        self.add(waiter.request, write)
-
-    def done(self, waiter: Waiter, made: Made, worker: str | None, path: str) -> None:
-        """A file has its result; ``worker`` made it now."""
-
-        def write(session: Session) -> bool:
-            before = session.scalar(_LOG, {"which": waiter.file}) if waiter.tried or waiter.kills else None
-            whole = replace(made, log=_joined(before or "", made.log))
-            if state.record_done(session, waiter.file, _done(whole, path)) is None:
-                return False
-            file = session.get_one(TransformFile, waiter.file)
-            file.worker = worker
-            _add_attempt(session, file, "reused" if made.reused else "done", path)
-            return True
-
-        self.add(waiter.request, write)
+        self._add(waiter, write)
 
     def failed(
         self, waiter: Waiter, path: str, outcome: state.Outcome, failed: Failed, worker: str | None = None
@@ -127,12 +147,12 @@ class Ledger:
             if file is None or file.state not in ("waiting", "running"):
                 return False
             file.worker = worker or file.worker
-            _add_attempt(session, file, outcome, path, failed)
+            state.record_attempts(session, _tried(file, outcome, path, failed))
             file.kills = waiter.kills
             text = _joined(file.log, failed.log)
             return state.record_failed(session, waiter.file, failed.kind, failed.sentence, text) is not None
 
-        self.add(waiter.request, write)
+        self._add(waiter, write)
 
     def again(
         self,
@@ -153,7 +173,7 @@ class Ledger:
                 return False
             file.worker = worker or file.worker
             if outcome is not None:
-                _add_attempt(session, file, outcome, path, failed)
+                state.record_attempts(session, _tried(file, outcome, path, failed))
             file.kills = waiter.kills
             file.log = _joined(file.log, failed.log)
             if outcome is not None:
@@ -162,20 +182,7 @@ class Ledger:
                 file.attempts = max(0, file.attempts - 1)
             return state.requeue(session, file, utc_now() + timedelta(seconds=pause) if pause else None)
 
-        self.add(waiter.request, write)
-
-    def identity(self, path: str, memo: str) -> None:
-        """Remember which bytes a local file holds (a line of `delivery.identity.Memo`)."""
-        stamp, _, digest = memo.rpartition(" ")
-        known = {"stamp": stamp, "digest": digest, "size": int(stamp.split(":")[1])}
-
-        def write(session: Session) -> bool:
-            insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-            row = insert(FileIdentity).values(path=path, **known)
-            session.connection().execute(row.on_conflict_do_update(index_elements=["path"], set_=known))
-            return True
-
-        self.add(None, write)
+        self._add(waiter, write)
 
 
 def memos(session: Session, paths: list[str]) -> dict[str, str]:
@@ -184,23 +191,54 @@ def memos(session: Session, paths: list[str]) -> dict[str, str]:
     return {path: f"{stamp} {digest}" for path, stamp, digest in session.execute(query)}
 
 
-def _add_attempt(
-    session: Session, file: TransformFile, outcome: state.Outcome, path: str, failed: Failed | None = None
-) -> None:
-    """As `state.record_attempt`, in one statement: there is one for every file."""
-    moment = utc_now()
-    attempt = {
-        "file_id": file.id,
-        "number_of": file.id,
-        "path": shown(path),
-        "worker": file.worker,
-        "started_at": file.started_at or moment,
-        "finished_at": moment,
-        "outcome": outcome,
-        "error_kind": failed.kind if failed is not None else None,
-        "error": failed.sentence if failed is not None else None,
+def _write_starts(session: Session, transform: int, waiters: Sequence[Waiter]) -> list[bool]:
+    started = state.start_files(session, transform, [waiter.file for waiter in waiters])
+    return [waiter.file in started for waiter in waiters]
+
+
+def _write_others(session: Session, _: int, writes: Sequence[Callable[[Session], bool]]) -> list[bool]:
+    return [write(session) for write in writes]
+
+
+def _write_identities(session: Session, _: int, rows: Sequence[dict[str, Any]]) -> list[bool]:
+    row = (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(FileIdentity)
+    new = {name: row.excluded[name] for name in ("stamp", "digest", "size")}
+    session.connection().execute(row.on_conflict_do_update(index_elements=["path"], set_=new), list(rows))
+    return [True] * len(rows)
+
+
+def _write_results(session: Session, transform: int, results: Sequence[Result]) -> list[bool]:
+    """Results, counts and tries of one request's files, in one transaction as ever."""
+    tried = [each.waiter.file for each in results if each.waiter.tried or each.waiter.kills]
+    query = select(TransformFile.id, TransformFile.log).where(TransformFile.id.in_(tried))
+    before: dict[int, str] = dict(session.execute(query).all()) if tried else {}
+    by_file = {each.waiter.file: each for each in results}
+    done = {
+        file: _done(replace(each.made, log=_joined(before.get(file, ""), each.made.log)), each.path)
+        for file, each in by_file.items()
     }
-    session.connection().execute(_ATTEMPT, attempt)
+    workers = {file: each.worker for file, each in by_file.items()}
+    recorded = {file.id: file for file in state.record_done_files(session, transform, done, workers)}
+    state.record_attempts(
+        session,
+        [
+            state.Try(file, "reused" if by_file[number].made.reused else "done", shown(by_file[number].path))
+            for number, file in recorded.items()
+        ],
+    )
+    return [each.waiter.file in recorded for each in results]
+
+
+_WRITE: dict[Kind, Callable[[Session, int, Sequence[Any]], list[bool]]] = {
+    Kind.START: _write_starts,
+    Kind.OTHER: _write_others,
+    Kind.IDENTITY: _write_identities,
+    Kind.DONE: _write_results,
+}
+
+
+def _tried(file: TransformFile, outcome: state.Outcome, path: str, failed: Failed) -> list[state.Try]:
+    return [state.Try(file, outcome, shown(path), failed.kind, failed.sentence)]
 
 
 def _done(made: Made, path: str) -> state.Done:
@@ -223,6 +261,4 @@ def _done(made: Made, path: str) -> state.Done:
 
 def _joined(before: str, now: str) -> str:
     """The lines of all tries, the last ones where there are too many."""
-    from delivery.service.runner.control import LOG_CHARACTERS
-
     return "\n".join(filter(None, (before, now)))[-LOG_CHARACTERS:]

@@ -1,5 +1,6 @@
 """Changing rows by one statement, past the session's unit of work."""
 
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import CursorResult, Delete, Update, bindparam, update
@@ -22,8 +23,21 @@ def changed(session: Session, statement: Update | Delete) -> int:
     return cast("CursorResult[tuple[()]]", result).rowcount
 
 
-def write(session: Session, row: Transform | TransformFile, values: dict[str, Any]) -> None:
+def write(session: Session, row: Transform, values: dict[str, Any]) -> None:
     """Set columns of one row, now, in a third of the time that a flush takes; the object shows them."""
-    session.connection().execute(_UPDATE[type(row)], {**values, "which": row.id})
+    session.connection().execute(_UPDATE[Transform], {**values, "which": row.id})
+    _show(row, values)
+
+
+def write_files(session: Session, files: Sequence[TransformFile], values: Sequence[dict[str, Any]]) -> None:
+    """The same for files, of which each has values of its own for the same columns."""
+    session.connection().execute(
+        _UPDATE[TransformFile], [{**each, "which": file.id} for file, each in zip(files, values, strict=True)]
+    )
+    for file, each in zip(files, values, strict=True):
+        _show(file, each)
+
+
+def _show(row: Transform | TransformFile, values: dict[str, Any]) -> None:
     for name, value in values.items():
         set_committed_value(row, name, value)
