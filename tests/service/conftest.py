@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from typing import Any
 
 import psycopg
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lifeline import on_a_lifeline
 
 from delivery.service import state
 from delivery.service.database import Database
@@ -46,9 +50,10 @@ def postgresql_server() -> Iterator[Path]:
     options = ["--auth=trust", "--username=skimflow", "--no-sync", "--encoding=UTF8", "--no-locale"]
     subprocess.run([postgresql_program("initdb"), "-D", cluster, *options], cwd=folder, check=True, **who)
     settings = ["fsync=off", "listen_addresses=", f"unix_socket_directories={folder}", "max_connections=200"]
+    words = [word for one in settings for word in ("-c", one)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [postgresql_program("postgres"), "-D", cluster, *(word for one in settings for word in ("-c", one))],
+            on_a_lifeline([postgresql_program("postgres"), "-D", str(cluster), *words]),
             cwd=folder,
             stdout=log,
             stderr=log,

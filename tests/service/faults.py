@@ -15,28 +15,41 @@ from types import TracebackType
 from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parent))
+from lifeline import on_a_lifeline
 from topology import SERVICES, WORKERS, Topology
 from workload import Load, make_load, seen_by_official_client
 
-CLIENT_SECONDS = 300.0
+RUN_SECONDS = 300.0
+"""So long a run may take; then it is looked at why its requests do not end."""
 
 
 class Client:
     """The process that makes the requests."""
 
     def __init__(self, plan: Path) -> None:
-        self._command = [sys.executable, str(Path(__file__).with_name("workload.py")), str(plan)]
+        self._command = [sys.executable, "-X", "faulthandler", str(Path(__file__).with_name("workload.py")), str(plan)]
+        self._log = plan.with_name(f"{plan.name}.log")
         self.start()
 
     def start(self) -> None:
         """Begin, or go on after `kill`."""
         root = str(Path(__file__).parents[2])
-        self.process = subprocess.Popen(self._command, env={**os.environ, "PYTHONPATH": root})
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                on_a_lifeline(self._command), stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": root}
+            )
 
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
         self.process.wait()
+
+    def stacks(self) -> str:
+        """What it waits for: it ends, and leaves the stack of each thread."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10)
+        return self._log.read_text(errors="replace")
 
     def __enter__(self) -> Self:
         return self
@@ -226,40 +239,69 @@ class Met:
 
 
 def fault_run(
-    topology: Topology, fault: Callable[[Run], str], *, seed: int, requests: int = 200, files: int = 40
+    topology: Topology,
+    fault: Callable[[Run], str],
+    *,
+    seed: int,
+    requests: int = 200,
+    files: int = 40,
+    seconds: float = RUN_SECONDS,
 ) -> Met:
-    """Begin the load, do the fault when a random share of the requests has ended, wait for the end, and look."""
+    """Begin the load, do the fault when a random share of the requests has ended, wait for the end, and look.
+
+    What has not ended after so many seconds is wrong, and is said with what the parts know of it.
+    """
     drawn = random.Random(seed)
     load = make_load(
         topology.folder, topology.inputs, topology.urls, topology.inputs_url, requests=requests, files=files, seed=seed
     )
     began = time.monotonic()
     run = Run(topology, load, Client(load.plan.write(topology.folder / f"plan-{seed}.json")), drawn)
+    deadline, wrong = began + seconds, []
     try:
         moment = drawn.randrange(0, requests * 3 // 4)
-        while len(load.plan.came()) < moment and run.client.process.poll() is None:
-            topology.revive()  # workers end some seconds after a scheduler did, maybe after the run before
-            time.sleep(0.05)
+        revived = _until(run, moment, deadline)
         run.pause(0.0, 0.5)
         what = fault(run)
-        revived = _until_done(run)
-        seconds = time.monotonic() - began
+        revived += _until(run, requests, deadline)
+        took = time.monotonic() - began
+        if run.client.process.poll() is None:
+            wrong.append(_unended(run, took))
     finally:
         run.client.kill()
         for undo in run.undo:
             undo()
     may_fail = topology.inputs_url if fault is inputs_stall_for_good else None
-    wrong = list(load.faults(topology.sql, may_fail))
+    wrong += load.faults(topology.sql, may_fail)
     if len(load.plan.came()) == requests:
         wrong += seen_by_official_client(load, topology.urls[seed % 2], max(1, requests // 40), seed)
     statuses = Counter(row["status"] for row in load.plan.came().values())
-    return Met(fault.__name__, f"{what} after {moment} requests", seconds, dict(statuses), revived, wrong)
+    return Met(fault.__name__, f"{what} after {moment} requests", took, dict(statuses), revived, wrong)
 
 
-def _until_done(run: Run) -> list[str]:
-    """Wait for the client's end, and start again what else has ended, as a supervisor does."""
-    revived, deadline = [], time.monotonic() + CLIENT_SECONDS
+def _until(run: Run, ended: int, deadline: float) -> list[str]:
+    """Wait for so many outcomes (all: for the client's end), and start again what has ended, as a supervisor does.
+
+    Workers end some seconds after their scheduler did, maybe after the run before.
+    """
+    revived: list[str] = []
+    all_of_them = len(run.load.plan.requests)
     while run.client.process.poll() is None and time.monotonic() < deadline:
+        if ended < all_of_them and len(run.load.plan.came()) >= ended:
+            return revived
         revived += run.topology.revive()
-        time.sleep(0.2)
+        time.sleep(0.1)
     return revived + run.topology.revive()
+
+
+def _unended(run: Run, seconds: float) -> str:
+    """Everything that may say why a run does not end."""
+    requests = ", ".join(f"'{one.request_id}'" for one in run.load.plan.requests)
+    tables = (
+        f"SELECT * FROM transforms WHERE request_id IN ({requests}) AND finish_time IS NULL",
+        "SELECT * FROM transform_files WHERE state IN ('waiting', 'running')",
+        "SELECT * FROM leases",
+    )
+    rows = [f"{query}\n" + "\n".join(map(repr, run.topology.sql(query))) for query in tables]
+    parts = [f"the client:\n{run.client.stacks()[-8000:]}", *run.topology.tails()]
+    return "\n\n".join([f"the client has not ended after {seconds:.0f} s", *rows, *parts])

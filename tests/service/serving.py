@@ -15,6 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from lifeline import on_a_lifeline
+
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 
@@ -37,7 +40,7 @@ class RunningService:
         asked = {"host": "127.0.0.1", "port": 0, "data": str(self.data), "workers": 1, **settings}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(program), json.dumps(asked)],
+                on_a_lifeline([sys.executable, str(program), json.dumps(asked)]),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -25,6 +25,6 @@ def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
 def test_what_was_asked_for_comes_whole_and_once_whatever_is_killed(
     topology: Topology, fault: Callable[[faults.Run], str]
 ) -> None:
-    met = faults.fault_run(topology, fault, seed=100 + FAULTS.index(fault), requests=12, files=8)
-    assert met.wrong == []
+    met = faults.fault_run(topology, fault, seed=100 + FAULTS.index(fault), requests=12, files=8, seconds=150.0)
+    assert met.wrong == [], "\n".join(met.wrong)
     assert met.statuses == {"Complete": 12}

@@ -28,6 +28,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import postgresql_program
+from lifeline import on_a_lifeline
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS, STOP_SECONDS = 90.0, 40.0
@@ -44,7 +45,7 @@ serve(Settings(**json.loads(sys.argv[1])))
 
 
 class Part:
-    """One process, in a session of its own: a signal to it reaches its children, too."""
+    """One process, in a session of its own: a signal to it reaches its children, too. It ends with the tests."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class Part:
         self._written = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                on_a_lifeline(self._command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -187,7 +188,8 @@ class Topology:
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of a query, or of a function that ends sessions."""
-        with psycopg.connect(self.database, autocommit=True, application_name="checks") as connection:
+        options = {"application_name": "checks", "connect_timeout": 10, "options": "-c statement_timeout=30s"}
+        with psycopg.connect(self.database, autocommit=True, **options) as connection:  # type: ignore[arg-type]
             return connection.execute(query).fetchall()  # type: ignore[arg-type]
 
     def leader(self) -> str | None:
@@ -197,6 +199,14 @@ class Topology:
                 if httpx.get(f"{url}/ready", timeout=10).json().get("runner", {}).get("leads"):
                     return name
         return None
+
+    def tails(self, characters: int = 4000) -> list[str]:
+        """What each part wrote last, and what the services say of themselves."""
+        said = []
+        for url in self.urls:
+            with suppress(httpx.TransportError):
+                said.append(f"{url}/ready: {httpx.get(f'{url}/ready', timeout=10).text}")
+        return said + [f"{name}:\n{part.log_text()[-characters:]}" for name, part in self.parts.items()]
 
     def _part(self, name: str) -> Part:
         port = self._ports.get(name, 0)

@@ -22,6 +22,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "delivery"))
 
+SEEN_SECONDS = 90.0
+"""So long the official client, which by itself waits for ever, may take to look."""
+
 CUTS = (-0.5, 0.0, 0.5, 1.0)
 QUERY = "DS.Where(lambda e: e.x > {cut}).Select(lambda e: {{'x': e.x, 'n': e.n}})"
 
@@ -204,7 +207,8 @@ def wrong_counters(database: Any, requests: Sequence[str]) -> Iterator[str]:
 
 def seen_by_official_client(load: Load, url: str, sample: int, seed: int) -> list[str]:
     """What the official client sees that is not so: of all requests' statuses, and of a few ones' buckets and bytes."""
-    return asyncio.run(_seen(load, url, random.Random(seed).sample(load.plan.requests, sample)))
+    seen = _seen(load, url, random.Random(seed).sample(load.plan.requests, sample))
+    return asyncio.run(asyncio.wait_for(seen, SEEN_SECONDS))
 
 
 async def _seen(load: Load, url: str, sample: Sequence[Asked]) -> list[str]:
