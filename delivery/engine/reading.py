@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from delivery.errors import DeliveryError, InputUnreachable, MissingFile, QueryFault, UnreadableFile
+from delivery.errors import DeliveryError, InputUnreachable, MissingFile, OutOfMemory, QueryFault, UnreadableFile
 from delivery.identity import local_path, missing
 from delivery.retry import is_transient
 from delivery.urls import shown
@@ -11,7 +11,10 @@ from delivery.urls import shown
 
 @contextmanager
 def reading(file: str) -> Iterator[None]:
-    """Turns whatever goes wrong while bytes are read into UnreadableFile (InputUnreachable where a retry may help)."""
+    """Turns whatever goes wrong while bytes are read into UnreadableFile.
+
+    InputUnreachable where a retry may help, OutOfMemory where a shorter range of entries may.
+    """
     try:
         yield
     except DeliveryError:
@@ -26,7 +29,7 @@ def reading(file: str) -> Iterator[None]:
     except ImportError as error:
         raise UnreadableFile(file, f"a package that reads such files is not installed ({one_line(error)})") from error
     except MemoryError as error:
-        raise UnreadableFile(file, "a damaged length asks for more memory than there is") from error
+        raise OutOfMemory(file, _wanted(error)) from error
     except Exception as error:  # damaged bytes make uproot fail in any way
         if is_transient(error, file):
             raise InputUnreachable(file, one_line(error)) from error
@@ -36,12 +39,22 @@ def reading(file: str) -> Iterator[None]:
 
 @contextmanager
 def about(file: str) -> Iterator[None]:
-    """A fault of the query that comes out of this block says which file's columns it does not fit."""
+    """A fault of the query that comes out of this block says which file's columns it does not fit.
+
+    What memory did not suffice for, be it while rows are computed or written, comes out as OutOfMemory.
+    """
     try:
         yield
     except QueryFault as fault:
         fault.file = fault.file or shown(file)
         raise
+    except MemoryError as error:
+        raise OutOfMemory(file, _wanted(error)) from error
+
+
+def _wanted(error: MemoryError) -> str:
+    """What NumPy or Arrow say that they wanted; Python itself says nothing."""
+    return one_line(error) if str(error).strip() else "more was asked for than there is"
 
 
 def one_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@
     ├── DataFault              the data of some event does not allow what the query asks
     │   ├── LengthMismatch, EmptyList, ResultTooLarge
     ├── UnreadableFile
-    │   ├── MissingFile, NotARootFile, TruncatedFile, CorruptBasket, InputUnreachable
+    │   ├── MissingFile, NotARootFile, TruncatedFile, CorruptBasket, InputUnreachable, OutOfMemory
     ├── OutputUnwritable
     └── of services and workers: UnknownEndpoint, EndpointUnreachable, NotAuthorized, RequestFailed (MissingResult),
         NoWorkers, WorkerDiffers, WorkerKilled
@@ -35,6 +35,7 @@ from delivery.errors.files import (
     InputUnreachable,
     MissingFile,
     NotARootFile,
+    OutOfMemory,
     OutputUnwritable,
     TruncatedFile,
     UnknownTree,
@@ -71,6 +72,7 @@ __all__ = [
     "NotAFunction",
     "NotARootFile",
     "NotAuthorized",
+    "OutOfMemory",
     "OutputUnwritable",
     "QueryFault",
     "RequestFailed",

@@ -29,6 +29,18 @@ class InputUnreachable(UnreadableFile):
     hint = "try again later"
 
 
+class OutOfMemory(UnreadableFile):
+    """Memory did not suffice for what is asked of the file, or for what a damaged length in it asks for."""
+
+    hint = (
+        "ask for fewer columns or fewer pairs, or have workers with more memory; other copies of the file may be whole"
+    )
+
+    def sentence(self) -> str:
+        """What was wrong."""
+        return f"there is not enough memory for what is asked of {self.file}: {self.reason}"
+
+
 class MissingFile(UnreadableFile):
     """There is no such file; ``near`` has the nearest names in its folder."""
 

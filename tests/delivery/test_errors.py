@@ -26,6 +26,7 @@ from delivery.errors import (
     NotARootFile,
     NotAuthorized,
     NoWorkers,
+    OutOfMemory,
     OutputUnwritable,
     QueryFault,
     RequestFailed,
@@ -54,7 +55,15 @@ WRONG = f"no good: GET {URL} said no"
 
 QUERY_FAULTS = [UnsupportedNode, DepthMismatch, BadLiteral, UnknownName, NotAFunction, UnwritableType]
 DATA_FAULTS = [LengthMismatch, EmptyList, ResultTooLarge]
-FILE_ERRORS = [UnreadableFile, InputUnreachable, MissingFile, NotARootFile, TruncatedFile, OutputUnwritable]
+FILE_ERRORS = [
+    UnreadableFile,
+    InputUnreachable,
+    MissingFile,
+    NotARootFile,
+    TruncatedFile,
+    OutOfMemory,
+    OutputUnwritable,
+]
 
 ERRORS: list[DeliveryError] = [
     *(kind("no good", TEXT, SPAN, name="Jet_ptt", near=("Jet_pt",), file=URL) for kind in QUERY_FAULTS),
