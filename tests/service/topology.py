@@ -25,6 +25,7 @@ from typing import Any, Self
 import boto3
 import httpx
 import psycopg
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import postgresql_program
@@ -187,10 +188,15 @@ class Topology:
         return ended
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
-        """Rows of a query, or of a function that ends sessions."""
+        """Rows of a query, or of a function that ends sessions; a server that recovers is waited for."""
         options = {"application_name": "checks", "connect_timeout": 10, "options": "-c statement_timeout=30s"}
-        with psycopg.connect(self.database, autocommit=True, **options) as connection:  # type: ignore[arg-type]
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+        def rows() -> list[tuple[Any, ...]]:
+            with psycopg.connect(self.database, autocommit=True, **options) as connection:  # type: ignore[arg-type]
+                return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+        recovers = retry_if_exception_type(psycopg.OperationalError)
+        return Retrying(retry=recovers, stop=stop_after_delay(60), wait=wait_fixed(0.1), reraise=True)(rows)
 
     def leader(self) -> str | None:
         """The service that runs the files."""
