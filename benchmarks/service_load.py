@@ -29,7 +29,8 @@ from benchmarks.measuring import Report, table, write_section
 from delivery import engine
 from delivery.requests import TransformRequest
 from delivery.service_client.client import ServiceClient
-from delivery.service_client.records import Submission
+from delivery.service_client.downloads import bundles
+from delivery.service_client.records import FileResult, Submission
 
 TESTS = Path(__file__).parents[1] / "tests"
 DOCUMENT = TESTS.parent / "docs" / "service-load.md"
@@ -90,17 +91,21 @@ def until_idle(url: str) -> None:
             time.sleep(0.5)
 
 
+def _size(one: tuple[FileResult, Path]) -> int:
+    return one[0].bytes
+
+
 def ours(url: str, files: Sequence[Path], text: str, folder: Path) -> float:
     """Seconds from submission to the last result in a file, with our own client; results are brought as they come."""
     began = time.perf_counter()
     with ServiceClient(url) as client, ThreadPoolExecutor(8) as pool:
         request_id = client.submit(Submission(text, tuple(map(str, files))))
-        bringing, brought = [], set[str]()
+        bringing, brought = [], set[int]()
         for update in client.watch(request_id):
-            for result in update.results:
-                if result.object_name not in brought:
-                    brought.add(result.object_name)
-                    bringing.append(pool.submit(client.download, request_id, result, folder / f"{len(brought)}"))
+            new = [result for result in update.results if result.file not in brought]
+            brought.update(result.file for result in new)
+            wanted = [(result, folder / f"{result.file}") for result in new]
+            bringing += [pool.submit(client.download_together, request_id, some) for some in bundles(wanted, _size)]
         for one in bringing:
             one.result()
         if update.status.status != "Complete" or len(brought) != len(files):

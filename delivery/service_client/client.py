@@ -1,7 +1,7 @@
 """The calls of the service, each tried again while that may help."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -151,6 +151,15 @@ class ServiceClient:
         from delivery.service_client.downloads import download
 
         return download(self, request_id, result, path)
+
+    def download_together(self, request_id: str, wanted: Sequence[tuple[FileResult, Path]]) -> None:
+        """Bring results to their paths, small ones in few calls; as `download` brings each."""
+        from delivery.service_client.downloads import bundles, download, download_bundle
+
+        for bundle in bundles(wanted, lambda one: one[0].bytes):
+            download_bundle(self, request_id, bundle)
+            for result, path in bundle:
+                download(self, request_id, result, path)
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One call that may be repeated without harm, until it is answered."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from delivery.errors import DeliveryError, EndpointUnreachable, MissingResult, NotAuthorized
+from delivery.errors import DeliveryError, EndpointUnreachable, MissingResult, NotAuthorized, OutputUnwritable
 from delivery.identity import local_path
 from delivery.outputs import output_name, tree_and_entries
 from delivery.requests import FileDelivered, FileFailed, FileRequest, Outcome
 from delivery.retry import sentence
 from delivery.service_client.asking import ask
 from delivery.service_client.client import ServiceClient
+from delivery.service_client.downloads import bundles, download_bundle
 from delivery.service_client.records import FileResult, FileState, Submission
 
 WATCHED = 32
@@ -109,11 +110,13 @@ class _Delivery:
         left, files = dict(enumerate(wanted)), dict[str, FileState]()
         for update in self._client.watch(request_id):
             files.update((file.object_name, file) for file in update.files)
-            for result in update.results:
-                file = files[result.object_name]
-                requests = left.pop(file.place, None)
-                if requests is not None:
-                    self._start(self._bringing, self._bring, request_id, file, result, requests)
+            came = [
+                (file, result, requests)
+                for result in update.results
+                if (requests := left.pop((file := files[result.object_name]).place, None)) is not None
+            ]
+            for bundle in bundles(came, lambda one: one[1].bytes):
+                self._start(self._bringing, self._bring_all, request_id, bundle)
             for file in update.files:
                 if file.state == "failed" and file.place in left:
                     for request in left.pop(file.place):
@@ -123,6 +126,13 @@ class _Delivery:
                 failure = f": {update.status.failure}" if update.status.failure else ""
                 self._fail(left.values(), MissingResult(self._client.url, reason + failure))
         self._open.discard(request_id)
+
+    def _bring_all(self, request_id: str, bundle: list[tuple[FileState, FileResult, list[FileRequest]]]) -> None:
+        with suppress(OutputUnwritable):  # told of each of them
+            wanted = [(result, self._scratch / output_name(requests[0])) for _, result, requests in bundle]
+            download_bundle(self._client, request_id, wanted)
+        for file, result, requests in bundle:
+            self._bring(request_id, file, result, requests)
 
     def _bring(self, request_id: str, file: FileState, result: FileResult, requests: list[FileRequest]) -> None:
         path = self._scratch / output_name(requests[0])

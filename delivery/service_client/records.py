@@ -136,8 +136,12 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """A file's result: its object's name, size and SHA-256, and what the engine counted when it made it."""
+    """A file's result: its object's name, size and SHA-256, and what the engine counted when it made it.
 
+    ``file`` is the service's number of the file.
+    """
+
+    file: int
     object_name: str
     path: str
     bytes: int
@@ -157,6 +161,7 @@ class FileResult:
         if row["transform_status"] != "success" or not row.get("sha256"):
             return None
         return cls(
+            file=row["file-id"],
             object_name=row["s3-object-name"],
             path=row["file-path"],
             bytes=row["total-bytes"],

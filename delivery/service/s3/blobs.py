@@ -81,6 +81,18 @@ class Blobs:
         """The blob of that SHA-256 and size in bytes. Raises Gone and Unavailable."""
         return await to_thread.run_sync(self._open, digest, size, limiter=self._readers)
 
+    def read(self, digest: str, size: int) -> bytes:
+        """All bytes of a small blob, verified. Raises Gone and Unavailable."""
+        try:
+            content = self._backend.read(blob_name(digest))
+        except FileNotFoundError as error:
+            raise Gone(digest) from error
+        except ArtifactError as error:
+            raise Unavailable(f"the store {self._url} cannot be read now ({error})") from error
+        if len(content) != size or hashlib.sha256(content).hexdigest() != digest:
+            raise Gone(digest)
+        return content
+
     async def check(self, digest: str, size: int) -> None:
         """See that a blob of that size is there, without reading it. Raises Gone and Unavailable."""
         try:

@@ -1,7 +1,7 @@
 """A request's results as objects: found in the state, served from the store."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,9 @@ RETRY_SECONDS: Final = 5
 
 USED_RESOLUTION: Final = timedelta(hours=1)
 """How exactly a request's last use is kept: finer would cost a write for every read."""
+
+MOST_TOGETHER: Final = 16 << 20
+"""Bytes of results in one answer."""
 
 LONGEST_NAME: Final = 1024
 """Bytes of an object's name at most, as in S3."""
@@ -92,6 +95,26 @@ def stored(service: Service, owner: Bucket, name: str) -> Stored:
     if result is None or result.digest is None:
         raise S3Error("NoSuchKey", f"the request {owner.request_id} has no such result (yet)")
     return Stored(name, Version(result.digest, result.bytes, result.created_at.replace(tzinfo=UTC)))
+
+
+def stored_together(service: Service, owner: Bucket, files: Sequence[int]) -> list[Version]:
+    """Results of a bucket by the numbers of their files, in the order asked.
+
+    Raises S3Error NoSuchKey if one is not there, InvalidRequest if they are too large for one answer.
+    """
+    columns = select(Result.file_id, Result.digest, Result.bytes, Result.created_at)
+    with service.database.reading() as session:
+        rows = session.execute(
+            columns.where(
+                Result.transform_id == owner.transform_id, Result.file_id.in_(files), Result.digest.is_not(None)
+            )
+        ).all()
+    found = {file: Version(digest or "", size, made.replace(tzinfo=UTC)) for file, digest, size, made in rows}
+    if missing := [file for file in files if file not in found]:
+        raise S3Error("NoSuchKey", f"the request {owner.request_id} has no result of its file {missing[0]} (yet)")
+    if sum(found[file].size for file in files) > MOST_TOGETHER:
+        raise S3Error("InvalidRequest", f"results of more than {MOST_TOGETHER:,} bytes are asked for one by one")
+    return [found[file] for file in files]
 
 
 def listed(service: Service, owner: Bucket, asked: Asked) -> Page:
