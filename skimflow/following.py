@@ -1,78 +1,24 @@
-"""A service called from the command line: which one, and a request followed to its end."""
+"""A request of a service followed to its end, and its results brought into a folder."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from delivery.errors import EndpointUnreachable
-from skimflow.errors import SkimflowError, UsageError
+from skimflow.errors import UsageError
 from skimflow.progress import Reporter
 
 if TYPE_CHECKING:
     from delivery.service_client.client import ServiceClient
     from delivery.service_client.records import FileResult, FileState, RequestStatus
 
-DEFAULT_URL = "http://127.0.0.1:5000"
-"""Where `skimflow serve` serves if nothing else is said."""
-
 DOWNLOADS = 4
 _LONGEST_NAME = 200
-
-
-def endpoint_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which service is meant."""
-    function = click.option(
-        "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A file with your token (default: the one in servicex.yaml).",
-    )(function)  # fmt: skip
-    return click.option(
-        "--endpoint", metavar="NAME|URL",
-        help=f"The service: a name in servicex.yaml, or a URL (default: that of servicex.yaml, else {DEFAULT_URL}).",
-    )(function)  # fmt: skip
-
-
-def open_client(endpoint: str | None, token_file: Path | None) -> ServiceClient:
-    """A client of the service that the options mean, which has answered.
-
-    Raises SkimflowError if none does at the default address; else what every call of the client does.
-    """
-    from delivery.service_client.client import ServiceClient
-    from delivery.servicex_config import choose, find_config
-
-    token = token_file.read_text().strip() if token_file else None
-    nowhere = endpoint is None and find_config() is None
-    place = DEFAULT_URL if nowhere else endpoint
-    is_url = place is not None and "://" in place
-    backend, source = choose(url=place, token=token) if is_url else choose(place)
-    client = ServiceClient(backend.url, token or backend.token, f"the token in {token_file}" if token else source)
-    try:
-        client.check()
-    except EndpointUnreachable as error:
-        if not nowhere:
-            raise
-        raise SkimflowError(
-            f"no service answers at {DEFAULT_URL} and there is no servicex.yaml: start one (skimflow serve), "
-            "or name one (--endpoint)"
-        ) from error
-    return client
-
-
-def request_id_of(client: ServiceClient, given: str) -> str:
-    """The id that ``given``, an id or the beginning of one, means. Raises UsageError if it means none or several."""
-    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", given):
-        return given.lower()
-    found = [one.request_id for one in client.requests() if one.request_id.startswith(given.lower())]
-    if len(found) == 1:
-        return found[0]
-    what = f"begins {len(found)} requests: {', '.join(found[:3])}" if found else "begins no request"
-    raise UsageError(f"{given!r} {what}; `skimflow requests list` shows the ids")
+_RESULT_NAME = re.compile(r"\d{4,}-.+")
 
 
 @dataclass
@@ -102,10 +48,17 @@ class Followed:
         return row | ({"output": str(self.outputs[place])} if place in self.outputs else {})
 
 
+class OtherResults(UsageError):
+    """The folder for results holds those of another request: nobody could tell them apart later."""
+
+    def __init__(self, path: Path, request_id: str) -> None:
+        super().__init__(f"{path} is no result of request {request_id}; name a folder for this request alone")
+
+
 def follow(client: ServiceClient, request_id: str, reporter: Reporter, output: Path | None) -> Followed:
     """Follow a request to its end; with ``output``, bring each result into that folder as soon as it is there.
 
-    Raises what a download raises, after all others were tried.
+    Raises OtherResults, and what a download raises, after all others were tried.
     """
     followed: Followed | None = None
     brought: dict[int, Future[Path]] = {}
@@ -115,16 +68,19 @@ def follow(client: ServiceClient, request_id: str, reporter: Reporter, output: P
                 followed = followed or Followed(update.status)
                 followed.status = update.status
                 followed.files.update((file.place, file) for file in update.files)
+                if output is not None and update.files and not brought:
+                    _check_folder(output, request_id, followed.files.values())
                 places = {file.object_name: file.place for file in update.files}
                 for result in update.results:
                     place = places[result.object_name]
                     followed.results[place] = result
                     if output is not None and place not in brought:
                         path = output / file_name(followed.files[place])
-                        brought[place] = pool.submit(client.download, request_id, result, path)
+                        brought[place] = pool.submit(_bring, client, request_id, result, path)
                 bar.update(*_progress(followed))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            client.close()  # ends downloads under way; the next one goes on with what they have
             raise
     assert followed is not None  # noqa: S101 - a stream that ends without a word raises
     followed.outputs = {place: one.result() for place, one in sorted(brought.items())}
@@ -132,17 +88,17 @@ def follow(client: ServiceClient, request_id: str, reporter: Reporter, output: P
 
 
 def fetch(client: ServiceClient, request_id: str, output: Path | None) -> Followed:
-    """What is there of a request now, brought into the folder."""
+    """What is there of a request now, brought into the folder. Raises as `follow`."""
     followed = Followed(client.status(request_id))
     followed.files = {file.place: file for file in client.files(request_id)}
     places = {file.object_name: place for place, file in followed.files.items()}
-    results = {places[result.object_name]: result for result in client.results(request_id)}
-    followed.results = results
+    followed.results = {places[result.object_name]: result for result in client.results(request_id)}
     if output is not None:
+        _check_folder(output, request_id, followed.files.values())
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             brought = {
-                place: pool.submit(client.download, request_id, result, output / file_name(followed.files[place]))
-                for place, result in results.items()
+                place: pool.submit(_bring, client, request_id, result, output / file_name(followed.files[place]))
+                for place, result in followed.results.items()
             }
         followed.outputs = {place: one.result() for place, one in sorted(brought.items())}
     return followed
@@ -151,6 +107,26 @@ def fetch(client: ServiceClient, request_id: str, output: Path | None) -> Follow
 def file_name(file: FileState) -> str:
     """What a result is called on disk: its file's place in the request and its name."""
     return f"{file.place:04d}-{file.object_name.rpartition(':')[2][-_LONGEST_NAME:]}"
+
+
+def _check_folder(folder: Path, request_id: str, files: Iterable[FileState]) -> None:
+    """Raise OtherResults if the folder has results that are none of these files'."""
+    from delivery.service_client.downloads import PART
+
+    own = {file_name(file) for file in files}
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    for name in there:
+        if _RESULT_NAME.fullmatch(name) and name.removesuffix(PART) not in own:
+            raise OtherResults(folder / name, request_id)
+
+
+def _bring(client: ServiceClient, request_id: str, result: FileResult, path: Path) -> Path:
+    """Download a result; one of the same name with other bytes is another request's, and stays."""
+    from delivery.service_client.downloads import is_whole
+
+    if path.exists() and not is_whole(path, result):
+        raise OtherResults(path, request_id)
+    return client.download(request_id, result, path)
 
 
 def _progress(followed: Followed) -> tuple[float, float, str]:

@@ -31,12 +31,15 @@ def selection_text(given: str, codegen: str) -> str:
     """The selection that ``given`` means: a file's content, a query function's text, or ``given`` itself.
 
     A query function is named ``module:function`` or ``file.py:function``. For codegen ``python``, source is put into
-    base64, as ServiceX wants it; what is base64 already stays.
+    base64, as ServiceX wants it; what is base64 already stays. For a codegen that is not ours, a file's content or the
+    text as it is.
 
     Raises UsageError for a file that is not there or is no text, and what `queries.named.load` raises.
     """
     file = _file(given)
     text = given if file is None else _content(file)
+    if codegen not in _FORMS:
+        return text
     if codegen == "python":
         if file is None and _FILE_NAME.fullmatch(given):
             raise _no_selection(given, codegen)

@@ -15,6 +15,7 @@ from skimflow.selections import cut_text
 
 if TYPE_CHECKING:
     from delivery.service_client.records import RequestStatus
+    from skimflow.chosen_service import ChosenService
     from skimflow.following import Followed
 
 
@@ -49,6 +50,11 @@ def files_table(followed: Followed) -> Iterator[str]:
         yield line
         if file.error:
             yield from (f"       {text}" for text in file.error.splitlines())
+
+
+def counted_text(number: int, noun: str) -> str:
+    """1 file, 2 files."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def count(status: RequestStatus) -> str:
@@ -97,8 +103,8 @@ def cutflow(followed: Followed) -> Iterator[str]:
         before = events
 
 
-def ending(followed: Followed, output: Path | None) -> Iterator[str]:
-    """How a request ended."""
+def ending(followed: Followed, output: Path | None, service: ChosenService) -> Iterator[str]:
+    """How a request ended, or how far it is, and what may be typed next."""
     status = followed.status
     reused = sum(result.reused for result in followed.results.values())
     known = f", {reused} known from before" if reused else ""
@@ -108,9 +114,10 @@ def ending(followed: Followed, output: Path | None) -> Iterator[str]:
     if output is not None:
         yield f"results in {output}"
     elif followed.results:
-        yield f"fetch them: skimflow requests download {status.request_id} --output DIR"
+        yield f"bring them: {service.command('download', status.request_id, '--output DIR')}"
     if status.failed:
-        yield f"try the failed files again: skimflow requests retry {status.request_id}"
+        yield f"read what their runs said: {service.command('logs', status.request_id)}"
+        yield f"try the failed files again: {service.command('retry', status.request_id)}"
 
 
 def _failures(followed: Followed) -> Iterator[str]:
@@ -130,4 +137,4 @@ def warn_of(followed: Followed) -> None:
     """Say on stderr what the engine warned of."""
     counted = Counter(warning for result in followed.results.values() for warning in result.warnings)
     for warning, files in counted.items():
-        click.secho(f"warning, in {files} files: {warning}", fg="yellow", err=True)
+        click.secho(f"warning, in {counted_text(files, 'file')}: {warning}", fg="yellow", err=True)

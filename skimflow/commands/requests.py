@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from skimflow.chosen_service import ChosenService, request_id_of, service_options
 from skimflow.cli import json_option, print_json
-from skimflow.following import Followed, endpoint_options, fetch, follow, open_client, request_id_of
+from skimflow.following import Followed, fetch, follow
 from skimflow.progress import reporter
-from skimflow.summaries import ending, facts, files_table, requests_table, warn_of
+from skimflow.summaries import counted_text, ending, facts, files_table, requests_table, warn_of
 
 _request = click.argument("request", metavar="REQUEST")
 _many = click.argument("requests_", metavar="REQUEST...", nargs=-1, required=True)
@@ -22,11 +23,11 @@ def requests() -> None:
 
 @requests.command("list")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The latest so many.")
-@endpoint_options
+@service_options
 @json_option
-def list_requests(limit: int, endpoint: str | None, token_file: Path | None, as_json: bool) -> None:
+def list_requests(limit: int, service: ChosenService, as_json: bool) -> None:
     """List your requests, the latest first."""
-    with open_client(endpoint, token_file) as client:
+    with service.open() as client:
         found = client.requests(limit)
     if as_json:
         print_json([one.document for one in found])
@@ -36,11 +37,11 @@ def list_requests(limit: int, endpoint: str | None, token_file: Path | None, as_
 
 @requests.command()
 @_request
-@endpoint_options
+@service_options
 @json_option
-def show(request: str, endpoint: str | None, token_file: Path | None, as_json: bool) -> None:
+def show(request: str, service: ChosenService, as_json: bool) -> None:
     """Show how far a request is, and its cutflow."""
-    followed = _fetched(request, endpoint, token_file)
+    followed = _fetched(request, service)
     if as_json:
         print_json(followed.to_json())
         return
@@ -49,11 +50,11 @@ def show(request: str, endpoint: str | None, token_file: Path | None, as_json: b
 
 @requests.command()
 @_request
-@endpoint_options
+@service_options
 @json_option
-def files(request: str, endpoint: str | None, token_file: Path | None, as_json: bool) -> None:
+def files(request: str, service: ChosenService, as_json: bool) -> None:
     """List the files of a request: state, tries, events, size, and why one failed."""
-    followed = _fetched(request, endpoint, token_file)
+    followed = _fetched(request, service)
     if as_json:
         print_json(followed.to_json()["file-rows"])
         return
@@ -63,13 +64,13 @@ def files(request: str, endpoint: str | None, token_file: Path | None, as_json: 
 @requests.command()
 @_request
 @click.argument("places", nargs=-1, type=click.IntRange(0), metavar="[PLACE]...")
-@endpoint_options
+@service_options
 @json_option
 def logs(
-    request: str, places: tuple[int, ...], endpoint: str | None, token_file: Path | None, as_json: bool
+    request: str, places: tuple[int, ...], service: ChosenService, as_json: bool
 ) -> None:  # fmt: skip
     """Print what the runs of files said: of those at PLACE in the request, else of all that failed."""
-    with open_client(endpoint, token_file) as client:
+    with service.open() as client:
         request_id = request_id_of(client, request)
         wanted = places or tuple(file.place for file in client.files(request_id) if file.state == "failed")
         texts = {place: client.log(request_id, place) for place in wanted}
@@ -84,30 +85,33 @@ def logs(
 
 @requests.command()
 @_request
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for results.")
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR",
+    help="Folder for the results, which holds those of one request.",
+)  # fmt: skip
 @click.option("--wait/--no-wait", default=True, help="Wait for the rest (default), or bring what is there.")
-@endpoint_options
+@service_options
 @json_option
 @click.pass_context
 def download(
-    ctx: click.Context, request: str, output: Path, wait: bool, endpoint: str | None, token_file: Path | None,
-    as_json: bool,
+    ctx: click.Context, request: str, output: Path, wait: bool, service: ChosenService, as_json: bool
 ) -> None:  # fmt: skip
     """Bring the results of a request into a folder, verified; what is there already is not brought again."""
-    with open_client(endpoint, token_file) as client:
+    with service.open() as client:
         request_id = request_id_of(client, request)
-        followed = follow(client, request_id, reporter(), output) if wait else fetch(client, request_id, output)
-    _tell(followed, output, as_json)
+        with service.going_on(request_id):
+            followed = follow(client, request_id, reporter(), output) if wait else fetch(client, request_id, output)
+    _tell(followed, output, service, as_json)
     ctx.exit(0 if followed.good or not wait else 1)
 
 
 @requests.command()
 @_many
-@endpoint_options
+@service_options
 @json_option
-def cancel(requests_: tuple[str, ...], endpoint: str | None, token_file: Path | None, as_json: bool) -> None:
+def cancel(requests_: tuple[str, ...], service: ChosenService, as_json: bool) -> None:
     """Stop requests; results that are there stay."""
-    with open_client(endpoint, token_file) as client:
+    with service.open() as client:
         ids = [request_id_of(client, one) for one in requests_]
         for request_id in ids:
             client.cancel(request_id)
@@ -117,45 +121,45 @@ def cancel(requests_: tuple[str, ...], endpoint: str | None, token_file: Path | 
 @requests.command()
 @_request
 @click.option("--wait/--no-wait", default=True, help="Wait for the end (default), or not.")
-@endpoint_options
+@service_options
 @json_option
 @click.pass_context
-def retry(
-    ctx: click.Context, request: str, wait: bool, endpoint: str | None, token_file: Path | None, as_json: bool
-) -> None:
+def retry(ctx: click.Context, request: str, wait: bool, service: ChosenService, as_json: bool) -> None:
     """Run the failed files of a request again; results that are there stay."""
-    with open_client(endpoint, token_file) as client:
+    with service.open() as client:
         request_id = request_id_of(client, request)
         count = client.retry(request_id)
-        click.echo(f"{count} files run again", err=True)
-        followed = follow(client, request_id, reporter(), None) if wait else fetch(client, request_id, None)
-    _tell(followed, None, as_json)
+        again = f"{counted_text(count, 'file')} to run again" if count else "no file has failed: nothing to run again"
+        click.echo(again, err=True)
+        with service.going_on(request_id):
+            followed = follow(client, request_id, reporter(), None) if wait else fetch(client, request_id, None)
+    _tell(followed, None, service, as_json)
     ctx.exit(0 if followed.good or not wait else 1)
 
 
 @requests.command()
 @_many
-@endpoint_options
+@service_options
 @json_option
-def delete(requests_: tuple[str, ...], endpoint: str | None, token_file: Path | None, as_json: bool) -> None:
+def delete(requests_: tuple[str, ...], service: ChosenService, as_json: bool) -> None:
     """Delete requests that have ended, and their results."""
-    with open_client(endpoint, token_file) as client:
+    with service.open() as client:
         ids = [request_id_of(client, one) for one in requests_]
         for request_id in ids:
             client.delete(request_id)
     _done("deleted", ids, as_json)
 
 
-def _fetched(request: str, endpoint: str | None, token_file: Path | None) -> Followed:
-    with open_client(endpoint, token_file) as client:
+def _fetched(request: str, service: ChosenService) -> Followed:
+    with service.open() as client:
         return fetch(client, request_id_of(client, request), None)
 
 
-def _tell(followed: Followed, output: Path | None, as_json: bool) -> None:
+def _tell(followed: Followed, output: Path | None, service: ChosenService, as_json: bool) -> None:
     if as_json:
         print_json(followed.to_json())
     else:
-        click.echo("\n".join(ending(followed, output)))
+        click.echo("\n".join(ending(followed, output, service)))
     warn_of(followed)
 
 

@@ -8,10 +8,11 @@ from typing import get_args
 
 import click
 
-from delivery.requests import Codegen, OutputFormat, Semantics
+from delivery.requests import OutputFormat, Semantics
+from skimflow.chosen_service import ChosenService, service_options
 from skimflow.cli import json_option, print_json
 from skimflow.errors import UsageError
-from skimflow.following import endpoint_options, follow, open_client
+from skimflow.following import follow
 from skimflow.progress import reporter
 from skimflow.selections import selection_text
 from skimflow.summaries import ending, warn_of
@@ -25,10 +26,14 @@ from skimflow.summaries import ending, warn_of
 )  # fmt: skip
 @click.option("--dataset", metavar="DID", help="Instead of files: scheme://name[?files=N], such as rucio://user:name.")
 @click.option(
-    "--codegen", type=click.Choice(get_args(Codegen)), default="uproot", show_default=True,
-    help="Language of the selection.",
+    "--codegen", metavar="NAME", default="uproot", show_default=True,
+    help="Language of the selection: uproot (func_adl as qastle), uproot-raw (JSON), python (a function run_query, "
+    "where the service allows it), or another one that the service hands on.",
 )  # fmt: skip
-@click.option("--format", "form", type=click.Choice(get_args(OutputFormat)), default="parquet", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(get_args(OutputFormat)), default="parquet", show_default=True,
+    help="Of the results; raw-file: whatever codegen python wrote.",
+)  # fmt: skip
 @click.option("--title", help="Name of the sample, for lists.")
 @click.option("--tree", metavar="T", help="Tree to read (default: the query's, else the first).")
 @click.option(
@@ -38,14 +43,18 @@ from skimflow.summaries import ending, warn_of
 @click.option("--partial", is_flag=True, help="Take what there is: files that fail do not make the request fail.")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, show_default=True, help="Higher runs first.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the end (default), or print the id at once.")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Bring the results into this folder.")
-@endpoint_options
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Bring the results into this folder, for them alone.",
+)
+@service_options
 @json_option
 @click.pass_context
 def submit(
     ctx: click.Context, files: tuple[str, ...], selection: str, dataset: str | None, codegen: str, form: str,
     title: str | None, tree: str | None, semantics: str, partial: bool, priority: int, wait: bool,
-    output: Path | None, endpoint: str | None, token_file: Path | None, as_json: bool,
+    output: Path | None, service: ChosenService, as_json: bool,
 ) -> None:  # fmt: skip
     """Ask a service for a query on FILEs (paths that its machine knows, URLs) or on a dataset.
 
@@ -61,21 +70,18 @@ def submit(
         selection_text(selection, codegen), tuple(map(_absolute, files)), dataset, title, codegen, form, tree,
         semantics, partial, priority,
     )  # fmt: skip
-    with open_client(endpoint, token_file) as client:
+    with service.open() as client:
         request_id = client.submit(submission)
         if not wait:
             print_json({"request_id": request_id}) if as_json else click.echo(request_id)
             return
         click.echo(f"request {request_id} at {client.url}", err=True)
-        try:
+        with service.going_on(request_id):
             followed = follow(client, request_id, reporter(), output)
-        except KeyboardInterrupt:
-            click.echo(f"\nthe request goes on; `skimflow requests cancel {request_id}` stops it", err=True)
-            raise
     if as_json:
         print_json(followed.to_json())
     else:
-        click.echo("\n".join(ending(followed, output)))
+        click.echo("\n".join(ending(followed, output, service)))
     warn_of(followed)
     ctx.exit(0 if followed.good else 1)
 

@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+from lifeline import on_a_lifeline
+
 SELECTED = (
     "(Select (Where (call EventDataset 'bogus.root' 'Events') (lambda (list e) (> (attr e 'MET_pt') 25)))"
     " (lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
@@ -33,7 +36,9 @@ class Place:
         self.environment = {**os.environ, "HOME": str(folder)}
         command = [sys.executable, "-m", "skimflow", "serve", "--port", "0", "--workers", "1", "--json"]
         with (folder / "log").open("w") as log:
-            self.service = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.service = subprocess.Popen(
+                on_a_lifeline(command), cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         assert self.service.stdout is not None
         self.url = json.loads(self.service.stdout.readline())["url"]
         (folder / "servicex.yaml").write_text(f"api_endpoints: [{{name: here, endpoint: '{self.url}'}}]\n")
@@ -98,6 +103,51 @@ def test_a_request_from_its_id_to_its_end(place: Place, passing: list[float]) ->
     assert "begins no request" in place.call("requests", "show", begin, code=2).stderr
 
 
+def test_a_folder_holds_the_results_of_one_request(place: Place) -> None:
+    """Another query on the same file, or the same on others, would be counted as one sample by who reads the folder."""
+    other = SELECTED.replace("25", "30")
+    place.call("submit", "--selection", SELECTED, "--output", "alone", "events.root")
+    before = (place.folder / "alone" / "0000-events.root.parquet").read_bytes()
+    assert (
+        "1 known from before"
+        in place.call("submit", "--selection", SELECTED, "--output", "alone", "events.root").stdout
+    )
+    shutil.copyfile(place.folder / "events.root", place.folder / "more.root")
+    for asked in ((SELECTED, "more.root"), (other, "events.root")):
+        said = place.call(
+            "submit", "--endpoint", place.url, "--selection", asked[0], "--output", "alone", asked[1], code=2
+        ).stderr
+        request_id = said.partition("request ")[2].split()[0]
+        assert f"alone/0000-events.root.parquet is no result of request {request_id}" in said
+        command = f"skimflow requests download {request_id} --output DIR --endpoint {place.url}"
+        assert f"bring its results: {command}\n" in said
+        place.call(*shlex.split(command.replace("DIR", request_id))[1:])
+        assert len(list((place.folder / request_id).iterdir())) == 1
+    assert [path.name for path in (place.folder / "alone").iterdir()] == ["0000-events.root.parquet"]
+    assert (place.folder / "alone" / "0000-events.root.parquet").read_bytes() == before
+
+
+def test_after_ctrl_c_the_service_goes_on_and_the_next_command_is_named(place: Place) -> None:
+    slow = [shutil.copyfile(place.folder / "events.root", place.folder / f"slow-{n}.root").name for n in range(30)]
+    command = [sys.executable, "-m", "skimflow", "submit", "--selection", SELECTED.replace("25", "35"), *slow]
+    with subprocess.Popen(
+        command, cwd=place.folder, env=place.environment, stderr=subprocess.PIPE, text=True
+    ) as submit:
+        assert submit.stderr is not None
+        request_id = submit.stderr.readline().split()[1]
+        place.service.send_signal(signal.SIGSTOP)  # else it could be quicker than Ctrl-C
+        submit.send_signal(signal.SIGINT)
+        said = submit.stderr.read()
+        place.service.send_signal(signal.SIGCONT)
+        assert submit.wait(60) == 130
+    assert "interrupted; the service goes on with the request" in said
+    (bring,) = re.findall(r"^bring its results: skimflow (.*)$", said, re.MULTILINE)
+    (stop,) = re.findall(r"^stop it: skimflow (.*)$", said, re.MULTILINE)
+    assert stop == f"requests cancel {request_id}"
+    assert "Complete: 30 of 30 files" in place.call(*shlex.split(bring.replace("DIR", "brought"))).stdout
+    assert len(list((place.folder / "brought").iterdir())) == 30
+
+
 def test_a_failed_file_is_named_with_its_reason_and_tried_again(place: Place) -> None:
     late = place.folder / "late.root"
     done = place.call("submit", "--selection", "query.qastle", "--json", "events.root", "late.root", code=1)
@@ -110,6 +160,7 @@ def test_a_failed_file_is_named_with_its_reason_and_tried_again(place: Place) ->
     shutil.copyfile(place.folder / "events.root", late)
     assert place.call("requests", "retry", request_id).stdout.startswith("Complete: 2 of 2 files")
     late.unlink()
+    assert "no file has failed: nothing to run again" in place.call("requests", "retry", request_id).stderr
 
 
 def test_partial_takes_what_there_is(place: Place) -> None:
@@ -133,6 +184,8 @@ def test_what_has_ended_is_not_canceled(place: Place) -> None:
         (("submit", "--selection", "(Select", "events.root"), "is never closed"),
         (("requests", "show", "zz"), "`skimflow requests list` shows the ids"),
         (("requests", "list", "--endpoint", "ther"), "no endpoint 'ther' is in"),
+        (("requests", "list", "--endpoint", "127.0.0.1:5000"), "--endpoint http://127.0.0.1:5000"),
+        (("submit", "--selection", "query.qastle", "--codegen", "xaod", "events.root"), "this endpoint runs uproot"),
     ],
 )
 def test_bad_input_is_code_2_and_says_what_is_right(place: Place, arguments: tuple[str, ...], words: str) -> None:

@@ -15,6 +15,9 @@ import httpx
 import pytest
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+from lifeline import on_a_lifeline
+
 from delivery.service.settings import Limits, Settings
 
 
@@ -31,7 +34,7 @@ def served(folder: Path, *options: object) -> Iterator[tuple[subprocess.Popen[st
     """A running `skimflow serve`, and the first line that it prints."""
     with (folder / "log").open("w") as log:
         command = [sys.executable, "-m", "skimflow", "serve", "--port", "0", "--workers", "1", *map(str, options)]
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(on_a_lifeline(command), cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     try:
         yield process, process.stdout.readline()
