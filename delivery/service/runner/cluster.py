@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,11 @@ LOOK_SECONDS = 1.0
 OPEN_AGAIN_SECONDS = 3.0
 CONNECT_SECONDS = 10.0
 HEED_SECONDS = 3.0
+OVER_MEMORY = "worker-restart-memory"
+"""Where nannies tell of workers that they end because these have gone over their memory limit."""
+
+_WORKER_CONFIG = {f"distributed.worker.memory.{what}": False for what in ("target", "spill", "pause")}
+"""No result stays with a worker, so there is nothing to spill; and what a pause frees, if anything, is one task."""
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ class Cluster:
         self._line: object = None  # the client's connection; a new one hears of nothing until it asks for it
         self._workers: tuple[Worker, ...] = ()
         self._threads: dict[str, int] = {}  # of every worker that was ever seen
+        self._over: dict[str, int] = {}  # bytes of workers that went over their limit
         self._problem: str | None = "the workers are starting"
         self._wanted = settings.workers or len(os.sched_getaffinity(0))
         self._closing = threading.Event()
@@ -73,25 +79,29 @@ class Cluster:
         """Threads of a worker, also of one that is gone; None if it was never looked at."""
         return 1 if self._settings.scheduler is None else self._threads.get(worker)
 
+    def over_memory(self, worker: str | None) -> int | None:
+        """The bytes that a worker had when its nanny ended it for them; None if that is not how it ended."""
+        return self._over.get(worker or "")
+
     @property
     def problem(self) -> str | None:
         """Why nothing can run now, in one sentence."""
         return self._problem
 
-    def submit(self, job: Job, ended: "Callable[[Future[Any]], None]") -> "Future[Any]":
-        """Hand a job to the workers; ``ended`` is called from another thread when the future has an outcome.
+    def submit(self, jobs: Sequence[Job], ended: "Callable[[Future[Any]], None]") -> "Future[Any]":
+        """Hand jobs to one worker; ``ended`` is called from another thread when the future has an outcome.
 
         Raises OSError or RuntimeError if the scheduler went away.
         """
         if self._client is None:
             raise OSError("there are no workers yet")
-        future: Future[Any] = self._client.submit(run, job, key=f"skimflow-{job.token}", pure=False)
+        future: Future[Any] = self._client.submit(run, jobs, key=f"skimflow-{jobs[0].token}", pure=False)
         future.add_done_callback(ended)
         return future
 
-    def stop(self, worker: str, token: str) -> None:
-        """Ask a running task to stop at its next range."""
-        self._on_worker(worker, stop_tasks, [token])
+    def stop(self, worker: str, tokens: Sequence[str]) -> None:
+        """Ask jobs to stop at their next range, or when they begin."""
+        self._on_worker(worker, stop_tasks, tokens)
 
     def kill(self, worker: str) -> None:
         """End a worker's process at once; its nanny starts another one. Without a nanny the worker is gone."""
@@ -152,10 +162,14 @@ class Cluster:
         client = Client(address or self._own, timeout=CONNECT_SECONDS, set_as_default=False, name="skimflow-service")
         self._client = client
         client.subscribe_topic(self._topic, self._heard)
+        client.subscribe_topic(OVER_MEMORY, self._went_over)
         self._line = client.scheduler_comm
 
     def _heard(self, event: tuple[float, Any]) -> None:
         self._told(event[1])
+
+    def _went_over(self, event: tuple[float, Any]) -> None:
+        self._over[event[1]["worker"]] = event[1]["rss"]
 
     def _look(self) -> None:
         client = self._client
@@ -194,6 +208,7 @@ def _local_cluster(settings: Settings, workers: int) -> "LocalCluster":
         dashboard_address="127.0.0.1:0",  # Dask always has this server; nobody else is to reach it
         worker_dashboard_address=None,
         memory_limit=settings.worker_memory,
+        config=_WORKER_CONFIG,
         silence_logs=logging.ERROR,
         local_directory=str(settings.data / "workers"),
     )

@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
-from delivery.service.runner.jobs import Job, Outcome, to_message
+from delivery.service.runner.jobs import Outcome, to_message
 from delivery.urls import without_secrets
 
-PROGRESS_SECONDS = 0.5
+TELL_SECONDS = 0.25
+"""So often a task tells the service how far it is."""
 LOG_CHARACTERS = 64 * 1024
 REMEMBERED = 10_000
 
@@ -31,36 +32,64 @@ def stop_tasks(tokens: Sequence[str]) -> None:
 
 
 class Task:
-    """A running task, as it tells the service of itself."""
+    """A running task of Dask's, which does jobs one after the other, as it tells the service of itself.
 
-    def __init__(self, job: Job, worker: Any) -> None:
-        self._token, self._topic, self._worker = job.token, job.topic, worker
-        self._told = 0.0
+    It tells at once that it runs, then what is new every `TELL_SECONDS`, from a thread of its own: what has ended does
+    not wait for what hangs. The rest is told when it is over, which the scheduler passes on before it says so itself.
+    """
 
-    def began(self) -> None:
-        """Tell which worker has it."""
-        self._tell(done=0, total=None)
+    def __init__(self, topic: str, worker: Any) -> None:
+        self._topic, self._worker = topic, worker
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._now: tuple[str, int, int | None] | None = None
+        self._ended: list[tuple[str, float, list[str]]] = []
+        self._began = 0.0
+        self._is_news = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._tell()
+
+    def begin(self, token: str) -> None:
+        """The next job."""
+        is_first = self._now is None
+        self._began = time.monotonic()
+        with self._lock:
+            self._now, self._is_news = (token, 0, None), True
+        if is_first:
+            self._tell()
+            threading.Thread(target=self._keep_telling, name="skimflow-telling", daemon=True).start()
 
     def progress(self, done: int, total: int) -> None:
-        """Tell the entries done, at most twice a second. Raises StopAsked."""
-        if self._token in _to_stop:
+        """Entries done of the job. Raises StopAsked."""
+        with self._lock:
+            token = self._now[0] if self._now else ""
+            self._now, self._is_news = (token, done, total), True
+        if token in _to_stop:
             raise StopAsked
-        now = time.monotonic()
-        if now - self._told >= PROGRESS_SECONDS:
-            self._told = now
-            self._tell(done=done, total=total)
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Tell what came of it. The scheduler passes this on before it says that the task has ended."""
-        self._tell(outcome=to_message(outcome))
-
-    def _tell(self, **message: Any) -> None:
-        self._worker.log_event(self._topic, {"token": self._token, "worker": self._worker.address, **message})
-
-    def ended(self) -> None:
-        """Forget that it was to stop."""
+    def end(self, outcome: Outcome) -> None:
+        """What came of the job."""
+        with self._lock:
+            token = self._now[0] if self._now else ""
+            self._ended.append((token, time.monotonic() - self._began, to_message(outcome)))
+            self._is_news = True
         with _stop_lock:
-            _to_stop.pop(self._token, None)
+            _to_stop.pop(token, None)
+
+    def _keep_telling(self) -> None:
+        while not self._over.wait(TELL_SECONDS):
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            if self._is_news:
+                message = {"worker": self._worker.address, "now": self._now, "ended": self._ended}
+                self._worker.log_event(self._topic, message)
+                self._ended, self._is_news = [], False
 
 
 class Turns:

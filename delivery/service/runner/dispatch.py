@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -12,8 +12,8 @@ from delivery.errors import WorkerDiffers
 from delivery.requests import DEFAULT_CHUNK_BYTES
 from delivery.retry import sentence
 from delivery.service.runner.cluster import Cluster
-from delivery.service.runner.flights import Flight, Task, seconds
-from delivery.service.runner.jobs import Entries, Failed, Job, Made, Outcome, from_message
+from delivery.service.runner.flights import Batch, Flight, Task, seconds
+from delivery.service.runner.jobs import Entries, Failed, Job, Made, Outcome, Stopped, from_message
 from delivery.service.runner.verdicts import SHRINK
 from delivery.service.settings import Settings
 from delivery.urls import shown
@@ -21,10 +21,8 @@ from delivery.urls import shown
 GRACE_SECONDS = 1.0
 """So long a task that was asked to stop has before its worker is ended."""
 
-AHEAD_SECONDS, LEAST_AHEAD, MOST_AHEAD = 0.3, 2, 16
+AHEAD_SECONDS, LEAST_AHEAD, MOST_AHEAD = 0.4, 2, 32
 """So much work lies with the workers for each of their threads, in seconds and in tasks."""
-
-MOST_SHRINKS = 2
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +71,7 @@ class Dispatch:
         self._topic = f"skimflow-{uuid.uuid4().hex}"
         self._inbox: SimpleQueue[tuple[Literal["told", "ended", "wake"], Any]] = SimpleQueue()
         self._mean = AHEAD_SECONDS
+        self._stops: defaultdict[str, list[str]] = defaultdict(list)  # by worker
         self._work: defaultdict[str, _Work] = defaultdict(_Work)
         self.tasks: dict[str, Task] = {}
         self.cluster = Cluster(settings, self._topic, lambda message: self._inbox.put(("told", message)))
@@ -88,65 +87,77 @@ class Dispatch:
         ahead = min(MOST_AHEAD, max(LEAST_AHEAD, round(AHEAD_SECONDS / max(self._mean, 1e-3))))
         return max(0, self.cluster.threads * ahead - len(self.tasks))
 
-    def send(self, flight: Flight, kind: Literal["file", "part", "merge"], entries: Entries = (0, 0)) -> bool:
-        """Hand a task to the workers; False if they went away."""
-        task = Task(uuid.uuid4().hex, flight, kind, entries)
-        shrink = SHRINK ** min(flight.shrink, MOST_SHRINKS)
-        job = Job(
+    def send(
+        self, flights: Sequence[Flight], kind: Literal["file", "part", "merge"] = "file", entries: Entries = (0, 0)
+    ) -> bool:
+        """Hand a task for each flight to the workers, all of them to one; False if they went away."""
+        batch = Batch(len(flights))
+        tasks = [Task(uuid.uuid4().hex, flight, kind, entries, batch) for flight in flights]
+        try:
+            jobs = tuple(map(self._job, tasks))
+            batch.future = self.cluster.submit(jobs, lambda _: self._inbox.put(("ended", batch)))
+        except (OSError, RuntimeError) as error:
+            log.warning("no task can be sent: %s", error)
+            return False
+        for task in tasks:
+            self.tasks[task.token] = task.flight.tasks[task.token] = batch.tasks[task.token] = task
+        return True
+
+    def _job(self, task: Task) -> Job:
+        flight = task.flight
+        return Job(
             token=task.token,
             topic=self._topic,
-            kind=kind,
+            kind=task.kind,
             query=flight.query,
             path=flight.path,
             store=self._store,
             versions=self._versions,
             inputs=self._settings.inputs,
             read_seconds=self._settings.limits.read_seconds,
-            range_bytes=max(1, self._settings.limits.range_bytes // shrink),
-            chunk_bytes=DEFAULT_CHUNK_BYTES // shrink,
+            range_bytes=self._settings.limits.range_bytes,
+            chunk_bytes=DEFAULT_CHUNK_BYTES // SHRINK**flight.shrink,
             memo=flight.memo,
-            entries=entries,
-            parts=flight.whole or () if kind == "merge" else (),
+            entries=task.entries,
+            parts=flight.whole or () if task.kind == "merge" else (),
             alone=flight.alone,
             scratch=str(self._scratch),
         )
-        try:
-            task.future = self.cluster.submit(job, lambda _: self._inbox.put(("ended", task.token)))
-        except (OSError, RuntimeError) as error:
-            log.warning("no task can be sent: %s", error)
-            return False
-        self.tasks[task.token] = flight.tasks[task.token] = task
-        return True
 
     def wait(self, timeout: float) -> Iterator[Ended]:
         """What has ended, after waiting for any news."""
         try:
             what, found = self._inbox.get(timeout=timeout)
             while True:
-                ended = self._told(found) if what == "told" else self._future_ended(found) if what == "ended" else None
-                if ended is not None:
-                    yield ended
+                if what == "told":
+                    yield from self._told(found)
+                elif what == "ended":
+                    yield from self._future_ended(found)
                 what, found = self._inbox.get_nowait()
         except Empty:
             return
 
-    def _told(self, message: dict[str, Any]) -> Ended | None:
-        task = self.tasks.get(message["token"])
+    def _told(self, message: dict[str, Any]) -> Iterator[Ended]:
+        """Outcomes of a batch, and which of its tasks runs now."""
+        worker = message["worker"]
+        for token, spent, outcome in message["ended"]:
+            task = self.tasks.get(token)
+            if task is not None:
+                self._mean += 0.1 * (spent - self._mean)
+                task.spent, task.worker, task.flight.worker = spent, worker, worker
+                yield self._remove(task), self._counted(task, from_message(outcome))
+        token, done, total = message["now"]
+        task = self.tasks.get(token)
         if task is None:
-            return None
-        now, worker = seconds(), message["worker"]
-        before = task.worker
-        task.worker = task.flight.worker = worker
-        if "outcome" in message:
-            if task.began is not None:
-                self._mean += 0.1 * (now - task.began - self._mean)
-            return self._remove(task), self._counted(task, from_message(message["outcome"]))
+            return
+        batch = task.batch
+        if batch.worker not in (None, worker):  # a scheduler that tries by itself where we have not seen a fault
+            yield from self._lose(batch, Lost("its worker died", began=True, alone=self._was_alone(task)))
+            return
         if task.began is None:
-            task.began = now
-        elif before is not None and before != worker:  # a scheduler that tries by itself where we have not seen a fault
-            return self._drop(task), Lost("its worker died", began=True, alone=self._was_alone(task, before))
-        task.done, task.total = message["done"], message["total"]
-        return None
+            task.began = seconds()
+        batch.worker = task.worker = task.flight.worker = worker
+        task.done, task.total = done, total
 
     def _counted(self, task: Task, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Made) and not outcome.reused and task.worker is not None:
@@ -171,50 +182,64 @@ class Dispatch:
             found.append(WorkerState(**known, files=files, files_done=work.files, events_per_second=rate))
         return found
 
-    def _future_ended(self, token: str) -> Ended | None:
-        task = self.tasks.get(token)
-        if task is None or task.future is None:
-            return None
-        status = task.future.status
+    def _future_ended(self, batch: Batch) -> Iterator[Ended]:
+        task = next(iter(batch.tasks.values()), None)
+        if task is None or batch.future is None:
+            return
+        status = batch.future.status
         if status == "error":
-            error = task.future.exception()
+            error = batch.future.exception()
             if type(error).__name__ == "KilledWorker":
-                alone = self._was_alone(task, task.worker)
-                return self._remove(task), Lost("its worker died", began=task.began is not None, alone=alone)
+                began = batch.worker is not None
+                yield from self._lose(batch, Lost("its worker died", began, alone=self._was_alone(task)))
+                return
             kind, reason = sentence(error) if error is not None else ("Error", "it ended without a reason")
             log.warning("%s", reason) if isinstance(error, WorkerDiffers) else log.error("a task failed: %s", reason)
-            return self._remove(task), Failed(kind, reason, "ours")
-        if status == "pending":
-            return None
-        return self._remove(task), Lost(f"the scheduler says {status}", began=False, alone=False)
+            yield from self._lose(batch, Failed(kind, reason, "ours"))
+        elif status != "pending":
+            yield from self._lose(batch, Lost(f"the scheduler says {status}", began=False, alone=False))
 
     def lost(self) -> Iterator[Ended]:
         """Tasks whose scheduler went away without a word."""
         for task in list(self.tasks.values()):
-            if task.future is not None and task.future.status in ("lost", "cancelled"):
+            if task.batch.future is not None and task.batch.future.status in ("lost", "cancelled"):
                 yield self._remove(task), Lost("the scheduler went away", began=False, alone=False)
 
-    def _was_alone(self, task: Task, worker: str | None) -> bool:
-        return task.flight.alone or (worker is not None and self.cluster.threads_of(worker) == 1)
+    def _was_alone(self, task: Task) -> bool:
+        """Whether nothing else ran on the worker, so that this task alone can have killed it."""
+        worker = task.batch.worker
+        one_thread = worker is not None and self.cluster.threads_of(worker) == 1
+        return task.flight.alone or (task.batch.size == 1 and one_thread)
 
     def stop(self, task: Task) -> bool:
-        """Ask a task to stop; whether it is gone already, because it had not begun."""
-        if task.began is None or task.worker is None:
-            self._drop(task)
+        """Ask a task to stop (`send_stops`); whether it is gone already, because its batch had not begun."""
+        batch = task.batch
+        if batch.worker is None:
+            self._remove(task)
+            if not batch.tasks and batch.future is not None:
+                batch.future.cancel()
             return True
         if task.stopping is None:
             task.stopping = seconds()
-            self.cluster.stop(task.worker, task.token)
+            self._stops[batch.worker].append(task.token)
         return False
 
-    def overdue(self) -> Iterator[Task]:
-        """End the workers of tasks that were asked to stop and have not; these tasks are gone then."""
+    def send_stops(self) -> None:
+        """Tell the workers which tasks are to stop."""
+        for worker, tokens in self._stops.items():
+            self.cluster.stop(worker, tokens)
+        self._stops.clear()
+
+    def overdue(self) -> Iterator[Ended]:
+        """End the workers of tasks that were asked to stop and run on; what else their batches had is lost."""
         now = seconds()
         for task in list(self.tasks.values()):
-            if task.stopping is not None and now - task.stopping > GRACE_SECONDS and task.worker is not None:
-                self._drop(task)
+            if task.stopping is None or task.began is None or task.worker is None:
+                continue
+            if now - max(task.stopping, task.began) > GRACE_SECONDS:
+                yield self._remove(task), Stopped()
+                yield from self._lose(task.batch, Lost("its worker was ended", began=False, alone=False))
                 self.cluster.kill(task.worker)
-                yield task
 
     def running_too_long(self) -> Iterator[Task]:
         """Tasks that have run for longer than a file may take."""
@@ -224,22 +249,23 @@ class Dispatch:
                 task.too_long = True
                 yield task
 
-    def _drop(self, task: Task) -> Task:
-        """End a task here, whatever the workers make of it."""
-        self._remove(task)
-        if task.future is not None:
-            task.future.cancel()
-        return task
+    def _lose(self, batch: Batch, end: Outcome | Lost) -> Iterator[Ended]:
+        """End what a batch still has, whatever the workers make of it."""
+        for task in list(batch.tasks.values()):
+            yield self._remove(task), end
+        if batch.future is not None:
+            batch.future.cancel()
 
     def _remove(self, task: Task) -> Task:
-        self.tasks.pop(task.token, None)
-        task.flight.tasks.pop(task.token, None)
+        for tasks in (self.tasks, task.flight.tasks, task.batch.tasks):
+            tasks.pop(task.token, None)
         return task
 
     def close(self) -> None:
         """Drop what runs and let the workers go."""
-        for task in list(self.tasks.values()):
-            self._drop(task)
+        for batch in {id(task.batch): task.batch for task in self.tasks.values()}.values():
+            for _ in self._lose(batch, Stopped()):
+                pass
         self.cluster.close()
 
     def start(self) -> None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Waiter:
     """A file of a request. ``tried`` and ``kills`` count what was before; ``request`` is the request's UUID.
 
-    ``path`` is the replica whose turn it is, ``memo`` what is remembered of it, ``key`` names its flight; ``small``:
-    a try before this ran out of memory.
+    ``path`` is the replica whose turn it is, ``memo`` what is remembered of it, ``bytes`` its size if it is near,
+    ``key`` names its flight; ``small``: a try before this ran out of memory.
     """
 
     file: int
@@ -25,9 +25,10 @@ class Waiter:
     paths: tuple[str, ...]
     tried: int
     kills: int
-    small: bool = False
+    small: int = 0
     path: str = ""
     memo: str = ""
+    bytes: int | None = None
     key: str = ""
 
 
@@ -39,25 +40,42 @@ class Task:
     flight: "Flight"
     kind: Literal["file", "part", "merge"]
     entries: Entries
-    future: "Future[Any] | None" = None
+    batch: "Batch"
     began: float | None = None
     worker: str | None = None
     done: int = 0
     total: int | None = None
-    lost: int = 0  # workers that died of it, as far as the scheduler told nobody
     stopping: float | None = None  # since when it has been asked to stop
-    killed: bool = False  # its worker was ended because it did not stop
     too_long: bool = False
+    spent: float | None = None  # seconds, once it has ended
+
+
+@dataclass(slots=True)
+class Batch:
+    """Tasks that went to the workers as one: a worker does them one after the other.
+
+    ``size``: so many they were; ``tasks``: those that have not ended. ``worker`` is known when the first has begun.
+    """
+
+    size: int
+    tasks: dict[str, Task] = field(default_factory=dict)
+    future: "Future[Any] | None" = None
+    worker: str | None = None
 
 
 @dataclass(slots=True)
 class Flight:
-    """One result in the making. The first waiter's request pays for it, in turns and in tries."""
+    """One result in the making. The first waiter's request pays for it, in turns and in tries.
+
+    ``bytes``: of the input, if it is near; ``pace``: the seconds that it is expected to take, if others were made.
+    """
 
     key: str
     query: Query
     path: str
     memo: str
+    bytes: int | None
+    pace: float | None
     alone: bool
     shrink: int
     waiters: list[Waiter]

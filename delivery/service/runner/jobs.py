@@ -31,14 +31,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One task.
+    """One thing to do.
 
     kind ``file``: the result of a file, or the ranges to cut it into; ``part``: the rows of ``entries``; ``merge``: the
     result from ``parts``, keys of the store in the order of their entries.
 
-    ``token`` names the task, ``topic`` is where it tells its progress. ``memo`` is what was remembered of the input
+    ``token`` names it, ``topic`` is where its progress is told. ``memo`` is what was remembered of the input
     (`delivery.identity.Memo`), empty for nothing. Columns of more than ``range_bytes`` are cut; ``chunk_bytes`` as in
-    `TransformRequest`. ``alone``: no other task of ours runs on the worker meanwhile. ``scratch`` is the folder for
+    `TransformRequest`. ``alone``: nothing else of ours runs on the worker meanwhile. ``scratch`` is the folder for
     unfinished files if the worker sees it. ``versions`` are the service's own.
     """
 

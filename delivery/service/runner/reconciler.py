@@ -12,6 +12,7 @@ from delivery.identity import local_path
 from delivery.service import state
 from delivery.service.changes import Changes
 from delivery.service.database import Database
+from delivery.service.runner.batching import batches, paced
 from delivery.service.runner.choosing import Queue, choose
 from delivery.service.runner.dispatch import Dispatch, Ended, Lost, WorkerState
 from delivery.service.runner.flights import Flight, Task, Waiter
@@ -19,8 +20,9 @@ from delivery.service.runner.jobs import Failed, Made, Outcome, PartMade, Split,
 from delivery.service.runner.ledger import Ledger, memos
 from delivery.service.runner.looking import Looks
 from delivery.service.runner.requests import Requests, Running
-from delivery.service.runner.verdicts import Again, Over, after_failure, after_kill
+from delivery.service.runner.verdicts import Again, Over, after_failure, after_kill, death, shrinks
 from delivery.service.settings import Settings
+from delivery.urls import shown
 
 WINDOWS = 20
 """Requests whose next files are read in one pass."""
@@ -48,6 +50,7 @@ class Reconciler:
         self._suspects: set[int] = set()  # files that may have killed a worker which others shared
         self._bounds: dict[int | None, int] = {}
         self._turn = 0
+        self._ready: list[Flight] = []  # their start is written down
         self.dispatch = Dispatch(settings, store.url, versions)
         self._looks = Looks(store, settings, self.dispatch.wake)
 
@@ -65,6 +68,8 @@ class Reconciler:
             self._read_files()
             self._begin()
         self._ledger.commit()
+        self._send()
+        self.dispatch.send_stops()
 
     def _look(self) -> None:
         for ended in self.dispatch.lost():
@@ -74,8 +79,8 @@ class Reconciler:
             self._bounds = self._requests.bounds(session, self._settings.limits.running_files)
         if gone:
             self._leave(gone)
-        for task in self.dispatch.overdue():
-            self._stopped(task)
+        for ended in self.dispatch.overdue():
+            self._ended(ended)
         for task in self.dispatch.running_too_long():
             if self.dispatch.stop(task):
                 self._stopped(task)
@@ -146,7 +151,7 @@ class Reconciler:
                 request=each.id,
                 user=each.user,
                 priority=each.priority,
-                waiting=len(each.window) + sum(len(flight.ranges) for flight in cut[each.id]),
+                waiting=self._next_files(each, tasks[each.id]) + sum(len(flight.ranges) for flight in cut[each.id]),
                 running=tasks[each.id],
                 last=each.last,
             )
@@ -161,12 +166,17 @@ class Reconciler:
             elif running.window:  # files that join a flight need no turn, and leave fewer than were counted
                 self._begin_file(running, running.window.popleft())
 
+    def _next_files(self, running: Running, tasks: int) -> int:
+        """The first ones show how long the others take: these can then go together."""
+        most = len(running.window)
+        return most if running.pace is not None else min(most, max(0, self.dispatch.cluster.threads - tasks))
+
     def _begin_part(self, flights: list[Flight]) -> None:
         flight = flights[0]
         entries = flight.ranges.popleft()
         if not flight.ranges:
             flights.pop(0)
-        if not self.dispatch.send(flight, "part", entries):
+        if not self.dispatch.send([flight], "part", entries):
             self._lost(flight, "the workers went away")
 
     def _begin_file(self, running: Running, waiter: Waiter) -> None:
@@ -181,8 +191,10 @@ class Reconciler:
             query=running.query,
             path=waiter.path,
             memo=waiter.memo,
+            bytes=waiter.bytes,
+            pace=running.pace,
             alone=waiter.file in self._suspects or waiter.kills > 0,
-            shrink=waiter.kills + waiter.small,
+            shrink=shrinks(waiter.kills, waiter.small),
             waiters=[waiter],
         )
         self._ledger.start(waiter, lambda held: self._started(flight, waiter, held, send=True))
@@ -193,8 +205,16 @@ class Reconciler:
             flight.waiters = [each for each in flight.waiters if each is not waiter]
         if not flight.waiters:
             self._abandon(flight)
-        elif send and not flight.ended and not self.dispatch.send(flight, "file"):
-            self._lost(flight, "the workers went away")
+        elif send:
+            self._ready.append(flight)
+
+    def _send(self) -> None:
+        """Hand the files that were started to the workers, small ones together."""
+        ready, self._ready = self._ready, []
+        for flights in batches(flight for flight in ready if not flight.ended):
+            if not self.dispatch.send(flights):
+                for flight in flights:
+                    self._lost(flight, "the workers went away")
 
     def _ended(self, ended: Ended) -> None:
         task, outcome = ended
@@ -209,6 +229,10 @@ class Reconciler:
             self._outcome(task, flight, outcome)
 
     def _outcome(self, task: Task, flight: Flight, outcome: Outcome) -> None:
+        for number in {waiter.transform for waiter in flight.waiters}:
+            running = self._requests.running.get(number)
+            if running is not None and task.spent is not None:
+                running.pace = paced(running.pace, task.spent)
         match outcome:
             case Made():
                 self._made(flight, outcome)
@@ -219,7 +243,7 @@ class Reconciler:
                 flight.part_made(task.entries, outcome.key)
                 if flight.whole and not flight.merging:
                     flight.merging = True
-                    if not self.dispatch.send(flight, "merge"):
+                    if not self.dispatch.send([flight], "merge"):
                         self._lost(flight, "the workers went away")
             case Failed():
                 self._flight_failed(flight, outcome)
@@ -259,15 +283,19 @@ class Reconciler:
         if task.too_long:
             self._stopped(task)
             return
+        if not lost.began and task.kind == "part":  # another part of the same file may have killed the worker
+            flight.ranges.appendleft(task.entries)
+            return
         if not lost.began:
             self._lost(flight, lost.reason)
             return
         self._end(flight)
         first, *others = flight.waiters
-        failed = Failed("WorkerLost", f"the worker {task.worker} died while it had this file", "lasting")
+        worker = task.worker or task.batch.worker
+        failed = death(flight.path, worker, self.dispatch.cluster.over_memory(worker))
         if lost.alone:
             first.kills += 1
-        verdict = after_kill(flight.path, first.kills) if lost.alone else Again(0.0, counted=False)
+        verdict = after_kill(flight.path, first.kills, failed) if lost.alone else Again(0.0, counted=False)
         if isinstance(verdict, Over):
             self._ledger.failed(
                 first, flight.path, "lost", Failed(verdict.kind, verdict.sentence, "lasting"), task.worker
@@ -286,11 +314,11 @@ class Reconciler:
             self.dispatch.stop(other)
         limit = self._settings.limits.file_seconds
         what = f"it took longer than {limit:g} s, which one try at a file may take"
-        self._flight_failed(flight, Failed("TimedOut", f"{flight.path}: {what}", "passing"))
+        self._flight_failed(flight, Failed("TimedOut", f"{shown(flight.path)}: {what}", "passing"))
 
     def _lost(self, flight: Flight, reason: str) -> None:
         """Nobody's fault: all who wait for the flight wait again."""
-        log.info("%s: %s", flight.path, reason)
+        log.info("%s: %s", shown(flight.path), reason)
         self._abandon(flight)
         self._wait_again(flight.waiters)
 

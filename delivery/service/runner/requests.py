@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from artifacts.keys import JSON
+from delivery.errors import OutOfMemory
 from delivery.requests import Semantics
 from delivery.service.runner.flights import Waiter
 from delivery.service.runner.jobs import Query
@@ -25,7 +26,10 @@ PATIENCE = timedelta(seconds=60)
 
 @dataclass(slots=True)
 class Running:
-    """A request that runs. ``window``: its next files; so many more are ``looking``ed at, and ``unread`` wait."""
+    """A request that runs. ``window``: its next files; so many more are ``looking``ed at, and ``unread`` wait.
+
+    ``pace``: seconds to expect of its next file, once one was made.
+    """
 
     id: int
     request: str
@@ -36,6 +40,7 @@ class Running:
     unread: int = 0
     looking: int = 0
     last: int = 0
+    pace: float | None = None
     window: deque[Waiter] = field(default_factory=deque)
 
 
@@ -97,7 +102,15 @@ class Requests:
             .limit(WINDOW)
         )
         return [
-            Waiter(number, running.id, running.request, tuple(paths), tried, kills, small=kind == "MemoryError")
+            Waiter(
+                number,
+                running.id,
+                running.request,
+                tuple(paths),
+                tried,
+                kills,
+                small=tried if kind == OutOfMemory.__name__ else 0,
+            )
             for number, paths, tried, kills, kind in session.execute(query)
         ]
 

@@ -24,7 +24,8 @@ def sift(
 ) -> Made | Failed | None:
     """The result of a file that the store has, why the file may not be read, or None: it is to be made.
 
-    Sets the waiter's ``path``, ``memo`` and ``key``. Nothing is read but the store's entry and the file's metadata.
+    Sets the waiter's ``path``, ``memo``, ``bytes`` and ``key``. Nothing is read but the store's entry and the file's
+    metadata.
     """
     paths = in_order(waiter.paths, settings.inputs.site_replicas)
     waiter.path = paths[waiter.tried % len(paths)]
@@ -36,6 +37,8 @@ def sift(
         return Failed("InputUnreachable", f"{shown(waiter.path)} cannot be reached: {error}", "passing")
     path = local_path(waiter.path)
     identity = remembered(path, memos) if path is not None else None
+    if path is not None and path.is_file():
+        waiter.bytes = path.stat().st_size
     if path is None or identity is None:
         waiter.key = f"{canonical_json(dict(running.shared))} {json.dumps(waiter.path)}"
         return None

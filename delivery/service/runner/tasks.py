@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,14 @@ from artifacts.keys import JSON, Request
 from artifacts.store import Entry, Store
 from delivery.engine.storage.hops import GUARD
 from delivery.engine.storage.patience import READ_SECONDS
-from delivery.errors import DeliveryError, InputUnreachable, OutputUnwritable, UnreadableFile, WorkerDiffers
+from delivery.errors import (
+    DeliveryError,
+    InputUnreachable,
+    OutOfMemory,
+    OutputUnwritable,
+    UnreadableFile,
+    WorkerDiffers,
+)
 from delivery.identity import FileIdentity, identify, local_path
 from delivery.requests import OutputFormat, TransformRequest
 from delivery.retry import is_transient, sentence
@@ -45,24 +52,22 @@ class InputChanged(DeliveryError):
         return f"{self.file} was replaced while it was read"
 
 
-def run(job: Job) -> None:
-    """Do a job on the worker that this is called on, and tell the outcome, whatever it is.
+def run(jobs: Sequence[Job]) -> None:
+    """Do jobs on the worker that this is called on, one after the other, and tell each outcome, whatever it is.
 
     Raises WorkerDiffers if this worker would write other bytes than the service promises.
     """
     from distributed import get_worker
 
-    worker = get_worker()
-    _check_versions(job.versions, worker.address)
-    task = Task(job, worker)
-    READ_SECONDS.set(job.read_seconds)
-    GUARD.set(web_guard(job.inputs))
-    with TURNS.taken(alone=job.alone), logged(job.path) as lines:
-        task.began()
-        try:
-            task.outcome(_with_log(_outcome(job, task), lines.text))
-        finally:
-            task.ended()
+    worker, first = get_worker(), jobs[0]
+    _check_versions(first.versions, worker.address)
+    READ_SECONDS.set(first.read_seconds)
+    GUARD.set(web_guard(first.inputs))
+    with TURNS.taken(alone=first.alone), Task(first.topic, worker) as task:
+        for job in jobs:
+            task.begin(job.token)
+            with logged(job.path) as lines:
+                task.end(_with_log(_outcome(job, task), lines.text))
 
 
 def _outcome(job: Job, task: Task) -> Outcome:
@@ -90,7 +95,7 @@ def _check_versions(wanted: Mapping[str, str], address: str) -> None:
 
 def blame(error: BaseException, path: str) -> Blame:
     """Whether trying again may help, and how."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | OutOfMemory):
         return "memory"
     if isinstance(error, ArtifactError | OutputUnwritable):
         return "ours"

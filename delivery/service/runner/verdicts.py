@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from delivery.errors import WorkerKilled
+from delivery.errors import OutOfMemory, WorkerKilled
 from delivery.service.runner.jobs import Failed
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds
@@ -14,7 +14,9 @@ OWN_TRIES = 20
 MOST_KILLS = 2
 """A file that killed so many workers that ran nothing else is not tried again."""
 SHRINK = 8
-"""Ranges of a file are so many times smaller after each try that ran out of memory or killed its worker."""
+"""Ranges of a file are so many times smaller after each try that ran out of memory …"""
+MOST_SHRINKS = 2
+"""… but no smaller than after so many of them. A file that killed its worker has one more try, in the smallest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,27 @@ def after_failure(failed: Failed, tried: int, own: int, replicas: int, tries: in
     return _over(failed, tried)
 
 
-def after_kill(path: str, kills: int) -> Again | Over:
+def death(path: str, worker: str | None, memory: int | None) -> Failed:
+    """What to say of a try whose worker died. memory: bytes that the worker had when it was ended for them, or None."""
+    if memory is None:
+        return Failed("WorkerLost", f"the worker {worker} died while it had this file", "lasting")
+    error = OutOfMemory(path, f"its worker took {memory / 1e6:,.0f} MB and was ended for that")
+    return Failed(type(error).__name__, str(error), "memory")
+
+
+def after_kill(path: str, kills: int, failed: Failed) -> Again | Over:
     """What follows when a worker died while the file ran alone on it, for the ``kills``-th time."""
     if kills < MOST_KILLS:
         return Again(0.0, counted=True)
+    if failed.blame == "memory":
+        return Over(failed.kind, f"{failed.sentence} (tried {kills} times, at last in the smallest ranges of events)")
     error = WorkerKilled(path, kills)
     return Over(type(error).__name__, str(error))
+
+
+def shrinks(kills: int, out_of_memory: int) -> int:
+    """How often a file's ranges are made smaller, after tries that killed workers or ran out of memory."""
+    return min(MOST_SHRINKS, kills * MOST_SHRINKS + out_of_memory)
 
 
 def pause(before: int) -> float:
