@@ -75,8 +75,8 @@ def submit(
         if not wait:
             print_json({"request_id": request_id}) if as_json else click.echo(request_id)
             return
-        click.echo(f"request {request_id} at {client.url}", err=True)
         with service.going_on(request_id):
+            click.echo(f"request {request_id} at {client.url}", err=True)
             followed = follow(client, request_id, reporter(), output)
     if as_json:
         print_json(followed.to_json())
