@@ -8,11 +8,13 @@ What was forwarded is in the database (`Transform.upstream_id`), so a restart go
 "forward" follows. A crash between the submission there and its record here leaves a request there that nobody reads.
 """
 
+import os
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -53,7 +55,8 @@ class Forwarder:
         self._upstream, self._database, self._store, self._changes = upstream, database, store, changes
         self._here, self._copies = tuple(settings.codegens), settings.data / "forward"
         self._service = UpstreamService(upstream)
-        self._holder = f"forward-{uuid.uuid4()}"
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        self._leads = False
         self._stop, self._wake = threading.Event(), threading.Event()
         self._failing: dict[str, float] = {}  # since when calls for a request fail, by time.monotonic
         self._lost: dict[str, int] = {}
@@ -62,8 +65,6 @@ class Forwarder:
 
     def start(self) -> None:
         """Follow until `stop`."""
-        rmtree(self._copies, ignore_errors=True)  # what a killed process left
-        self._copies.mkdir(parents=True, exist_ok=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -104,20 +105,33 @@ class Forwarder:
             release = forwarded.released(session)
         jobs = [(ours, partial(self._follow, ours)) for ours in follow]
         jobs += [(ours, partial(self._release, ours, theirs, target)) for ours, theirs, target in release]
-        for _ in self._pool.map(self._carefully, *zip(*jobs, strict=True)) if jobs else ():
-            pass
+        running = {self._pool.submit(self._carefully, request_id, work) for request_id, work in jobs}
+        while running:
+            _, running = wait(running, LEASE_SECONDS / 3)
+            if running:  # a large copy takes longer than the lease is good for
+                with suppress(Unavailable):
+                    self._lead()
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                if self._database.transact(
-                    lambda session: state.acquire_lease(session, LEASE, self._holder, LEASE_SECONDS)
-                ):
+                if self._lead():
                     self.step()
             except Exception as error:
                 log.exception("forwarding failed", reason=str(error))
             self._wake.wait(self._upstream.poll_seconds)
             self._wake.clear()
+
+    def _lead(self) -> bool:
+        """Whether this process is the one that follows; who begins clears away what a killed one left."""
+        led, self._leads = (
+            self._leads,
+            self._database.transact(lambda session: state.acquire_lease(session, LEASE, self._holder, LEASE_SECONDS)),
+        )
+        if self._leads and not led:
+            rmtree(self._copies, ignore_errors=True)
+            self._copies.mkdir(parents=True, exist_ok=True)
+        return self._leads
 
     def _carefully(self, request_id: str, work: Callable[[], None]) -> None:
         """Work on a request; what may pass is tried again for the upstream's `patience_seconds`."""

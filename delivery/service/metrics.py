@@ -1,22 +1,26 @@
 """/metrics: what Prometheus reads of one process of the service, and of the state that all processes share."""
 
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from delivery.service.context import Service
+from delivery.service.context import Service, service_of
 from delivery.service.errors import ServiceError
+from delivery.service.sign_in.callers import admin, caller
 from delivery.service.tables import Transform, TransformFile
 
 STATUSES: Final = ("Submitted", "Pending Lookup", "Lookup", "Running", "Complete", "Fatal", "Canceled", "Bad Dataset")
 FILE_STATES: Final = ("waiting", "running", "done", "failed", "canceled")
+PASSED_ON: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""Headers of which a proxy sets one: then the call's own address is the proxy's."""
 SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 router = APIRouter(tags=["health"])
@@ -121,7 +125,29 @@ class Measured:
             measure(500)
 
 
-@router.get("/metrics", include_in_schema=False)
+def monitor(request: Request, service: Annotated[Service, Depends(service_of)]) -> None:
+    """A call that comes straight from one of the operator's `metrics_networks`, or an admin's.
+
+    Raises NotSignedIn and NotAllowed.
+    """
+    peer = request.client.host if request.client else ""
+    passed_on = any(name in request.headers for name in PASSED_ON)
+    if passed_on or not lies_in(peer, service.settings.metrics_networks):
+        admin(caller(request))
+
+
+def lies_in(host: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address is one of these networks'."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:  # as a socket of both kinds tells of IPv4
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)
+
+
+@router.get("/metrics", include_in_schema=False, dependencies=[Depends(monitor)])
 def metrics(request: Request) -> Response:
     """The figures as Prometheus reads them."""
     kept: Metrics = request.app.state.metrics

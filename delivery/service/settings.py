@@ -1,6 +1,6 @@
 """What an operator may set; `skimflow serve --config FILE` reads it from YAML, SKIMFLOW_… variables override it."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     rucio_account: str | None = None
     open_data_url: str | None = None
     shutdown_seconds: float = 30.0
+    metrics_networks: tuple[IPv4Network | IPv6Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
 
     @field_validator("data")

@@ -81,13 +81,13 @@ def identifiers():
     return {name: ds_type_resolver(name).did for name in names}
 
 
-def command():
-    """The command takes names of a catalogue."""
+def command(*arguments):
+    """The command takes names of Rucio."""
     run = subprocess.run(
-        [Path(sys.executable).with_name("servicex-get-structure"), "user.x:nowhere"],
+        [Path(sys.executable).with_name("servicex-get-structure"), *arguments],
         check=False, capture_output=True, text=True, timeout=200,
     )  # fmt: skip
-    return {"status": run.returncode, "words": run.stdout + run.stderr}
+    return {"status": run.returncode, "output": run.stdout, "words": run.stdout + run.stderr}
 
 
 def main():
@@ -98,7 +98,8 @@ def main():
         "URLs": urls,
         "structure": structure,
         "structure_as_types": structure_as_types,
-        "command": command,
+        "command": lambda: command("data:structure", "--filter-branch", "Jet_"),
+        "command_for_nothing": lambda: command("data:nowhere"),
     }
     with ThreadPoolExecutor(len(cases)) as pool:
         futures = {name: pool.submit(function) for name, function in cases.items()}

@@ -1,9 +1,12 @@
 """`servicex_analysis_utils` 1.2, unmodified, in an environment of its own with the official client."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,10 @@ import uproot
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "delivery"))
+from catalogues import catalogue, rucio, rucio_client, rucio_file
 from client_environments import python_of
+from remote_servers import NO_XROOTD, XrootdServer
 from serving import running_service
 
 from delivery.datasets import parse
@@ -24,7 +30,24 @@ COLUMNS = ["MET_pt", "Jet_pt"]
 
 
 @pytest.fixture(scope="module")
-def cases(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def xrootd(shared_data: Path) -> Iterator[XrootdServer]:
+    """The files' place for Rucio."""
+    if os.environ.get(NO_XROOTD):
+        pytest.skip(f"{NO_XROOTD} is set")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # one that a server without rights can read
+        Path(folder).chmod(0o755)
+        served, logs = Path(folder, "served"), Path(folder, "logs")
+        served.mkdir()
+        logs.mkdir()
+        for name in NAMES:
+            shutil.copyfile(shared_data / "root" / name, served / name)
+        server = XrootdServer(served, logs)
+        yield server
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def cases(shared_data: Path, xrootd: XrootdServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Outcomes by name."""
     python, folder = python_of("analysis-utils"), tmp_path_factory.mktemp("utils")
     inputs = folder / "inputs"
@@ -32,7 +55,20 @@ def cases(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     for name in NAMES:
         shutil.copyfile(shared_data / "root" / name, inputs / name)
         shutil.copyfile(shared_data / "root" / name, inputs / name.replace(".root", ".ntuple"))
-    settings = {"inputs": {"roots": [str(inputs)]}, "codegens": ["uproot", "python"]}
+    settings = {
+        "inputs": {"roots": [str(inputs)], "schemes": ["root"], "hosts": ["127.0.0.1"]},
+        "codegens": ["uproot", "python"],
+        "rucio_account": "me",
+    }
+    dataset = [rucio_file(name, f"{xrootd.url}/{name}") for name in NAMES]
+    with catalogue(rucio({"data:structure": dataset}, "a-test's-own")) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in rucio_client(server.url, folder / "rucio", "a-test's-own").items():
+            patch.setenv(name, value)
+        return outcomes(python, folder, inputs, settings)
+
+
+def outcomes(python: Path, folder: Path, inputs: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the client's program says, beside a service with these settings."""
     with running_service(folder, **settings) as service:
         (folder / "servicex.yaml").write_text(httpx.get(f"{service.url}/servicex.yaml").text)
         program = Path(__file__).with_name("analysis_utils_cases.py")
@@ -75,16 +111,43 @@ def test_to_awk_with_iterators(cases: dict[str, Any], truth: dict[str, list[dict
     assert sum(len(piece["MET_pt"]) for piece in cases["iterators"]["both"]) == len(together(truth["both"])["MET_pt"])
 
 
+def structure(path: Path, part: str = "") -> list[tuple[str, list[str]]]:
+    """The trees of a file and the lines of their branches whose names hold `part`, as uproot knows them."""
+    with uproot.open(path) as file:
+        trees = {name: file[name] for name in file.keys(cycle=False) if file[name].classname == "TTree"}
+        return [
+            (
+                f"Tree: {name}",
+                [f"   │   ├── {b.name} ; dtype: {b.interpretation}" for b in tree.branches if part in b.name],
+            )
+            for name, tree in trees.items()
+        ]
+
+
+def told(text: str) -> list[tuple[str, list[str]]]:
+    """The same, as the utilities print it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if "Tree: " in line:
+            found.append((line[line.index("Tree: ") :], []))
+        elif line.startswith("   │   ├── "):
+            found[-1][1].append(line)
+    return found
+
+
 def test_the_structure_of_a_file(cases: dict[str, Any], shared_data: Path) -> None:
-    lines = cases["structure"].splitlines()
-    assert any(line.endswith("Sample: all") for line in lines)
-    with uproot.open(shared_data / "root" / NAMES[0]) as file:
-        for name in file.keys(cycle=False):
-            if file[name].classname != "TTree":
-                continue
-            assert any(line.endswith(f"Tree: {name}") for line in lines)
-            for branch in file[name].branches:
-                assert f"   │   ├── {branch.name} ; dtype: {branch.interpretation}" in lines
+    assert any(line.endswith("Sample: all") for line in cases["structure"].splitlines())
+    assert told(cases["structure"]) == structure(shared_data / "root" / NAMES[0])
+
+
+def test_the_command_tells_the_structure_of_a_rucio_dataset(cases: dict[str, Any], shared_data: Path) -> None:
+    """Of its first file, which the service finds by Rucio's own client and reads from a real XRootD server."""
+    command = cases["command"]
+    assert command["status"] == 0, command["words"]
+    assert any(line.endswith("Sample: data:structure") for line in command["output"].splitlines())
+    right = structure(shared_data / "root" / NAMES[0], "Jet_")
+    assert told(command["output"]) == right
+    assert len(dict(right)["Tree: Events"]) > 5
 
 
 def test_the_structure_as_types(cases: dict[str, Any]) -> None:
@@ -94,10 +157,10 @@ def test_the_structure_as_types(cases: dict[str, Any]) -> None:
 
 
 def test_the_command_says_what_is_wrong(cases: dict[str, Any]) -> None:
-    """It takes names of Rucio alone, which this service has not: it ends, and the reason is told."""
-    words = " ".join(cases["command"]["words"].split())
-    assert cases["command"]["status"] != 0
-    assert "this service does not look up Rucio datasets" in words, words
+    """It ends, and the reason is told."""
+    words = " ".join(cases["command_for_nothing"]["words"].split())
+    assert cases["command_for_nothing"]["status"] != 0
+    assert '"data:nowhere" failed due to a dataset problem: Dataset does not exist' in words, words
 
 
 def test_identifiers_are_those_that_the_service_reads(cases: dict[str, Any]) -> None:

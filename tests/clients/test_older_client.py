@@ -64,7 +64,7 @@ def cases(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         running_service(folder, sign_in=True, inputs=inputs) as service,
         service.client(headers=people.bearer("alice")) as http,
     ):
-        (folder / "servicex.yaml").write_text(configuration(http.get("/servicex.yaml").text, folder))
+        (folder / "servicex.yaml").write_text(configuration(http.post("/servicex.yaml").text, folder))
         outcomes = run([str(shared_data / "root" / name) for name in NAMES], python, folder, http)
         requests = http.get("/servicex/transformation").json()["requests"]
         failed = [request["request_id"] for request in requests if request["files-failed"]]

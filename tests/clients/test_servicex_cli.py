@@ -15,6 +15,7 @@ import awkward as ak
 import httpx
 import pytest
 import uproot
+import yaml
 
 SERVING = Path(__file__).parents[1] / "service" / "serving.py"
 INPUT = "nano_dy.root"
@@ -37,8 +38,8 @@ def service(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def here(service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the service's configuration."""
-    text = httpx.get(f"{service.url}/servicex.yaml").text
-    (tmp_path / "servicex.yaml").write_text(f"{text}cache_path: {tmp_path / 'cache'}\n")
+    content = yaml.safe_load(httpx.get(f"{service.url}/servicex.yaml").text)
+    (tmp_path / "servicex.yaml").write_text(yaml.safe_dump({**content, "cache_path": str(tmp_path / "cache")}))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setenv("BROWSER", "true")

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from delivery.service.metrics import lies_in
 from delivery.service.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +110,38 @@ def test_settings_are_ones_that_the_service_has(overlay: str, monkeypatch: pytes
         field = name.removeprefix("SKIMFLOW_").lower().partition("__")[0]
         assert field in Settings.model_fields, name
     assert load(host="0.0.0.0").needs_sign_in
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_prometheus_pod_may_read_the_figures(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address is private; what comes to the ingress from elsewhere is told by a header."""
+    manifests = rendered(overlay)
+    (service,) = [one for one in manifests if one["kind"] == "Deployment"]
+    assert service["spec"]["template"]["metadata"]["annotations"]["prometheus.io/path"] == "/metrics"
+    monkeypatch.setenv("SKIMFLOW_METRICS_NETWORKS", settings_of(manifests)["SKIMFLOW_METRICS_NETWORKS"])
+    networks = load().metrics_networks
+    assert all(network.is_private for network in networks)
+    for pod in ("10.244.1.7", "172.20.3.4", "192.168.77.1", "fd00::7"):
+        assert lies_in(pod, networks)
+
+
+def test_composes_prometheus_may_read_the_figures_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shares a network with the service that leads nowhere else, and meets the service there alone."""
+    found = compose()
+    service, prometheus = found["services"]["service"], found["services"]["prometheus"]
+    (shared,) = set(service["networks"]) & set(prometheus["networks"])
+    monitoring = found["networks"][shared]
+    assert monitoring["internal"] is True
+    assert [name for name, one in found["services"].items() if shared in one.get("networks", [])] == [
+        "service",
+        "prometheus",
+    ]
+    monkeypatch.setenv("SKIMFLOW_METRICS_NETWORKS", service["environment"]["SKIMFLOW_METRICS_NETWORKS"])
+    (subnet,) = monitoring["ipam"]["config"]
+    assert load().metrics_networks == (ip_network(subnet["subnet"]),)
+    (job,) = yaml.safe_load(found["configs"]["prometheus"]["content"])["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["service:5000"]}]
+    assert "metrics_path" not in job
 
 
 def test_labels_select_the_pods_that_they_mean() -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
@@ -111,6 +112,22 @@ def rucio(datasets: dict[str, list[dict[str, Any]]], password: str) -> Callable[
         return 404, headers, json.dumps({"ExceptionClass": "DataIdentifierNotFound", "ExceptionMessage": "no"}).encode()
 
     return answer
+
+
+def rucio_client(url: str, folder: Path, password: str) -> dict[str, str]:
+    """What an operator sets up for Rucio's own client: its rucio.cfg in `folder`, and the environment to find it by."""
+    (folder / "etc").mkdir(parents=True, exist_ok=True)
+    (folder / "etc" / "rucio.cfg").write_text(
+        f"[client]\nrucio_host = {url}\nauth_host = {url}\nauth_type = userpass\nusername = me\n"
+        f"password = {password}\naccount = me\nrequest_retries = 1\nauth_token_file_path = {folder}/token\n"
+    )
+    return {"RUCIO_HOME": str(folder), "RUCIO_CONFIG": str(folder / "etc" / "rucio.cfg")}
+
+
+def rucio_file(name: str, *urls: str) -> dict[str, Any]:
+    """A file of scope ``data`` as `rucio` wants it, with its replicas in the order of their priority."""
+    pfns = {url: {"priority": place, "type": "DISK", "rse": "SITE"} for place, url in enumerate(urls)}
+    return {"scope": "data", "name": name, "bytes": 10, "adler32": "00c0ffee", "events": 5, "pfns": pfns}
 
 
 def _file(file: dict[str, Any]) -> dict[str, Any]:

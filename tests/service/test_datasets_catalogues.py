@@ -11,7 +11,7 @@ from delivery.datasets.rucio_catalog import in_order
 from delivery.service.settings import Inputs, Limits, Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from catalogues import catalogue, portal, portal_file, rucio
+from catalogues import catalogue, portal, portal_file, rucio, rucio_client, rucio_file
 
 EOS = "root://eospublic.cern.ch//eos/opendata/cms/"
 
@@ -133,24 +133,14 @@ def rucio_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Rucio's own client, configured for a server as an operator would."""
 
     def configured(url: str) -> Settings:
-        (tmp_path / "etc").mkdir(exist_ok=True)
-        (tmp_path / "etc" / "rucio.cfg").write_text(
-            f"[client]\nrucio_host = {url}\nauth_host = {url}\nauth_type = userpass\nusername = me\n"
-            f"password = {PASSWORD}\naccount = me\nrequest_retries = 1\nauth_token_file_path = {tmp_path}/token\n"
-        )
-        monkeypatch.setenv("RUCIO_HOME", str(tmp_path))
-        monkeypatch.setenv("RUCIO_CONFIG", str(tmp_path / "etc" / "rucio.cfg"))
+        for name, value in rucio_client(url, tmp_path, PASSWORD).items():
+            monkeypatch.setenv(name, value)
         from rucio.common import config
 
         config.clean_cached_config()
         return Settings(rucio_account="me", inputs=Inputs(schemes=("root", "https")))
 
     return configured
-
-
-def rucio_file(name: str, *urls: str) -> dict[str, Any]:
-    pfns = {url: {"priority": place, "type": "DISK", "rse": "SITE"} for place, url in enumerate(urls)}
-    return {"scope": "data", "name": name, "bytes": 10, "adler32": "00c0ffee", "events": 5, "pfns": pfns}
 
 
 DATASETS = {

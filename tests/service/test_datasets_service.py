@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,10 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "delivery"))
 from catalogues import Catalogue, catalogue, portal
 from remote_servers import NO_XROOTD, XrootdServer
+from requesting import MET, ended, submitted
 from serving import RunningService, running_service
 
-ENDED = ("Complete", "Fatal", "Canceled", "Bad Dataset")
-MET = "(Select (call EventDataset 'f.root' 'Events') (lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
 NAMES = ("nano_dimuon.root", "nano_dy.root")
 
 
@@ -63,22 +61,10 @@ def http(service: RunningService) -> Iterator[httpx.Client]:
         yield client
 
 
-def submitted(http: httpx.Client, **more: Any) -> str:
+def asked(http: httpx.Client, **more: Any) -> str:
+    """The id of a request for one column of a dataset."""
     body = {"title": "a sample", "selection": MET, "codegen": "uproot", "result-destination": "object-store"}
-    answer = http.post("/servicex/transformation", json={**body, "result-format": "parquet", **more})
-    assert answer.status_code == 200, answer.text
-    request_id: str = answer.json()["request_id"]
-    return request_id
-
-
-def ended(http: httpx.Client, request_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        status: dict[str, Any] = http.get(f"/servicex/transformation/{request_id}").json()
-        if status["status"] in ENDED:
-            return status
-        time.sleep(0.05)
-    pytest.fail(f"request {request_id} did not end: {status}")
+    return submitted(http, {**body, "result-format": "parquet", **more})
 
 
 def read(http: httpx.Client, request_id: str) -> list[str]:
@@ -90,12 +76,12 @@ def read(http: httpx.Client, request_id: str) -> list[str]:
 
 
 def test_kinds_of_datasets(http: httpx.Client, xrootd: XrootdServer, shared_data: Path) -> None:
-    assert read(http, submitted(http, did=f"xrootd://{xrootd.url}/nano_d*.root")) == list(NAMES)
-    assert read(http, submitted(http, did=f"xrootd://{xrootd.url}/nano_d*.root?files=1")) == [NAMES[0]]
-    assert read(http, submitted(http, did="cernopendata://1507")) == list(NAMES)
-    assert read(http, submitted(http, did=f"glob://{shared_data}/root/nano_d{{y,imuon}}.root")) == list(NAMES)
+    assert read(http, asked(http, did=f"xrootd://{xrootd.url}/nano_d*.root")) == list(NAMES)
+    assert read(http, asked(http, did=f"xrootd://{xrootd.url}/nano_d*.root?files=1")) == [NAMES[0]]
+    assert read(http, asked(http, did="cernopendata://1507")) == list(NAMES)
+    assert read(http, asked(http, did=f"glob://{shared_data}/root/nano_d{{y,imuon}}.root")) == list(NAMES)
     pattern = [f"{shared_data}/root/nano_d*.root"]
-    assert read(http, submitted(http, **{"file-list": pattern})) == list(NAMES)
+    assert read(http, asked(http, **{"file-list": pattern})) == list(NAMES)
 
 
 def test_many_who_ask_for_one_new_dataset_look_it_up_once(http: httpx.Client, records: Catalogue) -> None:
@@ -104,7 +90,7 @@ def test_many_who_ask_for_one_new_dataset_look_it_up_once(http: httpx.Client, re
         assert http.delete(f"/servicex/datasets/{dataset['id']}").json() == {"stale": True}
     records.calls.clear()
     with ThreadPoolExecutor(8) as pool:
-        requests = list(pool.map(lambda _: submitted(http, did="cernopendata://1507"), range(8)))
+        requests = list(pool.map(lambda _: asked(http, did="cernopendata://1507"), range(8)))
     assert {tuple(read(http, request)) for request in requests} == {NAMES}
     assert records.calls == ["GET /api/records/1507"]
     (dataset,) = http.get("/servicex/datasets", params={"did-finder": "cernopendata"}).json()["datasets"]
@@ -114,7 +100,7 @@ def test_many_who_ask_for_one_new_dataset_look_it_up_once(http: httpx.Client, re
 
 
 def test_a_dataset_that_is_not_there(http: httpx.Client) -> None:
-    status = ended(http, submitted(http, did="cernopendata://1"))
+    status = ended(http, asked(http, did="cernopendata://1"))
     assert status["status"] == "Bad Dataset"
     assert "CERN Open Data has no record 1" in status["failure-info"]
     assert http.get(f"/servicex/datasets/{status['did_id']}").json()["lookup_status"] == "does_not_exist"

@@ -1,10 +1,15 @@
 """/metrics as Prometheus' own parser reads it."""
 
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from delivery.service.metrics import lies_in
+from delivery.service.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from page_service import a_day, site
@@ -64,3 +69,22 @@ def test_figures_of_the_state_are_left_out_while_the_database_is_away(tmp_path: 
             one.rename(one.with_name(one.name.removeprefix("away-")))
     assert found["skimflow_database_up", ()] == 0
     assert not any(name == "skimflow_requests" for name, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("host", "inside"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::2", False),
+        ("localhost", False),
+        ("", False),
+    ],
+)
+def test_which_addresses_are_the_monitors(host: str, inside: bool) -> None:
+    assert lies_in(host, Settings().metrics_networks) is inside
+    assert lies_in(host, [ip_network("10.0.0.0/8")]) is host.endswith("10.0.0.1")

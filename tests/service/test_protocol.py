@@ -348,8 +348,13 @@ def test_the_configuration_is_ready_to_use(service: RunningService, http: httpx.
     assert answer.text.startswith("#")
     assert "servicex.yaml" in answer.headers["content-disposition"]
     content = yaml.safe_load(answer.text)
-    assert content["api_endpoints"] == [{"name": "127.0.0.1", "type": "uproot", "endpoint": service.url}]
-    assert content["default_endpoint"] == "127.0.0.1"
+    assert content["api_endpoints"] == [{"name": "local", "type": "uproot", "endpoint": service.url}]
+    assert content["default_endpoint"] == "local"
+    port = service.url.rpartition(":")[2]
+    assert content["cache_path"] == f"~/.cache/servicex-local-{port}", "results of two services are never mixed"
+    for same in (http.get("/.servicex"), http.post("/servicex.yaml")):
+        assert same.text == answer.text
+    assert http.get("/getting-started.json").json()["configuration"] == answer.text
 
 
 def test_many_submissions_at_once_are_all_kept(service: RunningService, body: Callable[..., dict[str, Any]]) -> None:

@@ -110,7 +110,7 @@ def test_urls_and_keys_of_a_service_with_a_folder(tmp_path: Path) -> None:
         transform = transform_of(buckets, request_id)
         url, headers, _ = url_for(buckets.service, transform, "a:b +é", "http", buckets.url)
         assert httpx.get(url, headers=headers).content == b"abc"
-        access = access_for(transform, buckets.service, buckets.url + "/")
+        access = access_for(request_id, buckets.service.secret, buckets.url + "/")
         assert not access.secured
         s3 = client(f"http://{access.endpoint}", access.access_key, access.secret_key)
         assert s3.get_object(Bucket=request_id, Key="a:b +é")["Body"].read() == b"abc"
@@ -130,7 +130,7 @@ def test_behind_a_proxy_with_a_path(tmp_path: Path) -> None:
         inside = url.replace("https://facility.example/skimflow", buckets.url)
         assert httpx.get(inside).content == b"abc"
         assert httpx.get(inside + "0").status_code == 403
-        access = access_for(transform, buckets.service, buckets.url)
+        access = access_for(request_id, buckets.service.secret, "https://facility.example/skimflow")
         assert (access.endpoint, access.secured) == ("facility.example", True)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 from people import MET, People
@@ -23,7 +24,8 @@ from delivery.service.sign_in.tokens import Claims, sign, verified
 from delivery.service.tables import User
 
 OPEN = {
-    "/openapi.json", "/health", "/ready", "/metrics", "/static/{name}",
+    "/openapi.json", "/health", "/ready", "/static/{name}",
+    "/metrics",  # from this machine, whence the tests call
     "/token/refresh", "/sign-in", "/sign-out",
 }  # fmt: skip
 """For everybody: what is here is looked at by each reader of this test."""
@@ -286,12 +288,53 @@ def test_another_sites_page_changes_nothing_with_the_cookie(service, people, sub
             ("POST", f"/servicex/transformation/{request_id}/cancel"),
             ("DELETE", f"/servicex/transformation/{request_id}"),
             ("POST", f"/transformation-request/{request_id}/cancel"),
+            ("POST", "/servicex.yaml"),
+            ("POST", "/profile/servicex.yaml"),
             ("POST", "/sign-in"),
         ):
             if method != "GET" or "Sec-Fetch-Site" in headers:
                 assert browser.request(method, url, headers=headers).status_code == 403
         own = {"Sec-Fetch-Site": "same-origin", "Origin": service.url}
         assert browser.post(f"/servicex/transformation/{request_id}/cancel", headers=own).status_code in (200, 400)
+
+
+def test_looking_at_the_configuration_gives_no_token_and_asking_for_one_does(service, http, people):
+    """A GET may be made by anything that shows a link; what it answers opens nothing."""
+
+    def last_token():
+        database = Database(f"sqlite:///{people.folder / 'service.sqlite'}")
+        with database.session() as session:
+            found = session.get_one(User, people.ids["alice"]).last_token
+        database.close()
+        return found
+
+    before, headers = last_token(), people.bearer("alice")
+    for path in ("/servicex.yaml", "/.servicex"):
+        (endpoint,) = yaml.safe_load(http.get(path, headers=headers).text)["api_endpoints"]
+        assert endpoint == {"name": "local", "type": "uproot", "endpoint": service.url, "token": "PASTE-YOUR-TOKEN"}
+    assert last_token() == before
+    (endpoint,) = yaml.safe_load(http.post("/servicex.yaml", headers=headers).text)["api_endpoints"]
+    assert last_token() == before + 1
+    given = verified(people.key, endpoint["token"], "refresh")
+    assert (given.user_id, given.number) == (people.ids["alice"], before + 1)
+    assert http.post("/servicex.yaml").status_code == 401
+
+
+def test_metrics_are_the_monitors_and_the_admins(tmp_path, http, people):
+    assert "skimflow_requests" in http.get("/metrics").text
+    for proxy in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
+        passed_on = {proxy: "127.0.0.1"}
+        assert http.get("/metrics", headers=passed_on).status_code == 401
+        assert http.get("/metrics", headers={**passed_on, **people.bearer("alice")}).status_code == 403
+        assert http.get("/metrics", headers={**passed_on, **people.bearer("root")}).status_code == 200
+    others = People.of(tmp_path / "data")
+    with (
+        running_service(tmp_path, sign_in=True, metrics_networks=["10.213.97.0/28"]) as running,
+        running.client() as elsewhere,
+    ):
+        assert elsewhere.get("/metrics").status_code == 401
+        assert elsewhere.get("/metrics", headers=others.bearer("alice")).status_code == 403
+        assert "skimflow_requests" in elsewhere.get("/metrics", headers=others.bearer("root")).text
 
 
 def test_without_sign_in_only_this_machines_names_are_answered(tmp_path):

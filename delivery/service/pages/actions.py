@@ -9,15 +9,13 @@ from sqlalchemy.orm import Session
 
 from delivery.service import state
 from delivery.service.context import Caller, Service, service_of
-from delivery.service.errors import BadRequest
-from delivery.service.pages.getting_started import servicex_yaml
 from delivery.service.pages.rendering import HEADERS, check_form
 from delivery.service.protocol import catalog
+from delivery.service.protocol.configuration import with_new_token
 from delivery.service.protocol.requests import allowed
 from delivery.service.protocol.wire import base_url
 from delivery.service.sign_in.callers import caller
-from delivery.service.sign_in.users import new_token
-from delivery.service.tables import Transform, User
+from delivery.service.tables import Transform
 
 router = APIRouter()
 Here = Annotated[Service, Depends(service_of)]
@@ -65,16 +63,8 @@ def delete_dataset(service: Here, who: Sender, dataset_id: Annotated[int, Path(g
 @router.post("/profile/servicex.yaml")
 def configuration(request: Request, service: Here, who: Sender) -> Response:
     """A configuration file for this server with a new token of the caller's."""
-    user_id = who.user_id
-    if user_id is None:
-        raise BadRequest("this service asks nobody to sign in: its configuration needs no token, see /getting-started")
-
-    def work(session: Session) -> str:
-        user = session.get_one(User, user_id)
-        return new_token(session, user, service.secret.signing_key)[1]
-
-    text = servicex_yaml(base_url(request), service.database.transact(work))
     headers = {**HEADERS, "Content-Disposition": 'attachment; filename="servicex.yaml"'}
+    text = with_new_token(service, base_url(request), who)
     return PlainTextResponse(text, media_type="application/yaml", headers=headers)
 
 

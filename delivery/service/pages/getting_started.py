@@ -4,8 +4,8 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from delivery.service.protocol.configuration import PLACEHOLDER, servicex_yaml
 from delivery.service.settings import Settings
 
 
@@ -27,12 +27,11 @@ class Guide:
 
 def guide(base: str, settings: Settings) -> Guide:
     """The texts for the server that is reached at `base`."""
-    token = "PASTE-YOUR-TOKEN" if settings.needs_sign_in else None
     file = f"{settings.inputs.roots[0]}/events.root" if settings.inputs.roots else "https://example.org/events.root"
     return Guide(
         endpoint=base,
         install="pip install servicex",
-        configuration=servicex_yaml(base, token),
+        configuration=servicex_yaml(base, PLACEHOLDER if settings.needs_sign_in else None),
         first_query=_first_query(file),
         curl=_curl(base, file, signs_in=settings.needs_sign_in),
         skimflow=f"skimflow requests list --endpoint {base}",
@@ -44,16 +43,6 @@ def guide(base: str, settings: Settings) -> Guide:
         ),
         needs_token=settings.needs_sign_in,
     )
-
-
-def servicex_yaml(base: str, token: str | None) -> str:
-    """The official client's configuration file: this endpoint alone, with a cache of its own."""
-    name = _name(base)
-    lines = ["api_endpoints:", f"  - endpoint: {json.dumps(base)}", f"    name: {name}"]
-    if token:
-        lines.append(f"    token: {json.dumps(token)}")
-    lines += [f"default_endpoint: {name}", f"cache_path: ~/.cache/servicex-{name}"]
-    return "\n".join(lines) + "\n"
 
 
 def download_list(base: str, found: Sequence[tuple[str, str, int]], form: str, *, signs_in: bool) -> str:
@@ -68,11 +57,6 @@ def download_list(base: str, found: Sequence[tuple[str, str, int]], form: str, *
         f"curl -fsS{header} -o {shlex.quote(_file_name(name))} {shlex.quote(base + path)}" for name, path, _ in found
     ]
     return "\n".join(lines) + "\n"
-
-
-def _name(base: str) -> str:
-    host = urlsplit(base).hostname or "skimflow"
-    return "local" if host in ("127.0.0.1", "localhost", "::1") else "".join(c if c.isalnum() else "-" for c in host)
 
 
 def _file_name(object_name: str) -> str:

@@ -1,18 +1,15 @@
 """What runs here, and how a client is told of it."""
 
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final
 
-import yaml
 from fastapi import APIRouter, Depends, Request, Response
 
 from delivery.service.context import Caller, Service, service_of
+from delivery.service.protocol.configuration import with_new_token, with_placeholder
 from delivery.service.protocol.models import Info
 from delivery.service.protocol.wire import app_version, base_url, image
 from delivery.service.settings import Settings
 from delivery.service.sign_in.callers import caller
-from delivery.service.sign_in.users import new_token
-from delivery.service.tables import User
 
 router = APIRouter(tags=["info"])
 
@@ -37,30 +34,22 @@ def codegens(service: Annotated[Service, Depends(service_of)]) -> dict[str, str]
     return images(service.settings)
 
 
-@router.get(
-    "/servicex.yaml",
-    response_class=Response,
-    responses={200: {"content": {"application/yaml": {"schema": {"type": "object"}}}}},
-)
-@router.get("/.servicex", response_class=Response, include_in_schema=False)
-def configuration(
+_YAML: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"application/yaml": {"schema": {"type": "object"}}}}}
+
+
+@router.get("/servicex.yaml", response_class=Response, responses=_YAML, dependencies=[Depends(caller)])
+@router.get("/.servicex", response_class=Response, include_in_schema=False, dependencies=[Depends(caller)])
+def configuration(request: Request, service: Annotated[Service, Depends(service_of)]) -> Response:
+    """The official client's configuration for this service; where a token is needed, a word stands in its place."""
+    return _downloaded(with_placeholder(service, base_url(request)))
+
+
+@router.post("/servicex.yaml", response_class=Response, responses=_YAML)
+def new_configuration(
     request: Request, service: Annotated[Service, Depends(service_of)], who: Annotated[Caller, Depends(caller)]
 ) -> Response:
-    """The official client's configuration for this service; with a new token of the caller's where one is needed."""
-    url = base_url(request)
-    name = urlsplit(url).hostname or "skimflow"
-    endpoint = {"name": name, "type": "uproot", "endpoint": url}  # clients before 3.0 find an endpoint by its type
-    if service.settings.needs_sign_in:
-        endpoint["token"] = _token(service, who)
-    content = {"api_endpoints": [endpoint], "default_endpoint": name}
-    text = (
-        "# Configuration of the ServiceX client for this service.\n"
-        "# Keep it as servicex.yaml where you work, in a folder above, or in your home folder.\n"
-        + ("# Whoever has the token is you: let nobody else read this file.\n" if "token" in endpoint else "")
-        + yaml.safe_dump(content, sort_keys=False)
-    )
-    headers = {"Content-Disposition": 'attachment; filename="servicex.yaml"', "Cache-Control": "no-store"}
-    return Response(text, media_type="application/yaml", headers=headers)
+    """The official client's configuration for this service, with a new token of the caller's where one is needed."""
+    return _downloaded(with_new_token(service, base_url(request), who))
 
 
 def images(settings: Settings) -> dict[str, str]:
@@ -69,6 +58,6 @@ def images(settings: Settings) -> dict[str, str]:
     return {codegen: image(codegen) for codegen in (*settings.codegens, *upstream)}
 
 
-def _token(service: Service, who: Caller) -> str:
-    with service.database.session() as session:
-        return new_token(session, session.get_one(User, who.user_id), service.secret.signing_key)[1]
+def _downloaded(text: str) -> Response:
+    headers = {"Content-Disposition": 'attachment; filename="servicex.yaml"', "Cache-Control": "no-store"}
+    return Response(text, media_type="application/yaml", headers=headers)

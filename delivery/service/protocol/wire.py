@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from delivery.service.context import service_of
+from delivery.service.s3.access import access_for
 from delivery.service.secret import Secret
 from delivery.service.state import Statistics
 from delivery.service.tables import Dataset, DatasetFile, Result, Transform, TransformFile
@@ -45,8 +45,7 @@ def status_of(transform: Transform, request: Request, secret: Secret, *, listed:
     listed: it is one of many; a selection of more than `LISTED_CHARACTERS` is cut off.
     """
     url = base_url(request)
-    store = urlsplit(url)
-    access_key, secret_key = secret.s3_keys(transform.request_id)
+    store = access_for(transform.request_id, secret, url)
     selection = transform.selection
     return {
         "request_id": transform.request_id,
@@ -77,10 +76,10 @@ def status_of(transform: Transform, request: Request, secret: Secret, *, listed:
         "partial": transform.partial,
         "priority": transform.priority,
         "version": transform.version,
-        "minio-endpoint": store.netloc,
-        "minio-secured": store.scheme == "https",
-        "minio-access-key": access_key,
-        "minio-secret-key": secret_key,
+        "minio-endpoint": store.endpoint,
+        "minio-secured": store.secured,
+        "minio-access-key": store.access_key,
+        "minio-secret-key": store.secret_key,
         "log-url": f"{url}/transformation-request/{transform.request_id}/logs",
     }
 

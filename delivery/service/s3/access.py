@@ -19,6 +19,7 @@ from artifacts.store import blob_name
 from delivery.service.context import Service
 from delivery.service.errors import BadRequest, NotThere
 from delivery.service.s3.signatures import LONGEST, presigned
+from delivery.service.secret import Secret
 from delivery.service.tables import Result, Transform
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ class Access:
     secret_key: str
 
 
-def access_for(transform: Transform, service: Service, base: str) -> Access:
-    """How S3 clients reach the objects of a request. base: the URL at which the caller sees this service."""
-    url = urlsplit(service.settings.public_url or base)
-    return Access(url.netloc, url.scheme == "https", *service.secret.s3_keys(transform.request_id))
+def access_for(request_id: str, secret: Secret, base: str) -> Access:
+    """How S3 clients reach the objects of a request. base: the URL at which clients see this service."""
+    url = urlsplit(base)
+    return Access(url.netloc, url.scheme == "https", *secret.s3_keys(request_id))
 
 
 def url_for(
