@@ -159,6 +159,7 @@ def record_done_files(
         ends.append(
             _ended("done", each.log)
             | {"error_kind": None, "error": None, "version": version, "worker": workers.get(file.id, file.worker)}
+            | {"attempts": max(file.attempts, 1)}  # a result that was found is a try, too: it has its row
             | {"events_done": each.events_in if known else file.events_done}
             | {"events_total": each.events_in if known else file.events_total}
         )
