@@ -18,6 +18,7 @@ from delivery.service.context import Service
 from delivery.service.database import Database
 from delivery.service.forward import Forwarder
 from delivery.service.logs import Logged
+from delivery.service.pages.error_pages import ErrorPages
 from delivery.service.protocol.wire import app_version
 from delivery.service.runner import Runner
 from delivery.service.secret import Secret
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         Middleware(BodyLimit, limit=settings.limits.body_bytes),
         Middleware(OwnPagesOnly, settings=settings),
         Middleware(answers.Caught),
+        Middleware(ErrorPages),
         Middleware(metrics.Measured),
         Middleware(Logged),
     ):

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delivery.requests import OutputFormat
 from delivery.service.pages import figures, formats
+from delivery.service.pages.column_types import Column, of_awkward
+from delivery.service.pages.columns import delivered
 from delivery.service.pages.getting_started import download_list
-from delivery.service.pages.query_text import coloured, laid_out, shown
+from delivery.service.pages.query_text import coloured, laid_out, lines, shown
 from queries.named import load
 from queries.parser import parse
 from queries.python_form import to_python
@@ -36,6 +39,14 @@ def test_a_laid_out_query_is_the_same_expression_in_short_lines() -> None:
         drawn = laid_out(text, 50)
         assert ast.dump(ast.parse(f"({drawn})", mode="eval")) == ast.dump(ast.parse(text, mode="eval")), text
     assert max(map(len, laid_out(long, 100).splitlines())) <= 110
+
+
+@given(st.text("ab \n(){}'\"#.", max_size=200))
+def test_lines_are_the_whole_text_with_its_indents(text: str) -> None:
+    rows = list(lines(text))
+    shown_rows = ["".join(piece.text for piece in row.pieces) for row in rows]
+    assert shown_rows == text.splitlines(keepends=True)
+    assert [row.indent for row in rows] == [len(row) - len(row.lstrip(" ")) for row in shown_rows]
 
 
 @given(st.text(max_size=300))
@@ -72,6 +83,21 @@ def test_sizes(count: int, text: str) -> None:
     assert formats.size(count) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.25, "0.25"), (7, "7"), (999, "999"), (1000, "1 k"), (2_500, "2.5 k"), (1e6, "1 M"), (5e9, "5 G")],
+)
+def test_compact_numbers(value: float, text: str) -> None:
+    assert formats.compact(value) == text
+
+
+def test_errors_are_a_sentence_and_its_details() -> None:
+    text = "/d/a.root: no branch MET_ptt\n  query 1:93\n    (attr e 'MET_ptt')\n            ^^^"
+    assert formats.headline(formats.beyond(text, "/d/a.root")) == "no branch MET_ptt"
+    assert formats.details(text) == "query 1:93\n  (attr e 'MET_ptt')\n          ^^^"
+    assert formats.details("one line") == ""
+
+
 def test_shares_and_shortened_paths() -> None:
     assert [formats.share(*one) for one in ((1, 8), (1, 1), (0, 5), (1, 3000), (1, 0))] == [
         "12.5 %", "100 %", "0 %", "0.033 %", "–"
@@ -97,13 +123,76 @@ def test_the_area_below_the_throughput_is_the_events(spans: list[tuple[float, fl
     points = [tuple(map(float, point.split(","))) for point in curve.points.split()]
     floor, top = figures.HEIGHT - figures.BOTTOM, figures.TOP
     area = sum((points[i + 1][0] - points[i][0]) * (floor - points[i][1]) for i in range(0, len(points), 2))
-    scale = {"events/s": 1.0, "thousand events/s": 1e3, "million events/s": 1e6}[curve.y_title]
-    highest = float(curve.y_ticks[-1].text) * scale
+    digits, unit = re.fullmatch(r"([\d.]+)([kMG]?)", curve.y_ticks[-1].text).groups()  # type: ignore[union-attr]
+    highest = float(digits) * {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}[unit]
     seconds = (max(end for _, end, _ in times) - min(start for start, _, _ in times)).total_seconds()
     wide = figures.WIDTH - figures.LEFT - figures.RIGHT
     found = area / (wide * (floor - top)) * highest * seconds
     one_pixel_up = 0.06 / (floor - top) * highest * seconds  # points are rounded to a tenth of a unit
     assert found == pytest.approx(sum(events for _, _, events in times), abs=one_pixel_up, rel=0.05)
+
+
+@given(SPANS)
+def test_axes_have_few_round_marks_in_plain_numbers(spans: list[tuple[float, float, int]]) -> None:
+    curve = figures.throughput(
+        [(BEGIN + timedelta(seconds=a), BEGIN + timedelta(seconds=a + b), events) for a, b, events in spans]
+    )
+    assert curve is not None
+    assert 2 <= len(curve.x_ticks) <= 6
+    places = [tick.at for tick in curve.x_ticks]
+    assert places[0] == figures.LEFT
+    assert places[-1] <= figures.WIDTH - figures.RIGHT + 0.1
+    assert max(places[i + 1] - places[i] for i in range(len(places) - 1)) - (places[1] - places[0]) < 0.2
+    assert len({tick.text for tick in curve.x_ticks}) == len(places)
+    assert not any("e" in tick.text for tick in curve.y_ticks)
+
+
+def test_a_thousand_events_a_second_is_1k() -> None:
+    curve = figures.throughput([(BEGIN, BEGIN + timedelta(seconds=100), 90_000)])
+    assert curve is not None
+    assert [tick.text for tick in curve.y_ticks] == ["0", "500", "1k"]
+    assert [tick.text for tick in curve.x_ticks] == ["0", "20 s", "40 s", "1 min", "1 min 20 s", "1 min 40 s"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "words"),
+    [
+        ("float32", "float32"), ("var * float32", "list of float32"), ("var * var * int8", "list of lists of int8"),
+        ("string", "text"), ("var * string", "list of texts"), ("3 * float64", "3 × float64"),
+        ("?int32", "optional int32"), ("var * ?bool", "list of optional bool"),
+        ("option[var * int64]", "optional list of int64"), ("union[int8, var * bool]", "int8 or list of bool"),
+    ],
+)  # fmt: skip
+def test_types_of_columns_in_words(type_: str, words: str) -> None:
+    from awkward.types import from_datashape
+
+    assert [*of_awkward("c", from_datashape(type_, highlevel=False))] == [Column("c", words)]
+
+
+def test_records_have_their_fields_below_them() -> None:
+    from awkward.types import from_datashape
+
+    found = of_awkward("Jet", from_datashape("var * {pt: float32, hits: {n: int8}}", highlevel=False))
+    assert [(one.depth, one.name, one.type) for one in found] == [
+        (0, "Jet", "list of records"), (1, "pt", "float32"), (1, "hits", "record"), (2, "n", "int8")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["parquet", "root-file", "root-rntuple"])
+def test_delivered_columns_read_alike_in_every_format(form: OutputFormat, tmp_path: Path, shared_data: Path) -> None:
+    from delivery.engine.skim import transform
+    from delivery.requests import TransformRequest
+
+    source = shared_data / "root" / "nanoAOD_2015_CMS_Open_Data_ttbar.root"
+    text = (
+        "(Select (call EventDataset 'f' 'Events') (lambda (list e) "
+        "(dict (list 'met' 'pt' 'n') (list (attr e 'MET_pt') (attr e 'Muon_pt') (attr e 'nMuon')))))"
+    )
+    output = tmp_path / "out"
+    transform(TransformRequest(text, str(source), output, format=form))
+    found = [(one.name, one.type) for one in delivered(output).rows]
+    counted = [("npt", "int32")] if form == "root-file" else []  # a TTree counts the items of its lists
+    assert sorted(found) == sorted([*counted, ("met", "float32"), ("pt", "list of float32"), ("n", "uint32")])
 
 
 def test_no_throughput_of_nothing() -> None:

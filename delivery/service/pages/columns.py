@@ -8,16 +8,22 @@ from typing import Literal
 from artifacts.store import Store, blob_name
 from delivery.errors import DeliveryError
 from delivery.service.inputs import check
+from delivery.service.pages.column_types import Column, of_awkward, of_cpp
 from delivery.service.settings import Settings
 from queries.errors import QuerySyntaxError
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Name and type of each column; where that is known from, in words; or why it is not known."""
+    """The columns and the fields of their records; where that is known from, in words; or why it is not known."""
 
-    rows: tuple[tuple[str, str], ...]
+    rows: tuple[Column, ...]
     source: str
+
+    @property
+    def count(self) -> int:
+        """How many columns there are; fields do not count."""
+        return sum(row.depth == 0 for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,11 @@ def columns_of(subject: Subject, store: Store, settings: Settings) -> Columns:
 
 @lru_cache(maxsize=256)
 def _delivered(file: Path, _digest: str) -> Columns:
+    return delivered(file)
+
+
+def delivered(file: Path) -> Columns:
+    """The columns of a result, by its own header."""
     with file.open("rb") as opened:
         parquet = opened.read(4) == b"PAR1"
     try:
@@ -56,26 +67,35 @@ def _delivered(file: Path, _digest: str) -> Columns:
     return Columns(rows, "from a delivered file")
 
 
-def _of_parquet(file: Path) -> tuple[tuple[str, str], ...]:
-    import pyarrow.parquet
+def _of_parquet(file: Path) -> tuple[Column, ...]:
+    import awkward
 
-    schema = pyarrow.parquet.read_schema(file)
-    return tuple((field.name, str(field.type)) for field in schema)
+    form = awkward.metadata_from_parquet(file)["form"]
+    named = zip(form.fields, form.contents, strict=True) if form.is_record else [("", form)]
+    return tuple(column for name, content in named for column in of_awkward(name, content.type))
 
 
-def _of_root(file: Path) -> tuple[tuple[str, str], ...]:
+def _of_root(file: Path) -> tuple[Column, ...]:
     import uproot
 
     with uproot.open(file) as opened:
         found = []
         for key, kind in opened.classnames(recursive=True, cycle=False).items():
             if kind == "TTree" or kind.endswith("RNTuple"):
-                found += [(f"{key}/{name}", type_) for name, type_ in opened[key].typenames().items()]
-    return tuple(found)
+                found.append((key, tuple(of_cpp(opened[key].typenames().items()))))
+    if len(found) == 1:
+        return found[0][1]
+    return tuple(
+        Column(f"{key}/{row.name}" if not row.depth else row.name, row.type, row.depth)
+        for key, rows in found
+        for row in rows
+    )
 
 
 @lru_cache(maxsize=256)
 def _inferred(subject: Subject, settings: Settings) -> Columns:
+    from awkward.types import from_datashape
+
     from delivery.engine.skim import explain
     from delivery.requests import TransformRequest
 
@@ -93,4 +113,5 @@ def _inferred(subject: Subject, settings: Settings) -> Columns:
         found = explain(request)
     except (DeliveryError, QuerySyntaxError) as error:
         return Columns((), str(error).splitlines()[0])
-    return Columns(tuple(found.schema), "inferred from the query and the header of the first file")
+    rows = [row for name, text in found.schema for row in of_awkward(name, from_datashape(text, highlevel=False))]
+    return Columns(tuple(rows), "inferred from the query and the header of the first file")

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from delivery.service.pages.formats import duration, number, share
+from delivery.service.pages.formats import compact, duration, share
 
 WIDTH: Final = 640.0
 HEIGHT: Final = 180.0
 LEFT: Final = 64.0
 BOTTOM: Final = 28.0
 TOP: Final = 10.0
-RIGHT: Final = 12.0
+RIGHT: Final = 28.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,25 @@ def _curve(heights: Sequence[float], length: float) -> Curve | None:
         points += [f"{round(LEFT + wide * edge / len(heights), 1)},{y}" for edge in (place, place + 1)]
     line = " ".join(points)
     area = f"{LEFT},{floor} {line} {LEFT + wide},{floor}"
+    step = _time_step(length)
     x_ticks = tuple(
-        Tick(round(LEFT + wide * part / 4, 1), duration(length * part / 4) if part else "0") for part in range(5)
+        Tick(round(LEFT + wide * step * count / length, 1), _time(step * count))
+        for count in range(math.floor(length / step * (1 + 1e-9)) + 1)
     )
-    scale, unit = (
-        (1e6, "million events/s") if top >= 2e6 else (1e3, "thousand events/s") if top >= 2e3 else (1.0, "events/s")
-    )
-    y_ticks = tuple(Tick(round(floor - high * part / 2, 1), f"{top * part / 2 / scale:.3g}") for part in range(3))
-    words = f"at most {number(max(heights))} events per second, in {duration(length)} from first start to last end"
-    return Curve(line, area, x_ticks, y_ticks, unit, words)
+    y_ticks = tuple(Tick(round(floor - high * part / 2, 1), compact(top * part / 2, "")) for part in range(3))
+    words = f"at most {compact(max(heights))} events/s, {duration(length)} from the first start to the last end"
+    return Curve(line, area, x_ticks, y_ticks, "events read per second", words)
+
+
+def _time_step(length: float) -> float:
+    """Seconds between marks of a time axis: a round number, so that there are at most six marks."""
+    fine = [digit * 10.0**power for power in range(-6, 2) for digit in (1, 2, 5) if digit * 10.0**power < 60]
+    coarse = [60.0 * one for one in (1, 2, 5, 10, 15, 30, 60, 120, 360, 720)]
+    return next((step for step in (*fine, *coarse) if length / step <= 5), 86400.0 * math.ceil(length / 86400 / 5))
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds).replace(".0 s", " s") if seconds else "0"
 
 
 def _round_up(value: float) -> float:

@@ -1,6 +1,7 @@
 """Numbers, times and names as the pages write them."""
 
 from datetime import datetime
+from textwrap import dedent
 from typing import Final
 
 _BYTES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -20,9 +21,9 @@ def number(count: float | None) -> str:
     return NONE if count is None else f"{count:,.0f}".replace(",", "\u202f")
 
 
-def rate(per_second: float | None, unit: str = "events") -> str:
-    """A rate: ``12 k events/s``."""
-    return f"{_scaled(per_second, _COUNTS, ' ')} {unit}/s" if per_second else NONE
+def compact(value: float, space: str = " ") -> str:
+    """A number with at most three digits and k, M, G: ``2.5k``."""
+    return _scaled(value, _COUNTS, space) if abs(value) >= 9.995 else f"{value:.3g}"
 
 
 def duration(seconds: float | None) -> str:
@@ -54,6 +55,11 @@ def moment(time: datetime | None) -> str:
     return NONE if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
+def clock(time: datetime) -> str:
+    """A time of day to the second."""
+    return f"{time:%H:%M:%S}"
+
+
 def iso(time: datetime | None) -> str:
     """A time as HTML's ``time`` element wants it, with the zone."""
     return "" if time is None else time.isoformat(timespec="milliseconds") + "Z"
@@ -73,6 +79,37 @@ def shortened(text: str, characters: int = 60) -> str:
         return text
     head = characters // 3
     return f"{text[:head]}…{text[len(text) - (characters - head - 1) :]}"
+
+
+def beyond(text: str, path: str) -> str:
+    """An error of a file without the file's path, where that stands beside it anyway."""
+    return text.removeprefix(f"{path}: ")
+
+
+def headline(text: str) -> str:
+    """The first line of an error: the sentence."""
+    return text.partition("\n")[0]
+
+
+def details(text: str) -> str:
+    """What follows an error's first line: the places in the query, which need their columns kept."""
+    return dedent(text.partition("\n")[2]).rstrip()
+
+
+def folder(path: str) -> str:
+    """A path up to its last slash, with it."""
+    head, slash, _ = path.rpartition("/")
+    return head + slash
+
+
+def file_name(path: str) -> str:
+    """A path behind its last slash."""
+    return path.rpartition("/")[2]
+
+
+def worker_name(address: str) -> str:
+    """A worker's address without the protocol."""
+    return address.rpartition("://")[2]
 
 
 def _scaled(value: float, units: tuple[str, ...], space: str) -> str:

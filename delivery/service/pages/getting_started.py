@@ -4,9 +4,15 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from delivery.service.protocol.configuration import PLACEHOLDER, servicex_yaml
 from delivery.service.settings import Settings
+
+_SELECTION: Final = (
+    "(Select (call EventDataset 'bogus.root' 'Events') (lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
+)
+"""The first query in the words of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ def guide(base: str, settings: Settings) -> Guide:
         configuration=servicex_yaml(base, PLACEHOLDER if settings.needs_sign_in else None),
         first_query=_first_query(file),
         curl=_curl(base, file, signs_in=settings.needs_sign_in),
-        skimflow=f"skimflow requests list --endpoint {base}",
+        skimflow=_commands(file),
         codegens=settings.codegens,
         upstream=settings.upstream.codegens if settings.upstream else (),
         inputs=(
@@ -86,15 +92,20 @@ files = deliver(spec)["first"]
 """
 
 
-def _curl(base: str, file: str, *, signs_in: bool) -> str:
-    selection = (
-        "(Select (call EventDataset 'bogus.root' 'Events') "
-        "(lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
+def _commands(file: str) -> str:
+    """The commands find the endpoint, and the token, in servicex.yaml."""
+    return (
+        f"skimflow submit {shlex.quote(file)} --title first --output first \\\n"
+        f'  --selection "{_SELECTION}"\n'
+        "skimflow requests list\n"
     )
+
+
+def _curl(base: str, file: str, *, signs_in: bool) -> str:
     body = {
         "title": "first",
         "file-list": [file],
-        "selection": selection,
+        "selection": _SELECTION,
         "codegen": "uproot",
         "result-format": "parquet",
     }

@@ -159,3 +159,9 @@ def row_of(transform: Transform, owner: str | None) -> RequestRow:
         failure=transform.failure,
         version=transform.version,
     )
+
+
+def row_with_owner(session: Session, transform: Transform) -> RequestRow:
+    """A single request as a row."""
+    owner = session.get(User, transform.owner_id) if transform.owner_id is not None else None
+    return row_of(transform, owner.name if owner else None)

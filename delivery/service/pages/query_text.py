@@ -4,19 +4,23 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from queries.canonical import canonical
 from queries.errors import QuerySyntaxError
 from queries.parser import parse
+from queries.printer import unparse
 from queries.python_form import to_python
+from queries.syntax import Lambda, Linq, Node, children
 
 Kind: TypeAlias = Literal["plain", "operator", "word", "text", "number", "comment"]
-WIDTH: Final = 100
+WIDTH: Final = 76
 LONGEST: Final = 200_000
 """Longer queries (in characters) are shown as they were sent."""
 
+_FUNC_ADL: Final = ("uproot", "xaod", "atlasr21", "atlasr22", "atlasr25", "cms")
 _OPERATORS = (
     "Where Select SelectMany First Last ElementAt Count Sum Min Max Any All OrderBy OrderByDescending Choose Zip Concat"
 )
@@ -38,25 +42,68 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a text: the spaces that it begins with, counted too; where it is wrapped, it goes on behind them."""
+
+    indent: int
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ShownQuery:
-    """A query for people: its language in words, its text in lines, the same in pieces, and the text as it was sent."""
+    """A query for people: its language in words, its text, the same in coloured lines, and the text as it was sent."""
 
     language: str
     text: str
-    pieces: tuple[Piece, ...]
+    lines: tuple[Line, ...]
     sent: str
 
 
 def shown(selection: str, codegen: str) -> ShownQuery:
     """The query of a request; what cannot be read as its codegen's language is shown as it was sent."""
     language, text = _read(selection, codegen) if len(selection) <= LONGEST else ("as sent", selection)
-    return ShownQuery(language, text, tuple(coloured(text)), selection)
+    return ShownQuery(language, text, tuple(lines(text)), selection)
+
+
+def conditions(selection: str, codegen: str) -> Mapping[str, str]:
+    """The query's own conditions in Python, by the canonical text that a cutflow names them with.
+
+    A cutflow is shared by all who ask for the same, and so has no variables' names of anybody's.
+    """
+    if codegen not in _FUNC_ADL or len(selection) > LONGEST:
+        return {}
+    try:
+        bodies = list(_conditions(parse(selection)))
+    except QuerySyntaxError:
+        return {}
+    return {unparse(_body(canonical(one))): to_python(one.body) for one in bodies}
+
+
+def condition(text: str, own: Mapping[str, str]) -> str:
+    """A condition of a cutflow in Python: as in the query itself, else with the canonical variables."""
+    if text in own:
+        return own[text]
+    try:
+        return to_python(parse(text))
+    except (QuerySyntaxError, RecursionError):
+        return text  # of uproot-raw: Python as it is
+
+
+def _conditions(node: Node) -> Iterator[Lambda]:
+    if isinstance(node, Linq) and node.op == "Where":
+        yield from (one for one in node.args if isinstance(one, Lambda))
+    for child in children(node):
+        yield from _conditions(child)
+
+
+def _body(node: Node) -> Node:
+    return node.body if isinstance(node, Lambda) else node
 
 
 def _read(selection: str, codegen: str) -> tuple[str, str]:
     try:
         match codegen:
-            case "uproot" | "xaod" | "atlasr21" | "atlasr22" | "atlasr25" | "cms":
+            case _ if codegen in _FUNC_ADL:
                 return "func_adl, as Python", laid_out(to_python(parse(selection)))
             case "uproot-raw" | "topcp":
                 return "JSON", json.dumps(_without_nulls(json.loads(selection)), indent=2, ensure_ascii=False)
@@ -84,6 +131,24 @@ def coloured(text: str) -> Iterator[Piece]:
         place = found.end()
     if place < len(text):
         yield Piece("plain", text[place:])
+
+
+def lines(text: str) -> Iterator[Line]:
+    """The text in coloured lines; together they are the whole text, each but the last with its line break."""
+    row: list[Piece] = []
+    for piece in coloured(text):
+        for part in re.findall(r"[^\n]*\n|[^\n]+", piece.text):
+            row.append(Piece(piece.kind, part))
+            if part.endswith("\n"):
+                yield _line(row)
+                row = []
+    if row:
+        yield _line(row)
+
+
+def _line(row: Sequence[Piece]) -> Line:
+    text = "".join(piece.text for piece in row)
+    return Line(len(text) - len(text.lstrip(" ")), tuple(row))
 
 
 @dataclass(slots=True)

@@ -29,6 +29,12 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 """Nothing but the service's own files is loaded, nothing inline runs, no other page frames it or keeps it."""
 
+FILTERS: Final = (
+    *("size", "number", "compact", "duration", "moment", "clock", "iso", "share", "shortened"),
+    *("beyond", "headline", "details", "folder", "file_name", "worker_name"),
+)
+"""What templates write numbers, times and texts with."""
+
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -99,7 +105,6 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("size", "number", "rate", "duration", "moment", "iso", "share", "shortened"):
-        environment.filters[name] = getattr(formats, name)
+    environment.filters.update({name: getattr(formats, name) for name in FILTERS})
     environment.globals.update(asset=_asset_url, dash=Markup("&ndash;"))
     return environment

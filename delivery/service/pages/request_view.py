@@ -1,98 +1,28 @@
-"""Views of one request: itself, its files, its results, its logs."""
+"""A request's page: what was asked, how far it is, what came of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote, urlencode
 
-from fastapi import Query
-from sqlalchemy import Select, String, cast, func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from delivery.service.context import Caller
+from delivery.service.pages import query_text
 from delivery.service.pages.columns import Subject
+from delivery.service.pages.dataset_view import titles_of
 from delivery.service.pages.figures import Curve, Step, cutflow, summed, throughput
-from delivery.service.pages.listing import RequestRow, row_of
-from delivery.service.pages.query_text import ShownQuery, shown
+from delivery.service.pages.listing import RequestRow, row_with_owner
+from delivery.service.pages.request_files import FilesAsked, FileTable, file_table
 from delivery.service.protocol.requests import allowed
 from delivery.service.state import OPEN
-from delivery.service.tables import Attempt, Result, Transform, TransformFile, User, utc_now
-from delivery.urls import shown as shown_url
+from delivery.service.tables import Dataset, Result, Transform, TransformFile
 from delivery.urls import without_secrets
-
-ROWS: Final = 50
-LOGS: Final = 20
-State = Literal["", "waiting", "running", "done", "failed", "canceled"]
-
-
-@dataclass(frozen=True, slots=True)
-class FilesAsked:
-    """Which files of a request are wanted; the same words filter tables and logs."""
-
-    state: State = ""
-    search: str = ""
-    page: int = 1
-    place: int | None = None
-
-    def link(self, **other: object) -> str:
-        """The query part of a URL for the same with something else."""
-        mine: dict[str, object] = {name: getattr(self, name) for name in FilesAsked.__dataclass_fields__}
-        usual = FilesAsked()
-        chosen = {name: value for name, value in {**mine, **other}.items() if value != getattr(usual, name)}
-        return "?" + urlencode(chosen)
-
-
-def files_asked(
-    state: State = "",
-    search: Annotated[str, Query(max_length=300)] = "",
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    place: Annotated[int | None, Query(ge=0, le=2**31)] = None,
-    status: Annotated[str, Query(max_length=30)] = "",
-) -> FilesAsked:
-    """What a URL asks for; ``status=failure`` is how the official client says ``state=failed``."""
-    known: dict[str, State] = {"failure": "failed", "success": "done"}
-    return FilesAsked(known.get(status, state), search.strip().replace("\0", ""), page, place)
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """A file of a request; `percent` of its events while it runs, `rate` in events per second."""
-
-    place: int
-    path: str
-    replicas: int
-    state: str
-    percent: int | None
-    attempts: int
-    worker: str | None
-    events_in: int | None
-    events_out: int | None
-    bytes: int | None
-    seconds: float | None
-    rate: float | None
-    reused: bool
-    error_kind: str | None
-    error: str | None
-    has_log: bool
-    object_name: str
-    download: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class FileTable:
-    """One page of a request's files."""
-
-    asked: FilesAsked
-    rows: tuple[FileRow, ...]
-    total: int
-    pages: int
-    counts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the results there are; bytes as read from the inputs and as written."""
+    """Sums over the results there are: events read and selected (rows written), bytes read and written."""
 
     events_in: int
     events_out: int
@@ -109,6 +39,7 @@ class RequestView:
 
     row: RequestRow
     did: str
+    dataset: str
     dataset_id: int | None
     codegen: str
     semantics: str
@@ -118,7 +49,7 @@ class RequestView:
     priority: int
     upstream_id: str | None
     started: datetime | None
-    query: ShownQuery
+    query: query_text.ShownQuery
     totals: Totals
     cutflow: tuple[Step, ...]
     curve: Curve | None
@@ -128,53 +59,14 @@ class RequestView:
     can_retry: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRow:
-    """One try at a file."""
-
-    number: int
-    outcome: str
-    worker: str | None
-    path: str
-    started: datetime
-    seconds: float
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class FileLog:
-    """What one file's workers said, and its tries."""
-
-    file: FileRow
-    attempts: tuple[AttemptRow, ...]
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LogView:
-    """A page of a request's logs."""
-
-    row: RequestRow
-    asked: FilesAsked
-    logs: tuple[FileLog, ...]
-    total: int
-    pages: int
-
-
-@dataclass(frozen=True, slots=True)
-class ResultsView:
-    """A page of a request's results, file by file."""
-
-    row: RequestRow
-    files: FileTable
-
-
 def request_view(session: Session, who: Caller, request_id: str, asked: FilesAsked) -> tuple[RequestView, Subject]:
     """A request's page, and what decides its columns. Raises NotThere and NotAllowed."""
     transform = allowed(session, request_id, who)
     good = Result.transform_id == transform.id, Result.status == "success"
     results = session.scalars(select(Result).where(*good)).all()
-    first_file = session.scalar(select(TransformFile).where(_of(transform)).order_by(TransformFile.place).limit(1))
+    its_files = TransformFile.transform_id == transform.id
+    first_file = session.scalar(select(TransformFile).where(its_files).order_by(TransformFile.place).limit(1))
+    dataset = session.get(Dataset, transform.dataset_id) if transform.dataset_id else None
     subject = Subject(
         selection=transform.selection,
         codegen=transform.codegen,
@@ -183,11 +75,10 @@ def request_view(session: Session, who: Caller, request_id: str, asked: FilesAsk
         path=first_file.paths[0] if first_file else None,
         digest=next((result.digest for result in results if result.digest), None),
     )
-    read = sum(result.events_in or 0 for result in results)
-    rows = summed([result.cutflow for result in results if result.cutflow])
     view = RequestView(
-        row=_row(session, transform),
+        row=row_with_owner(session, transform),
         did=without_secrets(transform.did),
+        dataset=titles_of(session, [dataset])[dataset.id] if dataset else without_secrets(transform.did),
         dataset_id=transform.dataset_id,
         codegen=transform.codegen,
         semantics=transform.semantics,
@@ -197,9 +88,9 @@ def request_view(session: Session, who: Caller, request_id: str, asked: FilesAsk
         priority=transform.priority,
         upstream_id=transform.upstream_id,
         started=transform.start_time,
-        query=shown(transform.selection, transform.codegen),
+        query=query_text.shown(transform.selection, transform.codegen),
         totals=_totals(results),
-        cutflow=cutflow(read, rows) if rows else (),
+        cutflow=_cutflow(transform, results),
         curve=throughput(_spans(session, transform)),
         warnings=tuple(dict.fromkeys(str(text) for result in results for text in result.warnings))[:20],
         files=file_table(session, transform, asked),
@@ -209,127 +100,11 @@ def request_view(session: Session, who: Caller, request_id: str, asked: FilesAsk
     return view, subject
 
 
-def results_view(session: Session, who: Caller, request_id: str, asked: FilesAsked) -> ResultsView:
-    """What came of each file. Raises NotThere and NotAllowed."""
-    transform = allowed(session, request_id, who)
-    return ResultsView(_row(session, transform), file_table(session, transform, asked))
-
-
-def log_view(session: Session, who: Caller, request_id: str, asked: FilesAsked) -> LogView:
-    """The logs of a request's files, those lines that hold what is searched for. Raises NotThere and NotAllowed."""
-    transform = allowed(session, request_id, who)
-    found = _filtered(transform, asked, TransformFile.log, TransformFile.error)
-    total = session.scalar(found.with_only_columns(func.count())) or 0
-    pages = max(1, -(-total // LOGS))
-    page = found.order_by(TransformFile.place).limit(LOGS).offset((min(asked.page, pages) - 1) * LOGS)
-    files = session.execute(page).all()
-    tries = select(Attempt).where(Attempt.file_id.in_([file.id for file, _ in files])).order_by(Attempt.id)
-    attempts = session.scalars(tries).all()
-    logs = tuple(
-        FileLog(
-            _file_row(file, result, request_id),
-            tuple(_attempt_row(one) for one in attempts if one.file_id == file.id),
-            _lines(file.log, asked.search),
-        )
-        for file, result in files
-    )
-    return LogView(_row(session, transform), asked, logs, total, pages)
-
-
-def downloads(session: Session, who: Caller, request_id: str) -> list[tuple[str, str, int]]:
-    """Object name, path of the URL and bytes of each result. Raises NotThere and NotAllowed."""
-    transform = allowed(session, request_id, who)
-    good = Result.transform_id == transform.id, Result.status == "success"
-    rows = session.execute(select(Result.object_name, Result.bytes).where(*good).order_by(Result.id))
-    return [(name, _download(request_id, name), size) for name, size in rows]
-
-
-def file_table(session: Session, transform: Transform, asked: FilesAsked) -> FileTable:
-    """The files as asked, in the request's order."""
-    counting = select(TransformFile.state, func.count()).where(_of(transform)).group_by(TransformFile.state)
-    counts: dict[str, int] = dict(session.execute(counting).all())
-    found = _filtered(transform, asked, TransformFile.error)
-    total = session.scalar(found.with_only_columns(func.count())) or 0
-    pages = max(1, -(-total // ROWS))
-    page = found.order_by(TransformFile.place).limit(ROWS).offset((min(asked.page, pages) - 1) * ROWS)
-    rows = tuple(_file_row(file, result, transform.request_id) for file, result in session.execute(page))
-    return FileTable(asked, rows, total, pages, counts)
-
-
-def _of(transform: Transform) -> Any:
-    return TransformFile.transform_id == transform.id
-
-
-def _filtered(transform: Transform, asked: FilesAsked, *searched: Any) -> Select[TransformFile, Result]:
-    found = select(TransformFile, Result).outerjoin(Result, Result.file_id == TransformFile.id).where(_of(transform))
-    if asked.state:
-        found = found.where(TransformFile.state == asked.state)
-    if asked.place is not None:
-        found = found.where(TransformFile.place == asked.place)
-    if asked.search:
-        texts = [TransformFile.object_name, cast(TransformFile.paths, String), *searched]
-        found = found.where(or_(*(text.icontains(asked.search, autoescape=True) for text in texts)))
-    return found
-
-
-def _row(session: Session, transform: Transform) -> RequestRow:
-    owner = session.get(User, transform.owner_id) if transform.owner_id is not None else None
-    return row_of(transform, owner.name if owner else None)
-
-
-def _file_row(file: TransformFile, result: Result | None, request_id: str) -> FileRow:
-    good = result if result is not None and result.status == "success" else None
-    events = good.events_in if good else None
-    seconds = good.seconds if good else _since(file)
-    done = events if good else file.events_done
-    return FileRow(
-        place=file.place,
-        path=shown_url(good.file_path if good else file.paths[0]),
-        replicas=len(file.paths),
-        state=file.state,
-        percent=100 * file.events_done // file.events_total if file.events_total else None,
-        attempts=file.attempts,
-        worker=file.worker,
-        events_in=events,
-        events_out=good.events_out if good else None,
-        bytes=good.bytes if good else None,
-        seconds=seconds,
-        rate=done / seconds if done and seconds and not (good and good.reused) else None,
-        reused=bool(good and good.reused),
-        error_kind=file.error_kind,
-        error=without_secrets(file.error) if file.error else None,
-        has_log=bool(file.log or file.attempts),
-        object_name=file.object_name,
-        download=_download(request_id, file.object_name) if good else None,
-    )
-
-
-def _since(file: TransformFile) -> float | None:
-    if file.state != "running" or file.started_at is None:
-        return None
-    return (utc_now() - file.started_at).total_seconds()
-
-
-def _download(request_id: str, name: str) -> str:
-    return f"/servicex/transformation/{request_id}/objects/{quote(name, safe='')}"
-
-
-def _attempt_row(attempt: Attempt) -> AttemptRow:
-    return AttemptRow(
-        number=attempt.number,
-        outcome=attempt.outcome,
-        worker=attempt.worker,
-        path=shown_url(attempt.path),
-        started=attempt.started_at,
-        seconds=(attempt.finished_at - attempt.started_at).total_seconds(),
-        error=without_secrets(attempt.error) if attempt.error else None,
-    )
-
-
-def _lines(log: str, search: str) -> tuple[str, ...]:
-    lines = without_secrets(log).splitlines()
-    found = [line for line in lines if search.lower() in line.lower()]
-    return tuple(found or lines)  # the file was found by its name: all of its lines
+def _cutflow(transform: Transform, results: Sequence[Result]) -> tuple[Step, ...]:
+    rows = summed([result.cutflow for result in results if result.cutflow])
+    own = query_text.conditions(transform.selection, transform.codegen) if rows else {}
+    shown = [(query_text.condition(text, own), passed) for text, passed in rows]
+    return cutflow(sum(result.events_in or 0 for result in results), shown) if shown else ()
 
 
 def _totals(results: Sequence[Result]) -> Totals:
@@ -349,5 +124,6 @@ def _spans(session: Session, transform: Transform) -> list[tuple[datetime, datet
     ended = select(TransformFile.started_at, TransformFile.finished_at, Result.events_in).join(
         Result, Result.file_id == TransformFile.id
     )
-    rows = session.execute(ended.where(_of(transform), Result.status == "success", Result.reused.is_(False)))
+    ran = TransformFile.transform_id == transform.id, Result.status == "success", Result.reused.is_(False)
+    rows = session.execute(ended.where(*ran))
     return [(begin, end, events) for begin, end, events in rows if begin and end and events]

@@ -4,16 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response
-from fastapi.routing import APIRoute
+from fastapi.responses import PlainTextResponse, Response
 
 from delivery.service.context import Caller, Service, service_of
-from delivery.service.errors import BadRequest, NotSignedIn, ServiceError
-from delivery.service.pages import actions, events, getting_started, listing, request_view, site_view
+from delivery.service.pages import (
+    actions,
+    dataset_view,
+    events,
+    getting_started,
+    listing,
+    request_files,
+    request_view,
+    site_view,
+)
 from delivery.service.pages.columns import columns_of
 from delivery.service.pages.rendering import HEADERS, asset, page
 from delivery.service.protocol.wire import base_url
@@ -43,33 +48,8 @@ At = Annotated[Visit, Depends(visit)]
 RequestId = Annotated[str, Path(max_length=100)]
 
 
-class PageRoute(APIRoute):
-    """Errors are pages too; who is not signed in is sent to the sign-in page."""
-
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        """The route's handler, with its errors drawn."""
-        handler = super().get_route_handler()
-
-        async def drawn(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except NotSignedIn:
-                if request.method == "GET":
-                    back = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
-                    return RedirectResponse(f"/sign-in?next={back}", 303)
-                raise
-            except ServiceError as error:
-                return page(request, "error.html", None, error, error.status)
-            except RequestValidationError as error:
-                first = error.errors()[0]
-                wrong = BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-                return page(request, "error.html", None, wrong, wrong.status)
-
-        return drawn
-
-
 router: Final = APIRouter(include_in_schema=False)
-_drawn: Final = APIRouter(route_class=PageRoute)
+_drawn: Final = APIRouter()
 _twins: Final = APIRouter()
 
 View = Callable[..., Any]
@@ -99,52 +79,59 @@ def requests(at: At, asked: Annotated[listing.Asked, Depends(listing.asked)]) ->
         return listing.request_list(session, at.who, asked, signs_in=at.service.settings.needs_sign_in)
 
 
-FilesAsked = Annotated[request_view.FilesAsked, Depends(request_view.files_asked)]
+FilesAsked = Annotated[request_files.FilesAsked, Depends(request_files.files_asked)]
 
 
 @shown_at("/transformation-request/{request_id}", "request.html")
 def request_page(at: At, request_id: RequestId, asked: FilesAsked) -> dict[str, Any]:
-    """One request."""
+    """One request; while it is open also what keeps the workers from it, if something does."""
     with at.service.database.reading() as session:
         view, subject = request_view.request_view(session, at.who, request_id, asked)
-    return {"request": view, "columns": columns_of(subject, at.service.store, at.service.settings)}
+    problem = at.service.runner.health().get("problem") if view.row.open else None
+    return {
+        "request": view,
+        "columns": columns_of(subject, at.service.store, at.service.settings),
+        "problem": problem,
+    }
 
 
 @shown_at("/transformation-request/{request_id}/results", "results.html")
-def results_page(at: At, request_id: RequestId, asked: FilesAsked) -> request_view.ResultsView:
+def results_page(at: At, request_id: RequestId, asked: FilesAsked) -> request_files.ResultsView:
     """What came of each file; the official client prints this page's address when files failed."""
     with at.service.database.reading() as session:
-        return request_view.results_view(session, at.who, request_id, asked)
+        return request_files.results_view(session, at.who, request_id, asked)
 
 
 @shown_at("/transformation-request/{request_id}/logs", "logs.html")
-def logs_page(at: At, request_id: RequestId, asked: FilesAsked) -> request_view.LogView:
+def logs_page(at: At, request_id: RequestId, asked: FilesAsked) -> request_files.LogView:
     """What the files' runs said; a status's log-url leads here."""
     with at.service.database.reading() as session:
-        return request_view.log_view(session, at.who, request_id, asked)
+        return request_files.log_view(session, at.who, request_id, asked)
 
 
 @_drawn.get("/transformation-request/{request_id}/downloads.{form}")
 def downloads(at: At, request_id: RequestId, form: Annotated[str, Path(pattern="^(txt|sh)$")]) -> Response:
     """All results as a list of URLs, or as commands for a shell."""
     with at.service.database.reading() as session:
-        found = request_view.downloads(session, at.who, request_id)
+        found = request_files.downloads(session, at.who, request_id)
     text = getting_started.download_list(base_url(at.request), found, form, signs_in=at.service.settings.needs_sign_in)
     return PlainTextResponse(text, headers=dict(HEADERS))
 
 
 @shown_at("/datasets", "datasets.html")
-def datasets(at: At, deleted: Annotated[bool, Query()] = False) -> site_view.DatasetList:
+def datasets(
+    at: At, deleted: Annotated[bool, Query()] = False, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+) -> dataset_view.DatasetList:
     """The datasets."""
     with at.service.database.reading() as session:
-        return site_view.dataset_list(session, at.who, deleted_too=deleted)
+        return dataset_view.dataset_list(session, at.who, dataset_view.DatasetsAsked(deleted, page))
 
 
 @shown_at("/datasets/{dataset_id}", "dataset.html")
-def dataset(at: At, dataset_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> site_view.DatasetView:
+def dataset(at: At, dataset_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> dataset_view.DatasetView:
     """One dataset."""
     with at.service.database.reading() as session:
-        return site_view.dataset_view(session, at.who, dataset_id)
+        return dataset_view.dataset_view(session, at.who, dataset_id)
 
 
 @shown_at("/workers", "workers.html")

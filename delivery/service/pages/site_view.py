@@ -1,4 +1,4 @@
-"""Views of what is not one request: datasets, workers, what is kept, users, the caller."""
+"""Views of the service itself: workers, what is kept, users, the caller."""
 
 import threading
 import time
@@ -13,61 +13,13 @@ from sqlalchemy.orm import Session
 from artifacts.entry import Entry
 from artifacts.store import Store, key_of
 from delivery.service.context import Caller
-from delivery.service.protocol import catalog
 from delivery.service.settings import Limits
 from delivery.service.sign_in.quotas import stored_bytes
 from delivery.service.state import OPEN
-from delivery.service.tables import Dataset, Result, Transform, User
-from delivery.urls import shown, without_secrets
+from delivery.service.tables import Result, Transform, User
 
-FILES: Final = 200
 ENTRIES: Final = 50
 FRESH_SECONDS: Final = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetRow:
-    """A dataset; `lookup_error` in words."""
-
-    id: int
-    name: str
-    did_finder: str
-    lookup_status: str
-    lookup_error: str | None
-    files: int
-    bytes: int
-    events: int
-    stale: bool
-    last_used: datetime
-    last_updated: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetFileRow:
-    """A file of a dataset."""
-
-    place: int
-    paths: tuple[str, ...]
-    bytes: int
-    events: int
-    adler32: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetList:
-    """Datasets that the caller may see."""
-
-    rows: tuple[DatasetRow, ...]
-    deleted_too: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetView:
-    """A dataset with its first files, and the requests that used it last."""
-
-    dataset: DatasetRow
-    files: tuple[DatasetFileRow, ...]
-    requests: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,27 +90,6 @@ class ProfileView:
     limits: dict[str, Any]
 
 
-def dataset_list(session: Session, who: Caller, *, deleted_too: bool) -> DatasetList:
-    """The datasets, the latest first."""
-    found = catalog.listed(session, who, None, stale=deleted_too)
-    return DatasetList(tuple(_dataset(one) for one in found), deleted_too)
-
-
-def dataset_view(session: Session, who: Caller, dataset_id: int) -> DatasetView:
-    """One dataset. Raises NotThere and NotAllowed."""
-    dataset = catalog.by_id(session, dataset_id, who)
-    files = catalog.files_of(session, dataset)[:FILES]
-    using = select(Transform).where(Transform.dataset_id == dataset.id, Transform.target != "Deleted")
-    users = session.scalars(using.order_by(Transform.id.desc()).limit(50)).all()
-    return DatasetView(
-        _dataset(dataset),
-        tuple(
-            DatasetFileRow(one.place, tuple(map(shown, one.paths)), one.size, one.events, one.adler32) for one in files
-        ),
-        tuple((one.request_id, one.title or "(no title)", one.status) for one in users if who.may_see(one.owner_id)),
-    )
-
-
 def workers_view(workers: Sequence[Any], runner: dict[str, Any]) -> WorkersView:
     """The workers, whatever fields they have."""
     rows = tuple(
@@ -217,22 +148,6 @@ def profile_view(session: Session, who: Caller, limits: Limits, *, signs_in: boo
         open=session.scalar(theirs.where(Transform.status.in_(OPEN))) or 0,
         bytes=stored_bytes(session, who.user_id),
         limits=limits.model_dump(),
-    )
-
-
-def _dataset(dataset: Dataset) -> DatasetRow:
-    return DatasetRow(
-        id=dataset.id,
-        name=shown(dataset.name),
-        did_finder=dataset.did_finder,
-        lookup_status=dataset.lookup_status,
-        lookup_error=without_secrets(dataset.lookup_error) if dataset.lookup_error else None,
-        files=dataset.n_files,
-        bytes=dataset.size,
-        events=dataset.events,
-        stale=dataset.stale,
-        last_used=dataset.last_used,
-        last_updated=dataset.last_updated,
     )
 
 

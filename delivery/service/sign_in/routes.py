@@ -1,10 +1,8 @@
 """Tokens for clients, and the form in which a person at a browser signs in and out."""
 
-from html import escape
-from pathlib import Path
-from string import Template
+from dataclasses import dataclass
 from typing import Annotated, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -12,13 +10,21 @@ from pydantic import BaseModel
 
 from delivery.service.context import Service, service_of
 from delivery.service.errors import NotSignedIn
+from delivery.service.pages.rendering import page
 from delivery.service.sign_in.callers import COOKIE, address, bearer, user_of
 from delivery.service.sign_in.tokens import ACCESS_SECONDS, SESSION_SECONDS, Claims, sign, verified
 
 router = APIRouter(tags=["sign-in"])
 
-_PAGE: Final = Template(Path(__file__).with_name("sign_in.html").read_text(encoding="utf-8"))
 _LONGEST_PLACE: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The form: where one goes from it, and what was wrong with the last try."""
+
+    next: str
+    problem: str
 
 
 class AccessToken(BaseModel):
@@ -41,11 +47,11 @@ def refresh(request: Request, service: Annotated[Service, Depends(service_of)]) 
 
 
 @router.get("/sign-in", include_in_schema=False)
-def form(service: Annotated[Service, Depends(service_of)], next: str = "/") -> Response:  # noqa: A002
+def form(request: Request, service: Annotated[Service, Depends(service_of)], next: str = "/") -> Response:  # noqa: A002
     """The page on which one signs in."""
     if not service.settings.needs_sign_in:
         return RedirectResponse(_own(next), 303)
-    return _page(next)
+    return _page(request, next)
 
 
 @router.post("/sign-in", include_in_schema=False, dependencies=[Depends(address)])
@@ -59,7 +65,7 @@ def sign_in(
     try:
         claims = _refresh_claims(service, token.strip())
     except NotSignedIn as error:
-        return _page(next, str(error), 401)
+        return _page(request, next, str(error), 401)
     answer = RedirectResponse(_own(next), 303)
     session = sign(service.secret.signing_key, Claims("session", claims.user_id, claims.number), SESSION_SECONDS)
     secure = "https" in (request.url.scheme, urlsplit(service.settings.public_url or "").scheme)
@@ -73,15 +79,6 @@ def sign_out() -> Response:
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
-
-
-def to_sign_in(request: Request, error: Exception) -> Response | None:
-    """Where a person at a browser is led who is not signed in; None for programs, which get the error itself."""
-    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    if not isinstance(error, NotSignedIn) or not wants_page:
-        return None
-    place = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"/sign-in?next={quote(place, safe='')}", 303)
 
 
 def _refresh_claims(service: Service, token: str | None) -> Claims:
@@ -98,7 +95,5 @@ def _own(place: str) -> str:
     return place if plain and place.startswith("/") and not place.startswith("//") else "/"
 
 
-def _page(place: str, problem: str = "", status: int = 200) -> HTMLResponse:
-    told = f'<p role="alert">{escape(problem)}</p>' if problem else ""
-    content = _PAGE.substitute(next=escape(_own(place)), problem=told)
-    return HTMLResponse(content, status, {"Cache-Control": "no-store"})
+def _page(request: Request, place: str, problem: str = "", status: int = 200) -> HTMLResponse:
+    return page(request, "sign_in.html", None, SignIn(_own(place), problem), status)

@@ -9,6 +9,7 @@ let source = null;
 let wanted = false;
 let busy = false;
 let readyAt = 0;
+let later = 0;
 
 function key(node) {
   return node.nodeType === Node.ELEMENT_NODE ? node.dataset.key || node.id || null : null;
@@ -62,7 +63,9 @@ async function refresh() {
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
       const began = performance.now();
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (!answer.ok) return;
+      if (answer.redirected) return location.reload(); // to the sign-in form: the session is over
+      if (answer.status === 404) return gone();
+      if (!answer.ok) return say("The service cannot show this page now; what you see may be old.");
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of document.querySelectorAll("[data-live][id]")) {
         const now = fresh.getElementById(part.id);
@@ -83,6 +86,7 @@ function say(text) {
 }
 
 function listen() {
+  clearTimeout(later);
   if (!stream || source || document.hidden) return;
   source = new EventSource(stream);
   source.onmessage = () => {
@@ -90,13 +94,25 @@ function listen() {
     wanted = true;
     refresh();
   };
-  source.addEventListener("deleted", () => { hush(); say("This request was deleted."); });
-  source.onerror = () => say("Connecting to the service again…");
+  source.onerror = () => {
+    say("Connecting to the service again…");
+    if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    hush(); // the service answered with an error: it is starting or stopping, or the session is over
+    wanted = true;
+    refresh();
+    later = setTimeout(listen, 3000);
+  };
 }
 
 function hush() {
+  clearTimeout(later);
   if (source) source.close();
   source = null;
+}
+
+function gone() {
+  hush();
+  say("This is not there any more: it was deleted.");
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
