@@ -5,20 +5,16 @@ and, for branches of varying length, the entries' byte offsets behind the conten
 """
 
 import struct
-import threading
 from dataclasses import dataclass
 
 import numpy as np
 
 from delivery.engine.compression import Damaged, decompress
-from delivery.engine.values import Array, Column, Lists, Offsets
+from delivery.engine.runs import Run, byte_starts, in_items
+from delivery.engine.values import Array, Column, Lists
 
 _KEY = struct.Struct(">ihiIhh")  # fNbytes, version, fObjlen, fDatime, fKeylen, fCycle
 _BASKET = struct.Struct(">Hiiii")  # version, fBufferSize, fNevBufSize, fNevBuf, fLast; one flag byte follows
-
-_DECODED = threading.local()
-_REMEMBERED = 64  # baskets per thread
-_LONGEST = 1 << 14  # offsets, of 12 bytes each, that are remembered
 
 
 class OffsetsNotStored(Exception):
@@ -34,10 +30,12 @@ class Layout:
     header: int = 0
 
 
-def decode_basket(raw: bytes | memoryview, layout: Layout, entries: int) -> Column:
-    """Contents (big-endian, a view of the decompressed bytes) and offsets of a basket as it lies in the file.
+def decode_basket(raw: bytes | memoryview, layout: Layout, entries: int) -> Column | Run:
+    """Contents (big-endian, a view of the decompressed bytes) and, for lists, their places, of a basket as it lies in
+    the file.
 
-    Raises `Damaged` if it does not hold `entries` entries or its sizes disagree, `OffsetsNotStored`.
+    Raises `Damaged` if it does not hold `entries` entries or its sizes disagree, `OffsetsNotStored`. The places of a
+    `Run` are still to be checked.
     """
     if len(raw) < _KEY.size:
         raise Damaged("it is shorter than its header")
@@ -53,19 +51,19 @@ def decode_basket(raw: bytes | memoryview, layout: Layout, entries: int) -> Colu
     if not 0 <= border <= objlen:
         raise Damaged("its contents end outside of it")
     if border == objlen:
-        return from_bytes(data, None, layout, entries)
+        return from_bytes(data, None, 0, layout, entries)
     offsets = data[border:].view(">i4") if (objlen - border) % 4 == 0 else None
     if offsets is None or len(offsets) < entries + 1:
         raise Damaged("its offsets are damaged")
-    starts = np.empty(entries + 1, np.int32)  # the stored ones count from the key's beginning and lack the last
-    starts[:entries] = offsets[1 : entries + 1]
-    starts[entries] = last
-    starts -= keylen
-    return from_bytes(data[:border], starts, layout, entries)
+    # those stored count from the key's beginning and lack the last
+    return from_bytes(data[:border], offsets[1 : entries + 1], keylen, layout, entries)
 
 
-def from_bytes(data: Array, starts: Array | None, layout: Layout, entries: int) -> Column:
-    """Column from a basket's content bytes and its entries' byte offsets (None if entries have one fixed size)."""
+def from_bytes(data: Array, starts: Array | None, origin: int, layout: Layout, entries: int) -> Column | Run:
+    """Column from a basket's content bytes and, for lists, where each begins `origin` bytes before it does.
+
+    ``starts`` is None if entries have one fixed size. Raises what `decode_basket` raises.
+    """
     size = layout.dtype.itemsize
     if not layout.jagged:
         if len(data) != entries * size:
@@ -74,41 +72,16 @@ def from_bytes(data: Array, starts: Array | None, layout: Layout, entries: int) 
     if starts is None:
         if len(data) and entries:
             raise OffsetsNotStored
-        starts = np.zeros(entries + 1, np.int32)
-    if len(starts) != entries + 1 or starts[0] != 0 or starts[-1] != len(data):
+        starts = np.full(entries, origin, np.int32)
+    if len(starts) != entries:
         raise Damaged("its offsets are damaged")
-    offsets = _offsets(np.asarray(starts), size, layout.header)
     if layout.header:
-        data = _without_headers(data, starts[:-1], layout.header)
-    return Lists(offsets, data.view(layout.dtype))
-
-
-def _offsets(starts: Array, size: int, header: int) -> Offsets:
-    """Offsets in items from those in bytes.
-
-    The branches of one collection have equal ones, basket by basket: those decoded last are used again if so.
-    """
-    decoded: dict[object, tuple[Array, Offsets]] = _DECODED.__dict__.setdefault("offsets", {})
-    kind = size, header, len(starts), int(starts[-1])
-    known = decoded.get(kind)
-    if known is not None and np.array_equal(known[0], starts):
-        return known[1]
-    offsets = _in_items(starts, size, header)
-    if len(decoded) >= _REMEMBERED:
-        del decoded[next(iter(decoded))]  # the oldest
-    if len(starts) <= _LONGEST:
-        decoded[kind] = starts, offsets
-    return offsets
-
-
-def _in_items(starts: Array, size: int, header: int) -> Offsets:
-    plain = starts - header * np.arange(len(starts)) if header else starts
-    if (plain[1:] < plain[:-1]).any():
-        raise Damaged("its offsets are damaged")
-    if size > 1 and np.bitwise_or.reduce(plain) % size:
+        places = byte_starts([Run(data, starts, origin)])
+        offsets = in_items(places, size, layout.header)
+        return Lists(offsets, _without_headers(data, places[:-1], layout.header).view(layout.dtype))
+    if len(data) % size:
         raise Damaged("a list's bytes are no whole number of items")
-    items: Offsets = (plain >> (size.bit_length() - 1)).astype(np.int64)  # sizes are powers of two
-    return items
+    return Run(data.view(layout.dtype), starts, origin)
 
 
 def _without_headers(data: Array, starts: Array, header: int) -> Array:

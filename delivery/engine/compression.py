@@ -20,7 +20,9 @@ _LZMA_MEMORY = 128 * 1024 * 1024  # twice what the highest level needs
 
 
 class Damaged(Exception):
-    """Compressed bytes contradict themselves."""
+    """A unit's bytes contradict themselves; `unit` is its number, once it is known."""
+
+    unit = -1
 
 
 def decompress(raw: bytes | memoryview, size: int) -> Array:

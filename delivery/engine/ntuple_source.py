@@ -132,7 +132,8 @@ class NtupleSource:
         """Fetch the pages that `read` will need for these entries, all together; nothing to do for a local file."""
         if self._held.remote:
             with reading(self.file):
-                clusters = [part.number for part in parts_of(self._borders, start, stop, keep)]
+                kept = None if keep is None else np.flatnonzero(keep)
+                clusters = [part.number for part in parts_of(self._borders, start, stop, kept)]
                 self._held.hold({(name, start, stop): self._places(name, clusters) for name in names})
 
     def _places(self, name: str, clusters: Iterable[int]) -> list[Range]:
@@ -156,8 +157,7 @@ class NtupleSource:
         if isinstance(kind, str):
             raise UnreadableFile(self.file, f"field {name} is of type {kind}, which has no form as columns")
         try:
-            parts = parts_of(self._borders, start, stop, keep)
-            found = self._units.read(name, parts, stop, lambda part: self._cluster(name, part))
+            found = self._units.read(name, self._borders, start, stop, keep, lambda part: self._cluster(name, part))
         finally:
             self._held.release((name, start, stop))
         column = kind.sample if found is None else found

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -60,7 +61,7 @@ def evaluate(
         return evaluate_raw(text, [str(path) for path in paths], tree, semantics=semantics)
     if codegen != "uproot":
         raise UnsupportedNode(f"codegen {codegen!r} does not run in memory; use 'uproot' or 'uproot-raw'")
-    node = canonical(parse(text))
+    node, _ = understood(text)
     strict = semantics == "strict"
     parts: list[Any] = []
     for path in paths:
@@ -97,8 +98,10 @@ def transform(
         problem = f"codegen {request.codegen!r} is not supported; use 'uproot', 'uproot-raw' or 'python'"
         raise UnsupportedNode(problem)
     began = time.perf_counter()
-    with planned(request) as (node, plan, source):
-        identity = hashlib.sha256(f"{digest(node)} {request.semantics} ".encode() + source.identity).digest()
+    with planned(request) as (_, plan, source):
+        identity = hashlib.sha256(
+            f"{understood(request.text)[1]} {request.semantics} ".encode() + source.identity
+        ).digest()
         # what a tail makes of the rows is known only when it has them all
         made = found if found is not None else pieces_of(plan, source, request, progress=progress)
         sample = general(plan.output.sample)
@@ -110,7 +113,7 @@ def transform(
             written = write_pieces(made, Grouped(writer, TREE), len(plan.selections))
             cutflow = tuple(CutflowRow(s.text, count) for s, count in zip(plan.selections, written.passed, strict=True))
             total = rounded(written.weights) if has_weights(source) else None
-            writer.close(_record(request, node, source, cutflow, written.rows, total))
+            writer.close(_record(request, source, cutflow, written.rows, total))
         except BaseException:
             writer.abandon()
             raise
@@ -130,10 +133,17 @@ def transform(
 @contextmanager
 def planned(request: TransformRequest) -> Iterator[tuple[Node, Plan, Source]]:
     """The canonical query, its plan on the input, and the input's tree, open within the block."""
-    node = canonical(parse(request.text))
+    node, _ = understood(request.text)
     with about(request.input), closing(open_source(request.input, request.tree or named_tree(node))) as source:
         plan = compile_query(node, request.text, source, strict=request.semantics == "strict")
         yield node, ordered(writable(plan, request.format), source), source
+
+
+@lru_cache(maxsize=16)
+def understood(text: str) -> tuple[Node, str]:
+    """A query's canonical tree and digest; a process reads many files with one text. Raises QuerySyntaxError."""
+    node = canonical(parse(text))
+    return node, digest(node)
 
 
 def _check_semantics(name: str) -> None:
@@ -149,7 +159,7 @@ def explain(request: TransformRequest) -> Explanation:
         return explain_raw(request)
     if request.codegen != "uproot":
         raise UnsupportedNode(f"the plan of codegen {request.codegen!r} cannot be shown: it is a function")
-    node = canonical(parse(request.text))
+    node, _ = understood(request.text)
     with about(request.input), closing(open_source(request.input, request.tree or named_tree(node))) as source:
         strict = request.semantics == "strict"
         plan = ordered(compile_query(node, request.text, source, strict=strict), source)
@@ -225,7 +235,6 @@ def _collected(plan: Plan, request: TransformRequest, found: Sequence[Piece]) ->
 
 def _record(
     request: TransformRequest,
-    node: Node,
     source: Source,
     cutflow: tuple[CutflowRow, ...],
     written: int,
@@ -233,7 +242,7 @@ def _record(
 ) -> dict[str, Json]:
     """What the output keeps of how it was made; nothing of where or when."""
     return {
-        "query": digest(node),
+        "query": understood(request.text)[1],
         "codegen": request.codegen,
         "semantics": request.semantics,
         "input": {"uuid": source.identity.hex(), "tree": source.tree, "bytes": source.file_bytes},

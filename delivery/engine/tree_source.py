@@ -22,6 +22,7 @@ from delivery.engine.branches import LazyTree
 from delivery.engine.compression import Damaged
 from delivery.engine.header import ColumnType
 from delivery.engine.reading import one_line, reading
+from delivery.engine.runs import Run
 from delivery.engine.storage.held import HeldBytes
 from delivery.engine.storage.ranges import Range
 from delivery.engine.units import Counter, Part, Units, parts_of
@@ -119,7 +120,8 @@ class TreeSource:
 
     def _places(self, name: str, start: int, stop: int, keep: Mask | None) -> list[Range]:
         branch = self._lazy.branch(name)
-        parts = parts_of(self._starts(name), start, stop, keep)
+        kept = None if keep is None else np.flatnonzero(keep)
+        parts = parts_of(self._starts(name), start, stop, kept)
         return [_place(branch, part.number) for part in parts if part.number < branch._num_normal_baskets]
 
     def read(self, name: str, start: int, stop: int, keep: Mask | None) -> Column:
@@ -128,9 +130,11 @@ class TreeSource:
         if isinstance(kind, str):
             raise UnreadableFile(self.file, f"branch {name} is of type {kind}, which has no form as columns")
         branch = self._lazy.branch(name)
-        parts = parts_of(self._starts(name), start, stop, keep)
+        borders = self._starts(name)
         try:
-            found = self._units.read(name, parts, stop, lambda part: self._basket(name, branch, part))
+            found = self._units.read(name, borders, start, stop, keep, lambda part: self._basket(name, branch, part))
+        except Damaged as error:
+            raise CorruptBasket(self.file, name, error.unit, str(error)) from error
         finally:
             self._held.release((name, start, stop))
         column = kind.sample if found is None else found
@@ -140,29 +144,29 @@ class TreeSource:
             raise UnreadableFile(self.file, reason)
         return column
 
-    def _basket(self, name: str, branch: Any, part: Part) -> Column:
+    def _basket(self, name: str, branch: Any, part: Part) -> Column | Run:
         """A whole basket decoded."""
+        layout = self._layouts.get(name)
         try:
-            layout = self._layouts.get(name)
-            if layout is None:
-                return self._by_uproot(branch, part)
-            try:
+            if layout is not None:
                 return self._decode(branch, part.number, part.high - part.low, layout)
-            except OffsetsNotStored:
-                return self._by_uproot(branch, part)
-        except Damaged as error:
-            raise CorruptBasket(self.file, name, part.number, str(error)) from error
+        except OffsetsNotStored:
+            pass
+        return self._by_uproot(branch, part)
 
-    def _decode(self, branch: Any, number: int, entries: int, layout: Layout) -> Column:
+    def _decode(self, branch: Any, number: int, entries: int, layout: Layout) -> Column | Run:
         if number >= branch._num_normal_baskets:
             basket = branch.embedded_baskets[number - branch._num_normal_baskets]
             self._read_bytes.add(len(basket.data))
-            return from_bytes(np.asarray(basket.data), basket.byte_offsets, layout, entries)
+            return _embedded(basket, layout, entries)
         start, stop = _place(branch, number)
         if not 0 <= start < stop <= self.file_bytes:
             raise Damaged(f"its bytes {start} to {stop} lie beyond the file's end")
-        with reading(self.file):
+        try:
             raw = self._held.read(start, stop)
+        except Exception:
+            with reading(self.file):
+                raise
         self._read_bytes.add(stop - start)
         return decode_basket(raw, layout, entries)
 
@@ -181,6 +185,16 @@ class TreeSource:
         except Exception as error:  # damaged bytes make uproot fail in any way
             raise Damaged(f"uproot cannot read it as {branch.typename} ({one_line(error)})") from error
         return from_awkward(array)
+
+
+def _embedded(basket: Any, layout: Layout, entries: int) -> Column | Run:
+    """A basket that lies in the tree's header, where uproot has read it."""
+    data, offsets = np.asarray(basket.data), basket.byte_offsets
+    if offsets is None:
+        return from_bytes(data, None, 0, layout, entries)
+    if offsets[-1] != len(data):
+        raise Damaged("its offsets are damaged")
+    return from_bytes(data, offsets[:-1], 0, layout, entries)
 
 
 def _layout(interpretation: Any) -> Layout | None:

@@ -4,12 +4,19 @@ A unit is read and decompressed as a whole or not at all; a range of entries may
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from itertools import starmap
+from typing import NamedTuple, TypeAlias
 
+import awkward as ak
 import numpy as np
 
-from delivery.engine.values import Choice, Column, Lists, Mask, concatenate, equal_offsets, join, native, row_range
+from delivery.engine.compression import Damaged
+from delivery.engine.runs import Collections, Picked, Run, joined, lists_of, run_of
+from delivery.engine.values import Array, Column, Lists, Mask, Offsets, row_range, to_awkward
+
+Unit: TypeAlias = Column | Run
 
 
 class Counter:
@@ -24,82 +31,154 @@ class Counter:
             self.total += count
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Entries `begin` to `end` of unit `number`, which holds `low` to `high`; `keep` says which of them, None all."""
+class Part(NamedTuple):
+    """Entries `begin` to `end` of unit `number`, which holds `low` to `high`."""
 
     number: int
     low: int
     high: int
     begin: int
     end: int
-    keep: Mask | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all entries of the unit."""
+        return self.begin == self.low and self.end == self.high
 
 
-def parts_of(borders: Sequence[int], start: int, stop: int, keep: Mask | None) -> Iterator[Part]:
-    """The units with a wanted entry from `start` to `stop`; unit i has the entries from `borders[i]` to the next."""
-    first = max(int(np.searchsorted(borders, start, "right")) - 1, 0)
-    for number in range(first, len(borders) - 1):
-        low, high = int(borders[number]), int(borders[number + 1])
-        if low >= stop:
-            return
-        begin, end = max(low, start), min(high, stop)
-        wanted = None if keep is None else keep[begin - start : end - start]
-        if begin < end and (wanted is None or wanted.any()):
-            yield Part(number, low, high, begin, end, wanted)
+def parts_of(borders: Sequence[int], start: int, stop: int, kept: Array | None) -> list[Part]:
+    """The units with a wanted entry from `start` to `stop`; unit i has the entries from `borders[i]` to the next.
+
+    ``kept`` has the numbers of the wanted entries, in order and counted from `start`; None: all are wanted.
+    """
+    first = max(bisect_right(borders, start) - 1, 0)
+    edges = np.asarray(borders[first : bisect_left(borders, stop, first) + 1])
+    cut = np.clip(edges, start, stop)
+    before = cut if kept is None else np.searchsorted(kept, cut - start)
+    wanted = np.flatnonzero(before[1:] > before[:-1])
+    columns = (wanted + first, edges[wanted], edges[wanted + 1], cut[wanted], cut[wanted + 1])
+    return list(starmap(Part, zip(*(column.tolist() for column in columns), strict=True)))
+
+
+class _Range:
+    """What the columns share that one thread reads of a range of entries."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+        self.collections = Collections()
+        self._select(None)
+
+    def _select(self, keep: Mask | None) -> None:
+        self._keep = keep
+        self._kept = None if keep is None else np.flatnonzero(keep)
+        self._known: list[tuple[Sequence[int], list[Part], Picked | None]] = []
+
+    def parts(self, borders: Sequence[int], keep: Mask | None) -> tuple[list[Part], Picked | None]:
+        """The wanted parts of units with these borders, and their rows where `keep` (a flag per entry) is True."""
+        if keep is not self._keep:
+            self._select(keep)
+        for known, parts, picked in self._known:
+            if known == borders:
+                return parts, picked
+        parts = parts_of(borders, self.start, self.stop, self._kept)
+        picked = None if self._kept is None or not parts else self._picked(parts, self._kept)
+        self._known.append((borders, parts, picked))
+        return parts, picked
+
+    def _picked(self, parts: list[Part], kept: Array) -> Picked:
+        begins = np.array([part.begin for part in parts]) - self.start
+        ends = np.array([part.end for part in parts]) - self.start
+        cuts = zip(np.searchsorted(kept, begins), np.searchsorted(kept, ends), begins, strict=True)
+        return Picked([kept[first:last] - begin for first, last, begin in cuts], (ends - begins).tolist())
 
 
 class Units:
     """Reads ranges of entries from units; one that the next range will begin in stays decoded until then."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[int, Column]] = {}
+        self._kept: dict[str, dict[int, Unit]] = {}
         self._lock = threading.Lock()
         self._last = threading.local()
 
-    def read(self, name: str, parts: Iterator[Part], stop: int, decode: Callable[[Part], Column]) -> Column | None:
-        """The wanted entries of all parts, None if there is no part; `stop` is where the range of entries ends."""
-        found: list[Column] = []
-        for part in parts:
-            unit = self._unit(name, part, part.high > stop, decode)
-            rows = row_range(unit, part.begin - part.low, part.end - part.low)
-            # Chosen before the parts are put together and turned into this machine's byte order: less to do both to.
-            found.append(rows if part.keep is None else self._choice(part, part.keep, first=not found).of(rows))
-        return native(self._joined(found)) if found else None
+    def read(
+        self,
+        name: str,
+        borders: Sequence[int],
+        start: int,
+        stop: int,
+        keep: Mask | None,
+        decode: Callable[[Part], Unit],
+    ) -> Column | None:
+        """The entries from `start` to `stop` where `keep` is True (None: all), None if no unit has one.
 
-    def _joined(self, found: list[Column]) -> Column:
-        """The parts one after the other; columns of one range whose lists are equally long share the offsets."""
-        lists = [part for part in found if isinstance(part, Lists)]
-        if len(lists) < len(found) or len(found) == 1:
-            return concatenate(found)
-        parts, known = getattr(self._last, "joined", ([], None))
-        same = len(parts) == len(lists) and all(equal_offsets(a, b.offsets) for a, b in zip(parts, lists, strict=True))
-        whole = join(lists, known if same else None)
-        self._last.joined = ([part.offsets for part in lists], whole.offsets)
-        return whole
+        Unit i has the entries from `borders[i]` to the next. Raises `Damaged` with the unit's number.
+        """
+        shared = self._shared(start, stop)
+        parts, picked = shared.parts(borders, keep)
+        found = [self._rows(name, part, part.high > stop, decode) for part in parts]
+        if not found:
+            return None
+        runs = [unit if isinstance(unit, Run) else run_of(unit) for unit in found if isinstance(unit, Run | Lists)]
+        if len(runs) == len(found):
+            offsets = _offsets(shared.collections, runs, parts)
+            if picked is not None:
+                return picked.lists(runs, offsets)
+            return Lists(offsets, joined([run.content for run in runs]))
+        others = [unit for unit in found if not isinstance(unit, Run)]
+        return _joined(others if picked is None else picked.of(others))
 
-    def _choice(self, part: Part, keep: Mask, *, first: bool) -> Choice:
-        """The choice of a part's entries; the columns of one range share it while their units end at one place."""
-        choices: dict[tuple[int, int], Choice] = self._last.__dict__.setdefault("choices", {})
-        if first:  # the parts of earlier ranges are done with
-            for place in [place for place in choices if place[1] <= part.begin]:
-                del choices[place]
-        place = (part.begin, part.end)
-        if place not in choices or not np.array_equal(choices[place].keep, keep):
-            choices[place] = Choice(keep)
-        return choices[place]
+    def _shared(self, start: int, stop: int) -> _Range:
+        """What the columns share that this thread reads of this range."""
+        shared: _Range | None = getattr(self._last, "range", None)
+        if shared is None or (shared.start, shared.stop) != (start, stop):
+            shared = self._last.range = _Range(start, stop)
+        return shared
 
-    def _unit(self, name: str, part: Part, again: bool, decode: Callable[[Part], Column]) -> Column:
+    def _rows(self, name: str, part: Part, again: bool, decode: Callable[[Part], Unit]) -> Unit:
+        """The part's entries of its unit, which is kept if it is wanted `again`."""
         with self._lock:
             kept = self._kept.setdefault(name, {})
-            column = kept.get(part.number)
-            if column is not None and not again:
+            unit = kept.get(part.number)
+            if unit is not None and not again:
                 del kept[part.number]
-        if column is None:
-            column = decode(part)
+        if unit is None:
+            unit = _whole(part, decode)
             if again:
                 with self._lock:
                     for old in [number for number in kept if number < part.number - 1]:
                         del kept[old]
-                    kept[part.number] = column
-        return column
+                    kept[part.number] = unit
+        return unit if isinstance(unit, Run) else row_range(unit, part.begin - part.low, part.end - part.low)
+
+
+def _whole(part: Part, decode: Callable[[Part], Unit]) -> Unit:
+    """The part's unit; a run only where all of its entries are wanted, since others are to be checked too."""
+    try:
+        unit = decode(part)
+        return lists_of(unit) if isinstance(unit, Run) and not part.whole else unit
+    except Damaged as error:
+        error.unit = part.number
+        raise
+
+
+def _offsets(collections: Collections, runs: Sequence[Run], parts: Sequence[Part]) -> Offsets:
+    """The offsets of all runs together; `Damaged` says which part's are wrong."""
+    try:
+        return collections.offsets(runs)
+    except Damaged as error:
+        error.unit = next(part.number for part, run in zip(parts, runs, strict=True) if not _sound(run))
+        raise
+
+
+def _sound(run: Run) -> bool:
+    try:
+        lists_of(run)
+    except Damaged:
+        return False
+    return True
+
+
+def _joined(parts: Sequence[Column]) -> Column:
+    """Columns one after the other, of this machine's byte order."""
+    numbers = [part for part in parts if isinstance(part, np.ndarray)]
+    return joined(numbers) if len(numbers) == len(parts) else ak.concatenate([to_awkward(part) for part in parts])

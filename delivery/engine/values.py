@@ -18,7 +18,6 @@ Offsets: TypeAlias = npt.NDArray[np.int64]
 
 
 _INT32 = np.iinfo(np.int32).max
-_ZERO = np.zeros(1, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +78,6 @@ def from_awkward(array: Any) -> Column:
     return Lists(offsets, np.asarray(content.data)[: offsets[-1]])
 
 
-def as_lists(column: Column) -> Lists:
-    """The column, known to be one of lists; TypeError if it is not."""
-    if isinstance(column, Lists):
-        return column
-    raise TypeError("a column of lists was expected")
-
-
 def offsets_of(counts: Offsets) -> Offsets:
     """Offsets of lists of these lengths."""
     offsets = np.zeros(len(counts) + 1, np.int64)
@@ -120,13 +112,19 @@ class Choice:
         for offsets, kept, items in self._known:
             if equal_offsets(offsets, column.offsets):
                 return Lists(kept, column.content.take(items))
-        starts = column.offsets[self._rows]
-        kept = offsets_of(column.offsets[self._rows + 1] - starts)
-        # Item i of the result comes from i plus the shift of its row: the cost is that of the items kept, not of all.
-        items = np.repeat(starts - kept[:-1], kept[1:] - kept[:-1])
-        items += np.arange(kept[-1])
+        kept, items = picked_items(column.offsets, self._rows)
         self._known.append((column.offsets, kept, items))
         return Lists(kept, column.content.take(items))
+
+
+def picked_items(offsets: Offsets, rows: Array) -> tuple[Offsets, Offsets]:
+    """Of lists with these offsets, those of these numbers: the offsets that they get, and the items that are theirs."""
+    starts = offsets[rows]
+    kept = offsets_of(offsets[rows + 1] - starts)
+    # Item i of the result comes from i plus the shift of its row: the cost is that of the items kept, not of all.
+    items = np.repeat(starts - kept[:-1], kept[1:] - kept[:-1])
+    items += np.arange(kept[-1])
+    return kept, items
 
 
 def keep_rows(column: Column, keep: Mask) -> Column:
@@ -157,33 +155,3 @@ def count_true(offsets: Offsets, flags: Mask) -> Offsets:
     ends = running[offsets]
     counts: Offsets = np.subtract(ends[1:], ends[:-1], dtype=np.int64)
     return counts
-
-
-def concatenate(parts: list[Column]) -> Column:
-    """Columns one after the other; at least one, all of one kind."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    if isinstance(first, ak.Array):
-        return ak.concatenate(parts)
-    if not isinstance(first, Lists):
-        return np.concatenate(parts)  # type: ignore[arg-type]
-    return join([as_lists(part) for part in parts])
-
-
-def join(parts: list[Lists], offsets: Offsets | None = None) -> Lists:
-    """Lists one after the other; `offsets` of the whole where they are known."""
-    if offsets is None:
-        begins = offsets_of(np.array([len(part.content) for part in parts]))
-        ends = [part.offsets[1:] + begin for part, begin in zip(parts, begins[:-1], strict=True)]
-        offsets = np.concatenate([_ZERO, *ends])
-    return Lists(offsets, np.concatenate([part.content for part in parts]))
-
-
-def native(column: Column) -> Column:
-    """The column with contents in this machine's byte order."""
-    if isinstance(column, Lists):
-        return Lists(column.offsets, column.content.astype(column.content.dtype.newbyteorder("="), copy=False))
-    if isinstance(column, ak.Array):
-        return column
-    return column.astype(column.dtype.newbyteorder("="), copy=False)

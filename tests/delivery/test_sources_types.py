@@ -223,3 +223,25 @@ def test_a_flipped_bit_in_a_basket_is_found(tmp_path, codec):
             except CorruptBasket as error:
                 found += (error.branch, error.number) == ("flat_f8", 0)
     assert found >= (length - header) // 97 - 1
+
+
+@pytest.mark.parametrize("part", ["all", "some of them", "within the basket"])
+def test_damaged_offsets_are_told_with_their_basket(tmp_path, part):
+    path, parts = write(tmp_path / "in.root", "none", parts=3), ENTRIES // 3
+    with uproot.open(path) as file:
+        branch = file["Events/lists"]
+        place = int(branch.member("fBasketSeek")[1]) + int(branch.member("fBasketBytes")[1]) - 4 * (parts // 2)
+    content = bytearray(path.read_bytes())
+    content[place : place + 4] = (1 << 20).to_bytes(4, "big")  # one offset in the middle of the second basket's
+    path.write_bytes(content)
+    keep = np.arange(ENTRIES) % 5 == 0
+    start, stop, kept = {
+        "all": (0, ENTRIES, None),
+        "some of them": (0, ENTRIES, keep),
+        "within the basket": (parts + 1, parts + 3, None),  # whose own offsets are sound
+    }[part]
+    with closing(open_source(str(path), None)) as source:
+        with pytest.raises(CorruptBasket, match="offsets are damaged") as caught:
+            source.read("lists", start, stop, kept)
+        assert (caught.value.branch, caught.value.number) == ("lists", 1)
+        assert len(source.read("lists", 0, parts, None)) == parts

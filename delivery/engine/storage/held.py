@@ -42,13 +42,14 @@ class HeldBytes:
             raise ValueError(f"bytes {start} to {stop} lie beyond the file's end at {self.size}")
         if stop - start > LONGEST:
             raise ValueError(f"{stop - start} bytes from {start} on are more than ROOT writes in one piece")
-        with self._lock:
-            piece = self._pieces.get((start, stop))
-        if piece is not None:
-            return piece.result()
-        end = self._end_around(start, stop)
-        if end is not None:
-            return memoryview(self._ends[end])[start - end[0] : stop - end[0]]
+        if self.remote:
+            with self._lock:
+                piece = self._pieces.get((start, stop))
+            if piece is not None:
+                return piece.result()
+            end = self._end_around(start, stop)
+            if end is not None:
+                return memoryview(self._ends[end])[start - end[0] : stop - end[0]]
         return self._storage.fetch([(start, stop)])[0] if stop > start else b""
 
     def _end_around(self, start: int, stop: int) -> Range | None:

@@ -40,10 +40,10 @@ class Grouped:
         """Take an ``ak.Array`` of rows."""
         layout, start = normal(ak.to_layout(rows)), 0
         while start < layout.length:
-            stop = self._stop(layout, start)
+            stop, size = self._stop(layout, start)
             self._waiting.append(layout if stop - start == layout.length else normal(layout[start:stop]))
             self._count += stop - start
-            self._bytes += size_of(layout, start, stop)
+            self._bytes += size
             start = stop
             if self._count == self._rows or (self._bytes >= self._size and self._count % _STEP == 0):
                 self.end()
@@ -55,9 +55,13 @@ class Grouped:
             self._begin()
             self._writer.write(whole, self._tree)
 
-    def _stop(self, layout: Any, start: int) -> int:
-        """Where the group ends that goes on at row ``start``, or the layout, if that is first."""
+    def _stop(self, layout: Any, start: int) -> tuple[int, int]:
+        """Where the group that goes on at row ``start`` ends, or the layout if that is first; the bytes up to there."""
         last = min(layout.length, start + self._rows - self._count)
+        size = size_of(layout, start, last)
+        if self._bytes + size < self._size:
+            return last, size
         steps = range(start + _STEP - self._count % _STEP, last, _STEP)
         full = bisect_left(steps, self._size - self._bytes, key=lambda stop: size_of(layout, start, stop))
-        return steps[full] if full < len(steps) else last
+        stop = steps[full] if full < len(steps) else last
+        return stop, size_of(layout, start, stop)

@@ -47,6 +47,8 @@ def _(layout: Any) -> Any:
 def _(layout: Any) -> Any:
     if layout.data.ndim > 1:
         return normal(layout.to_RegularArray())
+    if layout.data.flags.c_contiguous:
+        return layout
     return NumpyArray(np.ascontiguousarray(layout.data), parameters=layout.parameters)
 
 
@@ -58,9 +60,15 @@ def _(layout: Any) -> Any:
 @normal.register(ListArray)
 @normal.register(ListOffsetArray)
 def _(layout: Any) -> Any:
-    lists = layout.to_ListOffsetArray64(True)
-    content = normal(lists.content[: lists.offsets[-1]])
-    return ListOffsetArray(lists.offsets, content, parameters=layout.parameters)
+    lists = layout if _from_zero(layout) else layout.to_ListOffsetArray64(True)
+    used = int(lists.offsets.data[-1])
+    content = normal(lists.content if lists.content.length == used else lists.content[:used])
+    return lists if content is lists.content else ListOffsetArray(lists.offsets, content, parameters=layout.parameters)
+
+
+def _from_zero(layout: Any) -> bool:
+    """Whether lists have 64-bit offsets that begin at zero."""
+    return isinstance(layout, ListOffsetArray) and layout.offsets.data.dtype == np.int64 and not layout.offsets.data[0]
 
 
 @normal.register(RegularArray)
@@ -126,7 +134,8 @@ def _(layout: Any, start: int, stop: int) -> int:
 
 @size_of.register(ListOffsetArray)
 def _(layout: Any, start: int, stop: int) -> int:
-    return 8 * (stop - start) + int(size_of(layout.content, layout.offsets[start], layout.offsets[stop]))
+    first, last = layout.offsets.data[[start, stop]].tolist()
+    return 8 * (stop - start) + int(size_of(layout.content, first, last))
 
 
 @size_of.register(IndexedOptionArray)
