@@ -198,8 +198,10 @@ class Cluster:
 
 def _local_cluster(settings: Settings, workers: int) -> "LocalCluster":
     """Workers of one thread each, so that ending one ends one task."""
+    import dask
     from distributed import LocalCluster
 
+    dask.config.set({"distributed.worker.profile.enabled": False})  # it looks at every worker 100 times a second
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,

@@ -21,7 +21,7 @@ from delivery.urls import shown
 GRACE_SECONDS = 1.0
 """So long a task that was asked to stop has before its worker is ended."""
 
-AHEAD_SECONDS, LEAST_AHEAD, MOST_AHEAD = 0.4, 2, 32
+AHEAD_SECONDS, LEAST_AHEAD, MOST_AHEAD = 0.8, 2, 32
 """So much work lies with the workers for each of their threads, in seconds and in tasks."""
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,13 @@ class Dispatch:
 
     @property
     def room(self) -> int:
-        """How many tasks more the workers should have: enough not to wait for us, few enough to be overtaken."""
+        """How many tasks more the workers should have: enough not to wait for us, few enough to be overtaken.
+
+        None until half a thread's share can go to it at once.
+        """
         ahead = min(MOST_AHEAD, max(LEAST_AHEAD, round(AHEAD_SECONDS / max(self._mean, 1e-3))))
-        return max(0, self.cluster.threads * ahead - len(self.tasks))
+        room = self.cluster.threads * ahead - len(self.tasks)
+        return room if room >= ahead // 2 else 0
 
     def send(
         self, flights: Sequence[Flight], kind: Literal["file", "part", "merge"] = "file", entries: Entries = (0, 0)
@@ -143,7 +147,7 @@ class Dispatch:
         for token, spent, outcome in message["ended"]:
             task = self.tasks.get(token)
             if task is not None:
-                self._mean += 0.1 * (spent - self._mean)
+                self._mean += 0.2 * (spent - self._mean)
                 task.spent, task.worker, task.flight.worker = spent, worker, worker
                 yield self._remove(task), self._counted(task, from_message(outcome))
         token, done, total = message["now"]

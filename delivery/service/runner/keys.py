@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from artifacts.keys import JSON, Request, canonical_json
@@ -32,6 +33,7 @@ def meaning(query: Query, versions: Mapping[str, str]) -> dict[str, JSON]:
     }
 
 
+@lru_cache(maxsize=64)
 def _digest(query: Query) -> str:
     """Equal for queries that mean the same; a text that is none stands for itself, its run says what is wrong."""
     text = query.text

@@ -210,8 +210,9 @@ class Reconciler:
 
     def _send(self) -> None:
         """Hand the files that were started to the workers, small ones together."""
-        ready, self._ready = self._ready, []
-        for flights in batches(flight for flight in ready if not flight.ended):
+        ready = [flight for flight in self._ready if not flight.ended]
+        self._ready.clear()
+        for flights in batches(ready, len(self.dispatch.tasks), self.dispatch.cluster.threads):
             if not self.dispatch.send(flights):
                 for flight in flights:
                     self._lost(flight, "the workers went away")

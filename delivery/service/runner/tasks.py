@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,11 +63,11 @@ def run(jobs: Sequence[Job]) -> None:
     _check_versions(first.versions, worker.address)
     READ_SECONDS.set(first.read_seconds)
     GUARD.set(web_guard(first.inputs))
-    with TURNS.taken(alone=first.alone), Task(first.topic, worker) as task:
+    with _scratch(first) as folder, TURNS.taken(alone=first.alone), Task(first.topic, worker) as task:
         for job in jobs:
             task.begin(job.token)
             with logged(job.path) as lines:
-                task.end(_with_log(_outcome(job, task), lines.text))
+                task.end(_with_log(_outcome(replace(job, scratch=folder), task), lines.text))
 
 
 def _outcome(job: Job, task: Task) -> Outcome:
@@ -198,11 +198,22 @@ def _transform_request(job: Job, output: Path) -> TransformRequest:
 
 
 @contextmanager
+def _scratch(job: Job) -> Iterator[str]:
+    """A folder for unfinished files: one for all jobs of a task, since making it takes longer than a small file."""
+    parent = job.scratch if job.scratch is not None and Path(job.scratch).is_dir() else None
+    with TemporaryDirectory(prefix="task-", dir=parent, ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+@contextmanager
 def _output(job: Job) -> Iterator[Path]:
-    """A file in the making, in a folder of its own."""
-    scratch = job.scratch if job.scratch is not None and Path(job.scratch).is_dir() else None
-    with TemporaryDirectory(prefix="task-", dir=scratch, ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / OUTPUT
+    """A file in the making, the only one in the task's folder."""
+    path = Path(job.scratch or "") / OUTPUT
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _keep(
