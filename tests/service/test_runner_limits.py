@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import awkward as ak
@@ -13,10 +14,11 @@ import uproot
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "delivery"))
 from engine_inputs import qastle_text, write_tree
-from runner_service import Bench, small_file
+from remote_servers import RangeServer
+from runner_service import QUERY, Bench, small_file
 
 from delivery.engine import TransformRequest, transform
-from delivery.service.settings import Inputs
+from delivery.service.settings import Inputs, Limits
 
 ROOT = Path(__file__).parents[2]
 MB = 1_000_000
@@ -174,3 +176,82 @@ def test_a_worker_that_its_nanny_ends_over_memory_leads_to_smaller_ranges(bench,
     assert "was ended for that" in row.error
     assert "in the smallest ranges" in row.error
     warmed(tight, tmp_path)
+
+
+class Slow(RangeServer):
+    """Answers the first request and, of those after it, nothing (``drip`` None) or a byte every so many seconds."""
+
+    def __init__(self, content, drip=None):
+        self.over, self.drip = threading.Event(), drip
+        super().__init__(content)
+
+    def answer(self, handler):
+        if not self.requests:
+            super().answer(handler)
+            return
+        handler.send_response(206)
+        asked = handler.headers["Range"].removeprefix("bytes=")
+        if "," in asked:
+            handler.send_header("Content-Type", "multipart/byteranges; boundary=SEP")
+        else:
+            handler.send_header("Content-Range", f"bytes {asked}/{len(self.content)}")
+        handler.send_header("Content-Length", str(len(self.content)))
+        handler.end_headers()
+        try:
+            while not self.over.wait(self.drip):
+                handler.wfile.write(b"x")
+        except OSError:  # who asked has gone away
+            pass
+        handler.close_connection = True
+
+    def close(self):
+        self.over.set()
+        super().close()
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Slow servers of one file, which lies on this disk, too."""
+    file = small_file(tmp_path / "slow.root", events=100_000)
+    made = []
+
+    def make(drip=None):
+        made.append(Slow(file.read_bytes(), drip))
+        return made[-1].url, file
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_a_read_without_an_answer_is_given_up_for_the_next_replica(bench, slow, tmp_path):
+    one = bench(limits=Limits(read_seconds=1, tries=2))
+    warmed(one, tmp_path)
+    (url, file), (second, _) = slow(), slow()
+    request = one.submit([(url, str(file)), second])
+    assert one.end_of(request).files_completed == 1
+    near, far = one.files(request)
+    tries = one.attempts(near)
+    assert [(each.path, each.outcome, each.error_kind) for each in tries] == [
+        (url, "failed", "InputUnreachable"),
+        (str(file), "done", None),
+    ]
+    assert one.content(one.results(request)[0]) == expected(file, QUERY, tmp_path)
+    assert (far.state, far.error_kind, far.attempts) == ("failed", "InputUnreachable", 2)
+    assert "timed out" in far.error
+    assert {each.worker for row in (near, far) for each in one.attempts(row)} == {near.worker}  # none had to die
+
+
+def test_a_file_that_takes_too_long_is_given_up_for_the_next_replica_and_its_worker_is_free(bench, slow, tmp_path):
+    one = bench(limits=Limits(file_seconds=6, tries=1))
+    warmed(one, tmp_path)
+    (url, file), (second, _) = slow(0.2), slow(0.2)
+    request = one.submit([(f"{url}?authz=s3cret", str(file)), second])
+    assert one.end_of(request).files_completed == 1
+    near, far = one.files(request)
+    assert [(each.outcome, each.error_kind) for each in one.attempts(near)] == [("failed", "TimedOut"), ("done", None)]
+    assert one.content(one.results(request)[0]) == expected(file, QUERY, tmp_path)
+    assert (far.state, far.error_kind, far.attempts, far.kills) == ("failed", "TimedOut", 1, 0)
+    assert far.error.endswith("it took longer than 6 s, which one try at a file may take")
+    assert "s3cret" not in f"{one.attempts(near)[0].error} {near.log}"
+    warmed(one, tmp_path)
