@@ -44,7 +44,7 @@ def files_table(followed: Followed) -> Iterator[str]:
         size = bytes_text(result.bytes) if result else ""
         state = "reused" if result and result.reused else file.state
         rows.append((str(place), state, str(file.attempts), events, size, file.path))
-    header, *lines = columns(("place", "state", "tries", "events", "size", "file"), rows)
+    header, *lines = columns(("place", "state", "tries", "events read → selected", "size", "file"), rows)
     yield header
     for line, (_, file) in zip(lines, sorted(followed.files.items()), strict=True):
         yield line
@@ -66,8 +66,9 @@ def count(status: RequestStatus) -> str:
 
 def _size(followed: Followed) -> str:
     results = followed.results.values()
-    rows, size = sum(one.events_out for one in results), sum(one.bytes for one in results)
-    return f"{rows:,} rows, {bytes_text(size)}"
+    read, selected = sum(one.events_in or 0 for one in results), sum(one.events_out for one in results)
+    of_read = f" of {read:,} read" if read else ""  # a Python function's events are not counted
+    return f"{selected:,} events selected{of_read}, {bytes_text(sum(one.bytes for one in results))}"
 
 
 def facts(followed: Followed) -> Iterator[str]:

@@ -74,7 +74,7 @@ def passing(shared_data: Path) -> list[float]:
 
 def test_submit_brings_what_was_asked_for(place: Place, passing: list[float]) -> None:
     done = place.call("submit", "--selection", "query.qastle", "--output", "skim", "events.root")
-    assert f"{len(passing):,} rows" in done.stdout
+    assert f"{len(passing):,} events selected of 1,000 read" in done.stdout
     assert done.stdout.startswith("Complete: 1 of 1 files")
     assert pq.read_table(place.folder / "skim" / "0000-events.root.parquet")["met"].to_pylist() == passing
 
