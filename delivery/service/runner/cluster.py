@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.service.runner.control import stop_tasks
 from delivery.service.runner.jobs import Job
 from delivery.service.runner.tasks import run
+from delivery.service.runner.transport import own_security
 from delivery.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ OVER_MEMORY = "worker-restart-memory"
 
 _WORKER_CONFIG = {f"distributed.worker.memory.{what}": False for what in ("target", "spill", "pause")}
 """No result stays with a worker, so there is nothing to spill; and what a pause frees, if anything, is one task."""
+_NO_PAGES: dict[str, list[str]] = {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}
+"""Dask's web servers tell every user of the machine what runs; they cannot be left out, but have nothing to show."""
 
 log = logging.getLogger(__name__)
 
@@ -197,26 +200,26 @@ class Cluster:
 
 
 def _local_cluster(settings: Settings, workers: int) -> "LocalCluster":
-    """Workers of one thread each, so that ending one ends one task."""
+    """Workers of one thread each, so that ending one ends one task; nobody else can reach them."""
     import dask
     from distributed import LocalCluster
 
     dask.config.set({"distributed.worker.profile.enabled": False})  # it looks at every worker 100 times a second
-    cluster = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # Dask always has this server; nobody else is to reach it
-        worker_dashboard_address=None,
-        memory_limit=settings.worker_memory,
-        config=_WORKER_CONFIG,
-        silence_logs=logging.ERROR,
-        local_directory=str(settings.data / "workers"),
-    )
-    scheduler: Any = cluster.scheduler
-    scheduler.allowed_failures = 0  # we count ourselves which file killed its worker
-    return cluster
+    with dask.config.set(_NO_PAGES):
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            security=own_security(),
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address=None,
+            memory_limit=settings.worker_memory,
+            config={**_WORKER_CONFIG, **_NO_PAGES},
+            scheduler_kwargs={"allowed_failures": 0, "dashboard": False},  # we count which file killed its worker
+            silence_logs=logging.ERROR,
+            local_directory=str(settings.data / "workers"),
+        )
 
 
 def _worker(address: str, known: dict[str, Any]) -> Worker:
