@@ -21,7 +21,7 @@ from delivery.urls import shown
 GRACE_SECONDS = 1.0
 """So long a task that was asked to stop has before its worker is ended."""
 
-AHEAD_SECONDS, LEAST_AHEAD, MOST_AHEAD = 0.8, 2, 32
+AHEAD_SECONDS, LEAST_AHEAD, MOST_AHEAD = 1.0, 2, 32
 """So much work lies with the workers for each of their threads, in seconds and in tasks."""
 
 log = logging.getLogger(__name__)
@@ -156,6 +156,7 @@ class Dispatch:
             return
         batch = task.batch
         if batch.worker not in (None, worker):  # a scheduler that tries by itself where we have not seen a fault
+            self.cluster.stop(worker, list(batch.tasks))
             yield from self._lose(batch, Lost("its worker died", began=True, alone=self._was_alone(task)))
             return
         if task.began is None:
