@@ -1,15 +1,19 @@
 """The README's commands do what it says, in the order in which it says it."""
 
 import json
-import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from shell import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,18 +43,19 @@ def test_make_is_asked_for_what_there_is():
 def test_every_other_line_runs(tmp_path, small_model):
     lines = [words for words in COMMANDS if words[0] != "make"]
     assert lines[0] == ["source", ".venv/bin/activate"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "HOME": str(tmp_path)}
     said = {}
-    for words in lines[1:]:
-        assert words[0] == "skimflow"
-        done = subprocess.run(
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False
-        )
-        assert done.returncode == 0, (words, done.stderr)
-        said[words[1]] = done.stdout
-        if words[1] == "init":
-            make_small(tmp_path / words[2], small_model)
+    with Shell(tmp_path) as shell:
+        for words in lines[1:]:
+            assert words[0] in ("skimflow", "curl")
+            line = shlex.join(words)
+            said[words[1]] = shell.serve(line) if words[1] == "serve" else shell.run(line).stdout
+            if words[1] == "init":
+                make_small(tmp_path / words[2], small_model)
+        said["page"] = page_of_the_request(shell.url)
+        (python,) = re.findall(r"`(import skimflow;[^`]*)`", README)
+        code = "import json; " + python.replace('result.results["fit"]', 'print(json.dumps(result.results["fit"]))')
+        assert "print" in code
+        assert "ttbar_norm" in json.loads(shell.run([sys.executable, "-c", code]).stdout)["labels"]
     assert "never computed" in said["plan"] or "waits" in said["plan"]
     assert "ttbar_norm = " in said["run"]
     assert (tmp_path / "report" / "index.html").is_file()
@@ -58,14 +63,18 @@ def test_every_other_line_runs(tmp_path, small_model):
     for stage in ("deliver", "process", "build", "fit"):
         assert stage in said["cache"]
     assert "✗" not in said["doctor"]
+    assert "Complete: 1 of 1 files" in said["submit"]
+    assert [path.name for path in (tmp_path / "skim").iterdir()] == ["0000-ttbar__nominal_0.root.parquet"]
+    assert "ttbar__nominal_0.root" in said["page"]
+    assert yaml.safe_load((tmp_path / "servicex.yaml").read_text())["api_endpoints"][0]["endpoint"] == shell.url
 
-    (python,) = re.findall(r"`(import skimflow;[^`]*)`", README)
-    code = "import json; " + python.replace('result.results["fit"]', 'print(json.dumps(result.results["fit"]))')
-    assert "print" in code
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    assert "ttbar_norm" in json.loads(done.stdout)["labels"]
+
+def page_of_the_request(url: str) -> str:
+    """What a browser shows of the request that was made: it is the only one, and linked from the first page."""
+    link = r'href="(/[^"]*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"'
+    with httpx.Client(base_url=url, headers={"Accept": "text/html"}, follow_redirects=True) as browser:
+        (place,) = set(re.findall(link, browser.get("/").text))
+        return browser.get(place).text
 
 
 def make_small(pipeline: Path, model: dict[str, object]) -> None:

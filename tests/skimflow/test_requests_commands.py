@@ -22,7 +22,6 @@ SELECTED = (
     "(Select (Where (call EventDataset 'bogus.root' 'Events') (lambda (list e) (> (attr e 'MET_pt') 25)))"
     " (lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
 )
-PAGE = Path(__file__).parents[2] / "docs" / "service.md"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -199,20 +198,3 @@ def test_no_service_is_told_with_the_way_to_one(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot reach the endpoint http://127.0.0.1:9")
-
-
-def test_the_page_shows_commands_that_there_are(place: Place) -> None:
-    """Every skimflow command of the page is accepted; the one that asks for results is run."""
-    lines = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    skimflow ")]
-    assert len(lines) >= 5
-    for line in lines:
-        words = shlex.split(line)[1:]
-        options = {word for word in words if word.startswith("--")}
-        known = place.call(*words[: 2 if words[0] in ("users", "requests") else 1], "--help").stdout
-        assert all(option in known for option in options), line
-    asked = next(shlex.split(line)[1:] for line in lines if " submit " in line)
-    assert "Complete: 1 of 1 files" in place.call(*asked).stdout
-    table = re.findall(r"`skimflow requests (\w+)", PAGE.read_text())
-    listed = place.call("requests", "--help").stdout
-    assert set(table) == {"list", "show", "files", "logs", "download", "cancel", "retry", "delete"}
-    assert all(f"\n  {name} " in listed for name in table)
