@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.engine import TREE, make_input
+from benchmarks.engine import make_input
+from benchmarks.engine_steps import TREE
 from benchmarks.measuring import Report, options, table, timed
 from delivery.engine import TransformRequest, TransformResult, transform
 

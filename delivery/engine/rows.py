@@ -59,11 +59,10 @@ class Rows:
     def _choice(self, done: int) -> Choice:
         """The rows still there of those after the first `done` selections."""
         if done not in self._choices:
-            mask = self._masks[done]
-            for following in self._masks[done + 1 :]:
-                mask = mask.copy()
-                mask[mask] = following
-            self._choices[done] = Choice(mask)
+            rows = np.flatnonzero(self._masks[done])
+            for mask in self._masks[done + 1 :]:
+                rows = rows[mask]
+            self._choices[done] = Choice(rows)
         return self._choices[done]
 
     def fetch(self, expressions: Iterable[Expression]) -> None:
@@ -85,8 +84,9 @@ class Rows:
             if self._kept is None:
                 self._kept = mask
             else:
-                self._kept = self._kept.copy()
-                self._kept[self._kept] = mask
+                rows = np.flatnonzero(self._kept)[mask]
+                self._kept = np.zeros(len(self._kept), np.bool_)
+                self._kept[rows] = True
             self._masks.append(mask)
             self._choices.clear()
             self._columns = {name: known for name, known in self._columns.items() if name in later}

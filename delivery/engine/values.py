@@ -92,15 +92,17 @@ def same_lengths(left: Lists, right: Lists) -> bool:
 
 def equal_offsets(left: Offsets, right: Offsets) -> bool:
     """Whether offsets are equal; those that columns share are known to be without a look."""
-    return left is right or np.array_equal(left, right)
+    return left is right or (bool(left[-1] == right[-1]) and np.array_equal(left, right))
 
 
 class Choice:
-    """Rows to keep, of any number of columns: for those with equally long lists their items are looked up once."""
+    """Rows to keep, of any number of columns: for those with equally long lists their items are looked up once.
 
-    def __init__(self, keep: Mask) -> None:
-        self.keep = keep
-        self._rows = np.flatnonzero(keep)
+    ``rows`` has their numbers, in order.
+    """
+
+    def __init__(self, rows: Array) -> None:
+        self._rows = rows
         self._known: list[tuple[Offsets, Offsets, Offsets]] = []  # lists' offsets before and after, items kept
 
     def of(self, column: Column) -> Column:
@@ -108,7 +110,7 @@ class Choice:
         if isinstance(column, np.ndarray):
             return column.take(self._rows)
         if not isinstance(column, Lists):
-            return column[self.keep]
+            return column[self._rows]
         for offsets, kept, items in self._known:
             if equal_offsets(offsets, column.offsets):
                 return Lists(kept, column.content.take(items))
@@ -129,7 +131,7 @@ def picked_items(offsets: Offsets, rows: Array) -> tuple[Offsets, Offsets]:
 
 def keep_rows(column: Column, keep: Mask) -> Column:
     """The rows where `keep` is True."""
-    return Choice(keep).of(column)
+    return Choice(np.flatnonzero(keep)).of(column)
 
 
 def row_range(column: Column, start: int, stop: int) -> Column:
