@@ -30,7 +30,7 @@ RETRY_SECONDS: Final = 5
 USED_RESOLUTION: Final = timedelta(hours=1)
 """How exactly a request's last use is kept: finer would cost a write for every read."""
 
-MOST_TOGETHER: Final = 16 << 20
+MOST_TOGETHER: Final = 4 << 20
 """Bytes of results in one answer."""
 
 LONGEST_NAME: Final = 1024

@@ -51,7 +51,7 @@ def bundle(
     request: Request,
     who: Annotated[Caller, Depends(caller)],
     request_id: Annotated[str, Path(description="Of the transformation request")],
-    files: Annotated[str, Query(pattern=r"^\d{1,18}(,\d{1,18}){0,99}$", description="file-id of results")],
+    files: Annotated[str, Query(pattern=r"^(\d{1,18}(,\d{1,18}){0,99})?$", description="file-id of results")] = "",
 ) -> Response:
     """The bytes of small results, one after the other as asked for; their records say where each one ends.
 
@@ -60,7 +60,7 @@ def bundle(
     service = service_of(request)
     try:
         owner = _bucket(service, request_id, who)
-        found = objects.stored_together(service, owner, list(map(int, files.split(","))))
+        found = objects.stored_together(service, owner, [int(number) for number in files.split(",") if number])
         content = b"".join(blobs_of(request).read(version.digest, version.size) for version in found)
     except S3Error as error:
         raise HTTPException(error.status, str(error), dict(error.headers)) from error
