@@ -2,13 +2,14 @@
 
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from runner_service import QUERY, Bench, small_file
-from worker_faults import KILLER, SLOW, Faults
+from worker_faults import KILLER, SLOW, STUCK, Faults
 
 from delivery.service import state
 from delivery.service.runner import batching, dispatch
@@ -74,18 +75,25 @@ def made(folder):
     return folder / "made.txt"
 
 
-@pytest.fixture(scope="module")
-def bench(folder, made):
-    with pytest.MonkeyPatch.context() as patch:  # however busy the machine is, files go together
+@contextmanager
+def started(folder, made, workers):
+    """However busy the machine is, files go together."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batching, "MOST_SECONDS", 1000.0)
         patch.setattr(dispatch, "AHEAD_SECONDS", 1000.0)
-        bench = Bench(folder / "service", workers=1, inputs=Inputs(roots=(folder,)))
+        bench = Bench(folder / f"service-{workers}", workers=workers, inputs=Inputs(roots=(folder,)))
         cluster = bench.runner._reconciler.dispatch.cluster
-        bench.until(lambda: cluster.workers)
+        bench.until(lambda: len(cluster.workers) == workers)
         cluster._client.register_plugin(Faults(made))
         bench.end_of(bench.submit([small_file(folder / "first.root", seed=1)]))
         yield bench
         bench.close()
+
+
+@pytest.fixture(scope="module")
+def bench(folder, made):
+    with started(folder, made, 1) as bench:
+        yield bench
 
 
 def files(folder, name, number, seed):
@@ -167,3 +175,17 @@ def test_a_file_that_kills_its_worker_is_given_up_alone_and_the_others_are_made_
     assert any(len(bench.attempts(row)) > 1 for row in others)  # it was a batch that died
     assert makings(made, [path for place, path in enumerate(paths) if place != 6]) == [1] * 9
     assert len(bench.results(request)) == 10
+
+
+def test_a_file_that_takes_long_does_not_hold_its_batch_up(folder, made):
+    with started(folder, made, 2) as bench:
+        paths = files(folder, "behind", 14, 500)
+        paths[4] = small_file(folder / f"{STUCK}.root", seed=4)
+        request = bench.submit(paths)
+        try:
+            bench.until(lambda: bench.transform(request).files_completed == 13)
+            assert [row.state for row in bench.files(request)].count("running") == 1
+        finally:
+            made.with_name("released").touch()
+        assert bench.end_of(request).status == "Complete"
+        assert makings(made, paths) == [1] * 14

@@ -8,12 +8,13 @@ from typing import Any
 
 from distributed import WorkerPlugin
 
-KILLER, SLOW = "killer", "slow"
+KILLER, SLOW, STUCK = "killer", "slow", "stuck"
 SLOW_SECONDS = 0.3
 
 
 class Faults(WorkerPlugin):
-    """A file with `KILLER` in its name kills whoever looks at it, one with `SLOW` takes a while.
+    """A file with `KILLER` in its name kills whoever looks at it, one with `SLOW` takes a while, one with `STUCK`
+    is not done before the file `released` is there beside `made`.
 
     What is made is written down, a path a line, in `made`.
     """
@@ -34,6 +35,8 @@ class Faults(WorkerPlugin):
                 os.kill(os.getpid(), signal.SIGKILL)
             if SLOW in Path(job.path).name:
                 time.sleep(SLOW_SECONDS)
+            while STUCK in Path(job.path).name and not self.made.with_name("released").exists():
+                time.sleep(0.05)
             return does(job, task)
 
         def kept(job: Any, *rest: Any) -> Any:

@@ -24,6 +24,9 @@ GRACE_SECONDS = 1.0
 AHEAD_SECONDS, LEAST_AHEAD, MOST_AHEAD = 1.0, 2, 32
 """So much work lies with the workers for each of their threads, in seconds and in tasks."""
 
+HELD_SECONDS = 5.0
+"""A file that takes so long keeps the others of its batch waiting no longer."""
+
 log = logging.getLogger(__name__)
 
 
@@ -85,7 +88,7 @@ class Dispatch:
     def room(self) -> int:
         """How many tasks more the workers should have: enough not to wait for us, few enough to be overtaken.
 
-        None until half a thread's share can go to it at once.
+        0 until half a thread's share can go to it at once.
         """
         ahead = min(MOST_AHEAD, max(LEAST_AHEAD, round(AHEAD_SECONDS / max(self._mean, 1e-3))))
         room = self.cluster.threads * ahead - len(self.tasks)
@@ -253,6 +256,12 @@ class Dispatch:
             if task.began is not None and now - task.began > self._settings.limits.file_seconds and not task.too_long:
                 task.too_long = True
                 yield task
+
+    def held_up(self) -> list[Flight]:
+        """Files that wait behind one of their batch for much longer than a batch should take."""
+        now = seconds()
+        slow = {id(task.batch) for task in self.tasks.values() if task.began and now - task.began > HELD_SECONDS}
+        return [task.flight for task in self.tasks.values() if task.began is None and id(task.batch) in slow]
 
     def _lose(self, batch: Batch, end: Outcome | Lost) -> Iterator[Ended]:
         """End what a batch still has, whatever the workers make of it."""

@@ -30,7 +30,7 @@ class NotLeading(ServiceError):
 
 
 class Kind(IntEnum):
-    """Kinds of lines, in the order in which they are written: a file that ends may have started just before."""
+    """Kinds of lines, in the order in which a request's are written: what ends may have started just before."""
 
     START = 0
     OTHER = 1
@@ -62,9 +62,9 @@ class Line:
     then: Callable[[bool], None] = lambda _: None
 
     @property
-    def place(self) -> tuple[Kind, int]:
-        """Lines of one place are written together."""
-        return self.kind, self.transform
+    def place(self) -> tuple[int, Kind]:
+        """Lines of one place are written together; requests are locked in the order of their numbers, each once."""
+        return self.transform, self.kind
 
 
 class Ledger:
@@ -103,7 +103,7 @@ class Ledger:
         if not self._leads(session):
             raise NotLeading("another process runs the files now")
         held: list[bool] = []
-        for (kind, transform), group in groupby(lines, key=lambda line: line.place):
+        for (transform, kind), group in groupby(lines, key=lambda line: line.place):
             held += _WRITE[kind](session, transform, [line.content for line in group])
         return held
 

@@ -84,6 +84,9 @@ class Reconciler:
         for task in self.dispatch.running_too_long():
             if self.dispatch.stop(task):
                 self._stopped(task)
+        for flight in self.dispatch.held_up():
+            if not flight.ended:
+                self._lost(flight, "it waited behind a file that takes long")
         self._tell_progress()
 
     def _leave(self, requests: set[int]) -> None:
