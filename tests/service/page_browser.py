@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -58,7 +58,8 @@ UNLABELLED = """() => {
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser, until the block ends."""
+    """The browser, until the block ends; what is expected of a page may take its time on a busy machine."""
+    expect.set_options(timeout=30_000)
     if CHROMIUM is None:
         pytest.fail("the pages are tested in Chromium; Debian has it: apt-get install chromium")
     with sync_playwright() as playwright:

@@ -457,3 +457,30 @@ def test_the_profile_gives_a_configuration_that_signs_in(signed_in: tuple[Site, 
         refreshed = client.post("/token/refresh", headers={"Authorization": f"Bearer {token}"}).json()["access_token"]
         own = client.get("/servicex/transformation", headers={"Authorization": f"Bearer {refreshed}"}).json()
     assert [one["title"] for one in own["requests"]] == ["ana's own"]
+
+
+def test_nobody_acts_on_anothers_request_or_list_of_files(signed_in: tuple[Site, dict[str, Any], Transform]) -> None:
+    """Not with a form of one's own either."""
+    served, headers, theirs = signed_in
+    here = f"/transformation-request/{theirs.request_id}"
+    with served.client() as client:
+        token = form_token(client.get("/profile", headers=headers["ben"]).text)
+        before = client.get(f"{here}.json", headers=headers["ana"]).json()["request"]["row"]["version"]
+        for path in (*(f"{here}/{what}" for what in ("cancel", "retry", "delete")), "/datasets/1/delete"):
+            answer = client.post(path, data={"token": token}, headers=headers["ben"] | BROWSER)
+            assert answer.status_code == 403, path
+            said = Tags(answer.text).text
+            assert "You are signed in as ben." in said
+            assert "not authorized" in said or "another user's list of files" in said
+        assert client.get("/datasets.json", headers=headers["ben"]).json()["rows"] == []
+        assert client.get(f"{here}.json", headers=headers["ana"]).json()["request"]["row"]["version"] == before
+
+
+def test_an_open_request_says_what_keeps_the_workers_from_it(
+    served: Site, client: httpx.Client, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = "the workers cannot be reached: no route to tcp://10.0.3.1:8786"
+    monkeypatch.setattr(served.service.runner, "health", lambda: {"leads": True, "problem": problem})
+    assert problem in Tags(client.get(f"/transformation-request/{ids['running']}").text).text
+    assert problem not in client.get(f"/transformation-request/{ids['complete']}").text
+    assert problem in Tags(client.get("/workers").text).text

@@ -117,7 +117,7 @@ def test_people_act_on_their_own_requests_and_admins_on_all(lab: Lab, url: str, 
         sign_in(watched.page, lab.people.refresh[name])
 
     page = alice.page
-    page.get_by_role("link", name="alice's own").click()
+    page.get_by_role("link", name="alice's own", exact=True).click()
     expect(page.locator("#head .status")).to_have_text("Fatal", timeout=SECONDS)
     expect(page.locator("tr.told")).to_contain_text("it does not exist")
     page.get_by_role("button", name="Retry what failed").click()
@@ -186,7 +186,7 @@ def test_a_page_goes_on_after_the_service_restarted(tmp_path: Path, shared_data:
         expect(page.locator("#link")).to_have_text("Live")
         expect(row.locator(".status")).to_have_text("Complete", timeout=SECONDS)
         assert_never_reloaded(page)
-        row.get_by_role("link", name="asked while it was down").click()
+        row.get_by_role("link", name="asked while it was down", exact=True).click()
         expect(page.locator("#cutflow")).to_contain_text("lambda electron: electron.pt > 30")
         expect(page.locator("#columns")).to_contain_text("list of records")
         files = lab.change(lambda session: len(files_of(session, state.by_request_id(session, request))))

@@ -12,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artifacts.keys import Request
+from artifacts.store import Store
 from delivery.requests import OutputFormat
 from delivery.service.pages import figures, formats
 from delivery.service.pages.column_types import Column, of_awkward
-from delivery.service.pages.columns import delivered
+from delivery.service.pages.columns import Subject, columns_of
 from delivery.service.pages.getting_started import download_list
 from delivery.service.pages.query_text import coloured, laid_out, lines, shown
+from delivery.service.settings import Settings
 from queries.named import load
 from queries.parser import parse
 from queries.python_form import to_python
@@ -179,7 +182,10 @@ def test_records_have_their_fields_below_them() -> None:
 
 
 @pytest.mark.parametrize("form", ["parquet", "root-file", "root-rntuple"])
-def test_delivered_columns_read_alike_in_every_format(form: OutputFormat, tmp_path: Path, shared_data: Path) -> None:
+@pytest.mark.parametrize("place", ["folder", "objects"])
+def test_delivered_columns_read_alike_in_every_format_and_store(
+    form: OutputFormat, place: str, tmp_path: Path, shared_data: Path
+) -> None:
     from delivery.engine.skim import transform
     from delivery.requests import TransformRequest
 
@@ -190,9 +196,25 @@ def test_delivered_columns_read_alike_in_every_format(form: OutputFormat, tmp_pa
     )
     output = tmp_path / "out"
     transform(TransformRequest(text, str(source), output, format=form))
-    found = [(one.name, one.type) for one in delivered(output).rows]
+    store = Store.open(str(tmp_path / "store") if place == "folder" else "memory://")
+    size = output.stat().st_size
+    entry = store.put(Request("skim", 1, {"of": form}), {"output": output.read_bytes()}, {})
+    subject = Subject(text, "uproot", "servicex", None, "root://host//f.root", entry.blobs["output"].digest, size)
+    found = [(one.name, one.type) for one in columns_of(subject, store, Settings(data=tmp_path)).rows]
     counted = [("npt", "int32")] if form == "root-file" else []  # a TTree counts the items of its lists
     assert sorted(found) == sorted([*counted, ("met", "float32"), ("pt", "list of float32"), ("n", "uint32")])
+
+
+def test_columns_that_cannot_be_known_say_why(tmp_path: Path) -> None:
+    def why(codegen: str, path: str | None, digest: str | None) -> str:
+        subject = Subject("(Select", codegen, "servicex", None, path, digest, 1)
+        found = columns_of(subject, Store.open("memory://"), Settings(data=tmp_path))
+        assert found.rows == ()
+        return found.source
+
+    assert why("uproot", "root://host//f.root", None) == "the columns are known when the first file is done"
+    assert why("python", "/f.root", None) == "the columns are known when the first file is done"
+    assert why("uproot", None, "0" * 64).startswith("the results were removed to make room")
 
 
 def test_no_throughput_of_nothing() -> None:

@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from tempfile import NamedTemporaryFile
+from typing import Final, Literal
 
+from artifacts.errors import ArtifactError
 from artifacts.store import Store, blob_name
 from delivery.errors import DeliveryError
 from delivery.service.inputs import check
 from delivery.service.pages.column_types import Column, of_awkward, of_cpp
 from delivery.service.settings import Settings
 from queries.errors import QuerySyntaxError
+
+MOST_BYTES: Final = 2**25
+"""Of a result in an object store that is fetched for its header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What decides a request's columns."""
+    """What decides a request's columns; `digest` and `bytes` are of its smallest result, if it has one."""
 
     selection: str
     codegen: str
@@ -36,28 +41,40 @@ class Subject:
     tree: str | None
     path: str | None
     digest: str | None
+    bytes: int
 
 
 def columns_of(subject: Subject, store: Store, settings: Settings) -> Columns:
     """The columns; never raises for a query that does not fit its file: the sentence is the answer."""
+    unknown = "the columns are known when the first file is done"
     if subject.digest is not None:
-        file = store.backend.file(blob_name(subject.digest))
-        if file is not None and file.exists():
-            return _delivered(file, subject.digest)
-    if subject.codegen == "python":
-        return Columns((), "a Python function's columns are known when its first file is done")
-    if subject.path is None or "://" in subject.path:
-        return Columns((), "the columns are known when the first file is done")
+        try:
+            return _delivered(store, subject.digest, subject.bytes)
+        except FileNotFoundError:
+            unknown = "the results were removed to make room; who asks again gets them computed anew"
+        except ArtifactError as error:
+            unknown = str(error)
+    if subject.codegen == "python" or subject.path is None or "://" in subject.path:
+        return Columns((), unknown)
     return _inferred(subject, settings)
 
 
 @lru_cache(maxsize=256)
-def _delivered(file: Path, _digest: str) -> Columns:
-    return delivered(file)
+def _delivered(store: Store, digest: str, size: int) -> Columns:
+    """The columns of a result. Raises FileNotFoundError and ArtifactError."""
+    file = store.backend.file(blob_name(digest))
+    if file is not None:
+        return delivered(file)
+    if size > MOST_BYTES:
+        return Columns((), "the results are in an object store, and too large to be opened for this page")
+    with NamedTemporaryFile() as copy:
+        copy.write(store.backend.read(blob_name(digest)))
+        copy.flush()
+        return delivered(Path(copy.name))
 
 
 def delivered(file: Path) -> Columns:
-    """The columns of a result, by its own header."""
+    """The columns of a result, by its own header. Raises FileNotFoundError."""
     with file.open("rb") as opened:
         parquet = opened.read(4) == b"PAR1"
     try:

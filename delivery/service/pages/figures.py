@@ -12,7 +12,7 @@ WIDTH: Final = 640.0
 HEIGHT: Final = 180.0
 LEFT: Final = 64.0
 BOTTOM: Final = 28.0
-TOP: Final = 10.0
+TOP: Final = 20.0
 RIGHT: Final = 28.0
 
 

@@ -67,13 +67,15 @@ def request_view(session: Session, who: Caller, request_id: str, asked: FilesAsk
     its_files = TransformFile.transform_id == transform.id
     first_file = session.scalar(select(TransformFile).where(its_files).order_by(TransformFile.place).limit(1))
     dataset = session.get(Dataset, transform.dataset_id) if transform.dataset_id else None
+    smallest = min((result for result in results if result.digest), key=lambda result: result.bytes, default=None)
     subject = Subject(
         selection=transform.selection,
         codegen=transform.codegen,
         semantics="strict" if transform.semantics == "strict" else "servicex",
         tree=transform.tree,
         path=first_file.paths[0] if first_file else None,
-        digest=next((result.digest for result in results if result.digest), None),
+        digest=smallest.digest if smallest else None,
+        bytes=smallest.bytes if smallest else 0,
     )
     view = RequestView(
         row=row_with_owner(session, transform),
