@@ -42,7 +42,7 @@ class ChosenService:
         from delivery.service_client.client import ServiceClient
         from delivery.servicex_config import choose, find_config
 
-        token = self.token_file.read_text().strip() if self.token_file else None
+        token = _token(self.token_file) if self.token_file is not None else None
         nowhere = self.endpoint is None and find_config() is None
         place = DEFAULT_URL if nowhere else self.endpoint
         is_url = place is not None and "://" in place
@@ -52,8 +52,12 @@ class ChosenService:
             if place is None or not _HOST_AND_PORT.fullmatch(place):
                 raise
             raise UsageError(f"{error}; an address begins with http://: --endpoint http://{place}") from error
-        source = f"the token in {self.token_file}" if token else source
-        client = ServiceClient(backend.url, token or backend.token, source)
+        token = token or backend.token
+        if self.token_file is not None:
+            source = f"the token in {self.token_file}"
+        elif not token:
+            source = "requests without a token (servicex.yaml has room for one, or the file of --token-file)"
+        client = ServiceClient(backend.url, token, source)
         try:
             client.check()
         except EndpointUnreachable as error:
@@ -86,6 +90,14 @@ class ChosenService:
             raise click.exceptions.Exit(INTERRUPTED) from None
         except OtherResults as error:
             raise UsageError(f"{error}\n{bring}") from error
+
+
+def _token(file: Path) -> str:
+    """The token in a file. Raises UsageError if it has none."""
+    token = file.read_text(errors="replace").strip()
+    if not token or token.split() != [token]:
+        raise UsageError(f"--token-file {file} holds no token: that is one word, as `skimflow token NAME` prints it")
+    return token
 
 
 def service_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from skimflow.errors import SkimflowError, UsageError
 if TYPE_CHECKING:
     from delivery.service.settings import Settings
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 CODEGENS = ("uproot", "uproot-raw", "python")
 
 
@@ -143,16 +145,27 @@ def _banner(settings: Settings, facts: dict[str, Any]) -> list[str]:
         "needed: `skimflow users add NAME` prints a token" if settings.needs_sign_in else "none, for this machine only"
     )
     lines = {
+        **({"address": _reached_as(url)} if settings.host in EVERYWHERE and not settings.public_url else {}),
         "data": str(settings.data),
         "inputs": f"{below}{remote}",
         "codegens": ", ".join(settings.codegens) + upstream,
         "workers": workers,
         "sign-in": sign_in,
-        "client": f"{url}/servicex.yaml is the configuration of the ServiceX client",
+        "client": (
+            "who is signed in gets the configuration of the ServiceX client from the pages"
+            if settings.needs_sign_in
+            else f"{url}/servicex.yaml is the configuration of the ServiceX client"
+        ),
         "try": "skimflow submit --help",
         "stop": "Ctrl-C; started again, it goes on",
     }
     return [f"skimflow serves a ServiceX endpoint at {url}", *(f"  {name:<9} {text}" for name, text in lines.items())]
+
+
+def _reached_as(url: str) -> str:
+    """What to type for an address that stands for all of the machine's."""
+    port = url.rpartition(":")[2]
+    return f"http://127.0.0.1:{port} here, http://{socket.gethostname()}:{port} from elsewhere, or as public_url says"
 
 
 def _print_config(settings: Settings, as_json: bool) -> None:

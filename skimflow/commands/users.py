@@ -66,6 +66,7 @@ def add(name: str, email: str, role: str | None, settings: Settings, as_json: bo
         return
     click.echo(f"added {document['role']} {name}; their token, for servicex.yaml:", err=True)
     click.echo(token)
+    click.echo("the service's pages want it at sign-in, and give the whole servicex.yaml then", err=True)
 
 
 @users.command("list")
@@ -82,7 +83,7 @@ def list_users(settings: Settings, as_json: bool) -> None:
         return
     for user in found:
         quota = " ".join(f"{name}={value}" for name, value in user["quota"].items())
-        tokens = f"tokens {user['tokens_from']} to {user['last_token']}" if user["last_token"] else "no token"
+        tokens = _good_tokens(max(user["tokens_from"], 1), user["last_token"])
         state = "" if user["active"] else "inactive"
         click.echo("  ".join(filter(None, (user["name"], user["role"], state, tokens, user["email"], quota))))
     if not found:
@@ -172,6 +173,11 @@ def _limit(text: str) -> tuple[str, int | None]:
         return name, int(number) if number or not equals else None
     except ValueError as error:
         raise UsageError(f"{text!r} is not LIMIT=NUMBER, such as open_requests=20") from error
+
+
+def _good_tokens(first: int, last: int) -> str:
+    """The numbers of the tokens that count."""
+    return "no token" if first > last else f"token {last}" if first == last else f"tokens {first} to {last}"
 
 
 def _document(user: User) -> dict[str, Any]:

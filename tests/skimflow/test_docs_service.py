@@ -154,9 +154,12 @@ def test_others_use_it(folder: Path, passing: list[float]) -> None:
     with Shell(folder, {"/data": str(folder)}) as shell:
         add, serve = COMMANDS[-2:]
         (folder / "token").write_text(shell.run(add).stdout)
-        shell.serve(serve)
+        assert "http://0.0.0.0:" in shell.serve(serve)
         asked = "skimflow submit --selection query.qastle --output alices events.root"
-        assert "token" in shell.run(asked, code=1).stderr
+        assert "refuses requests without a token (servicex.yaml" in shell.run(asked, code=1).stderr
+        assert (
+            "--token-file query.qastle holds no token" in shell.run(f"{asked} --token-file query.qastle", code=2).stderr
+        )
         assert "Complete: 1 of 1 files" in shell.run(f"{asked} --token-file token").stdout
         assert met_of(folder / "alices") == passing
         second = shell.run("skimflow token alice").stdout.strip()
@@ -168,7 +171,7 @@ def test_others_use_it(folder: Path, passing: list[float]) -> None:
         assert "Total files delivered: 1" in shell.run("servicex deliver sample.yaml").stdout
         assert met_of(folder / "cache") == passing
         shell.run("skimflow users revoke alice")
-        assert "token" in shell.run("skimflow requests list", code=1).stderr
+        assert "refuses the token of 'here' in" in shell.run("skimflow requests list", code=1).stderr
 
 
 def met_of(place: Path) -> list[float]:

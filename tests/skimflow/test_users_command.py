@@ -36,6 +36,7 @@ def test_a_user_from_the_first_token_to_the_last(skimflow, tmp_path):
     key = Secret.open(Settings(data=tmp_path / "data")).signing_key
     assert verified(key, first, "refresh") == Claims("refresh", 1, 1)
     assert verified(key, second, "refresh") == Claims("refresh", 1, 2)
+    assert "alice  user  tokens 1 to 2  alice@example.org\n" in skimflow("users", "list")[0]
     skimflow("users", "set", "alice", "open_requests=3", "stored_bytes=1000", "--role", "admin")
     skimflow("users", "set", "alice", "stored_bytes=", "--inactive")
     (alice,) = json.loads(skimflow("users", "list", "--json")[0])
@@ -49,10 +50,11 @@ def test_a_user_from_the_first_token_to_the_last(skimflow, tmp_path):
         "quota": {"open_requests": 3},
     }
     assert json.loads(skimflow("users", "revoke", "alice", "--before", "2", "--json")[0])["tokens_from"] == 2
+    assert "alice  admin  inactive  token 2" in skimflow("users", "list")[0]
     assert json.loads(skimflow("users", "revoke", "alice", "--json")[0])["tokens_from"] == 3
     listed = skimflow("users", "list")[0]
     assert first not in listed
-    assert "alice  admin  inactive  tokens 3 to 2" in listed
+    assert "alice  admin  inactive  no token" in listed
 
 
 def test_the_data_folder_is_its_owners_alone(skimflow, tmp_path):
