@@ -1,7 +1,7 @@
 """Runs in the environment servicex-2.8: what its users write, all at once, since it looks for news every five seconds.
 
-``python older_client_cases.py FILE...`` in a folder with a servicex.yaml; the outcome of every case goes to standard
-output as JSON: what was delivered, or the error.
+``python older_client_cases.py URL FILE...`` in a folder with a servicex.yaml; the outcome of every case goes to
+standard output as JSON: what was delivered, or the error.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from func_adl_servicex import ServiceXSourceUpROOT
 from servicex import ServiceXDataset
 from servicex.cache import Cache
 
-FILES = sys.argv[1:]
+XROOTD, *FILES = sys.argv[1:]  # a server that has the files too, by their names
 SECONDS = 150
 CASES = {}
 
@@ -156,6 +156,17 @@ async def get_data_rootfiles_signed_urls():
 async def a_pattern_of_files():
     pattern = "glob://" + FILES[0].replace("dimuon", "d*")
     return [parquet(path) for path in await selected(events(pattern)).value_async()]
+
+
+@case
+async def a_pattern_of_xrootd_files():
+    return [parquet(path) for path in await selected(events(f"xrootd://{XROOTD}/nano_d*.root")).value_async()]
+
+
+@case
+async def a_list_of_xrootd_files():
+    urls = [f"{XROOTD}/{Path(file).name}" for file in FILES]
+    return [root(path) for path in await selected(events(urls, backend="trees")).value_async()]
 
 
 @case

@@ -1,11 +1,9 @@
 """`servicex_analysis_utils` 1.2, unmodified, in an environment of its own with the official client."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "delivery"))
 from catalogues import catalogue, rucio, rucio_client, rucio_file
 from client_environments import python_of
-from remote_servers import NO_XROOTD, XrootdServer
+from remote_servers import XrootdServer, xrootd_with
 from serving import running_service
 
 from delivery.datasets import parse
@@ -32,18 +30,8 @@ COLUMNS = ["MET_pt", "Jet_pt"]
 @pytest.fixture(scope="module")
 def xrootd(shared_data: Path) -> Iterator[XrootdServer]:
     """The files' place for Rucio."""
-    if os.environ.get(NO_XROOTD):
-        pytest.skip(f"{NO_XROOTD} is set")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # one that a server without rights can read
-        Path(folder).chmod(0o755)
-        served, logs = Path(folder, "served"), Path(folder, "logs")
-        served.mkdir()
-        logs.mkdir()
-        for name in NAMES:
-            shutil.copyfile(shared_data / "root" / name, served / name)
-        server = XrootdServer(served, logs)
+    with xrootd_with(shared_data / "root" / name for name in NAMES) as server:
         yield server
-        server.close()
 
 
 @pytest.fixture(scope="module")

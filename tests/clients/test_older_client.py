@@ -19,8 +19,10 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "delivery"))
 from client_environments import python_of
 from people import People
+from remote_servers import XrootdServer, xrootd_with
 from serving import running_service
 
 NAMES = ("nano_dimuon.root", "nano_dy.root")  # in the order of the client
@@ -55,7 +57,15 @@ def cancel(http: httpx.Client, title: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def cases(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def xrootd(shared_data: Path) -> Iterator[XrootdServer]:
+    with xrootd_with(shared_data / "root" / name for name in NAMES) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cases(
+    shared_data: Path, xrootd: XrootdServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
     """Outcomes by name, and under "titles" the titles of all requests."""
     python, folder = python_of("servicex-2.8"), tmp_path_factory.mktemp("older")
     people = People.of(folder / "data")
@@ -65,7 +75,7 @@ def cases(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         service.client(headers=people.bearer("alice")) as http,
     ):
         (folder / "servicex.yaml").write_text(configuration(http.post("/servicex.yaml").text, folder))
-        outcomes = run([str(shared_data / "root" / name) for name in NAMES], python, folder, http)
+        outcomes = run([xrootd.url, *(str(shared_data / "root" / name) for name in NAMES)], python, folder, http)
         requests = http.get("/servicex/transformation").json()["requests"]
         failed = [request["request_id"] for request in requests if request["files-failed"]]
         answers = [http.get(f"/servicex/transformation/{request_id}/errors").json() for request_id in failed]
@@ -73,13 +83,13 @@ def cases(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield {**outcomes, "titles": [request["title"] for request in requests], "errors": errors}
 
 
-def run(files: list[str], python: Path, folder: Path, http: httpx.Client) -> Any:
+def run(arguments: list[str], python: Path, folder: Path, http: httpx.Client) -> Any:
     """All cases, in the client's own environment."""
     program, log = Path(__file__).with_name("older_client_cases.py"), folder / "client.log"
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            [str(python), str(program), *files],
+            [str(python), str(program), *arguments],
             cwd=folder, env={"HOME": str(folder)}, stdout=subprocess.PIPE, stderr=errors, text=True,
         ) as client,
     ):  # fmt: skip
@@ -119,7 +129,7 @@ def together(files: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: [value for file in files for value in file[name]] for name in files[0]}
 
 
-@pytest.mark.parametrize("name", ["value", "a_pattern_of_files", "a_codegen_by_default"])
+@pytest.mark.parametrize("name", ["value", "a_pattern_of_files", "a_pattern_of_xrootd_files", "a_codegen_by_default"])
 def test_a_query_delivers_files_of_its_columns(name: str, cases: dict[str, Any], truth: list[dict[str, Any]]) -> None:
     assert delivered(cases, name) == truth
 
@@ -146,6 +156,7 @@ def test_files_streams_and_addresses(cases: dict[str, Any], truth: list[dict[str
         return [{name: file[name] for name in ("MET_pt", "Jet_pt")} for file in files]  # trees have counters too
 
     assert chosen(delivered(cases, "get_data_rootfiles")) == truth
+    assert chosen(delivered(cases, "a_list_of_xrootd_files")) == truth
     stream = delivered(cases, "get_data_parquet_stream")
     assert [stream[name] for name in sorted(stream)] == truth
     assert delivered(cases, "get_data_parquet_uri") == sorted(stream)

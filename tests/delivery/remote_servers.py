@@ -1,13 +1,16 @@
 """Real servers on loopback for the tests of remote files: an XRootD server and a web server that serves ranges."""
 
+import os
 import pwd
 import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -67,6 +70,25 @@ class XrootdServer:
         """Kill it, as a server dies."""
         self._process.kill()
         self._process.wait()
+
+
+@contextmanager
+def xrootd_with(files: Iterable[Path]) -> Iterator[XrootdServer]:
+    """A server of copies of these files, by their names; skips where there is to be none."""
+    if os.environ.get(NO_XROOTD):
+        pytest.skip(f"{NO_XROOTD} is set")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # one that a server without rights can read
+        Path(folder).chmod(0o755)
+        served, logs = Path(folder, "served"), Path(folder, "logs")
+        served.mkdir()
+        logs.mkdir()
+        for file in files:
+            shutil.copyfile(file, served / file.name)
+        server = XrootdServer(served, logs)
+        try:
+            yield server
+        finally:
+            server.close()
 
 
 def free_port() -> int:

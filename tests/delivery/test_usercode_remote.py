@@ -3,7 +3,6 @@
 import base64
 import os
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextvars import copy_context
@@ -41,17 +40,8 @@ def events(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def xrootd(events: Path) -> Iterator[remote_servers.XrootdServer]:
-    if os.environ.get(remote_servers.NO_XROOTD):
-        pytest.skip(f"{remote_servers.NO_XROOTD} is set")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # one that a server without rights can read
-        Path(folder).chmod(0o755)
-        served, logs = Path(folder, "served"), Path(folder, "logs")
-        served.mkdir()
-        logs.mkdir()
-        (served / "file.root").write_bytes(events.read_bytes())
-        server = remote_servers.XrootdServer(served, logs)
+    with remote_servers.xrootd_with([events]) as server:
         yield server
-        server.close()
 
 
 @pytest.fixture
@@ -73,7 +63,7 @@ def test_the_result_is_the_local_files_byte_for_byte(
     here = run(str(events), tmp_path / "here", format=form)
     with uproot.open({events: "Events"}) as tree:
         assert here.events_in == here.events_out == tree.num_entries
-    for url in (f"{xrootd.url}/file.root", web.url, events.as_uri()):
+    for url in (f"{xrootd.url}/{events.name}", web.url, events.as_uri()):
         found = run(url, tmp_path / "there", format=form)
         assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
         assert (found.events_in, found.events_out, found.bytes_read) == (

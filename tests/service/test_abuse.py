@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from sqlalchemy import func, select
@@ -176,6 +176,25 @@ def test_paths_of_requests_lead_nowhere(http, people, body):
             "/servicex/transformation", json={**body, "file-list": [url]}, headers=people.bearer("alice")
         )
         assert answer.status_code == 400
+
+
+def test_no_text_becomes_part_of_a_statement(http, people, body):
+    """Whatever a title or a search says, it is text: it finds what holds it, and nothing of others."""
+    alice, root = people.bearer("alice"), people.bearer("root")
+    texts = ("' OR '1'='1", "'; DROP TABLE transforms; --", '" OR 1=1 --', "100%", "under_score", "\\' OR 1=1 #")
+    http.post("/servicex/transformation", json={**body, "title": "root's own"}, headers=root).raise_for_status()
+    for text in texts:
+        http.post("/servicex/transformation", json={**body, "title": text}, headers=alice).raise_for_status()
+    for text in texts:
+        found = http.get("/index.json", params={"search": text}, headers=alice).json()["rows"]
+        assert [row["title"] for row in found] == [text]
+        assert http.get("/servicex/datasets", params={"did-finder": text}, headers=alice).json()["datasets"] == []
+        assert http.get(f"/servicex/transformation/{quote(text, safe='')}", headers=alice).status_code == 404
+        for name in ("sort", "order", "whose"):
+            assert http.get("/index.json", params={name: text}, headers=alice).status_code == 400
+    titles = {row["title"] for row in http.get("/servicex/transformation", headers=alice).json()["requests"]}
+    assert set(texts) <= titles
+    assert "root's own" not in titles
 
 
 def test_slow_clients_hold_up_nobody_and_are_let_go(service, people):
@@ -352,13 +371,14 @@ def test_logs_and_answers_hold_no_secret(tmp_path, shared_data, body):
 
 
 def test_every_threat_names_a_test_that_exists():
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", DOCS.read_text(encoding="utf-8"))
+    """As `file::test`, or `file::Class::test`."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(?:\w+::)?(\w+)`", DOCS.read_text(encoding="utf-8"))
     rows = [
         line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| ") and "---" not in line
     ]
     for row in rows[1:]:
-        assert re.search(r"`tests/[\w/]+\.py::\w+`", row), row
-    assert len(named) > 30
+        assert re.search(r"`tests/[\w/]+\.py::[\w:]+`", row), row
+    assert len(named) > 70
     for path, name in named:
         text = (DOCS.parents[1] / path).read_text(encoding="utf-8")
-        assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{path}::{name}"
+        assert re.search(rf"^ *(async )?def {name}\(", text, re.MULTILINE), f"{path}::{name}"
