@@ -190,3 +190,16 @@ def test_a_scheduler_that_dies_is_found_again_at_its_address(bench, facility, tm
         facility.start()
         assert bench.end_of(request).status == "Complete"
     assert [(row.state, row.kills) for row in bench.files(request)] == [("done", 0)] * 4
+
+
+def test_a_worker_has_imported_the_engine_before_its_first_file(bench, facility):
+    def imported():
+        client = bench.runner._reconciler.dispatch.cluster._client
+        found = client.run(eval, "[*__import__('sys').modules]") if client is not None else {}
+        return found and all("delivery.engine.skim" in modules for modules in found.values())
+
+    bench.until(imported)
+    facility.worker.kill()
+    facility.worker.start()
+    facility.worker.wait()
+    bench.until(imported)

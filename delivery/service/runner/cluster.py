@@ -11,6 +11,7 @@ from delivery.service.runner.control import stop_tasks
 from delivery.service.runner.jobs import Job
 from delivery.service.runner.tasks import run
 from delivery.service.runner.transport import own_security
+from delivery.service.runner.warming import warm
 from delivery.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -185,7 +186,10 @@ class Cluster:
             self._own.scale(self._wanted)
         found = client.scheduler_info(n_workers=-1)["workers"]
         self._workers = tuple(_worker(address, known) for address, known in found.items())
-        self._threads.update((worker.address, worker.threads) for worker in self._workers)
+        for worker in self._workers:
+            if worker.address not in self._threads:
+                self._on_worker(worker.address, warm)
+            self._threads[worker.address] = worker.threads
         self._problem = None if self._workers else "the scheduler has no workers"
 
     def _let_go(self) -> None:

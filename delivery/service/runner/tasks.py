@@ -30,6 +30,7 @@ from delivery.service.inputs import web_guard
 from delivery.service.runner.control import TURNS, StopAsked, Task, logged
 from delivery.service.runner.jobs import Blame, Entries, Failed, Job, Made, Outcome, PartMade, Split, Stopped
 from delivery.service.runner.keys import OUTPUT, facts, made, meaning, part_request, result_request
+from delivery.service.runner.warming import import_engine
 from delivery.urls import shown, without_secrets
 from delivery.versions import engine_versions
 
@@ -61,6 +62,7 @@ def run(jobs: Sequence[Job]) -> None:
 
     worker, first = get_worker(), jobs[0]
     _check_versions(first.versions, worker.address)
+    import_engine()
     READ_SECONDS.set(first.read_seconds)
     GUARD.set(web_guard(first.inputs))
     with _scratch(first) as folder, TURNS.taken(alone=first.alone), Task(first.topic, worker) as task:
