@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from delivery.errors import WorkerDiffers
 from delivery.requests import DEFAULT_CHUNK_BYTES
@@ -17,6 +17,9 @@ from delivery.service.runner.jobs import Entries, Failed, Job, Made, Outcome, St
 from delivery.service.runner.verdicts import SHRINK
 from delivery.service.settings import Settings
 from delivery.urls import shown
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 GRACE_SECONDS = 1.0
 """So long a task that was asked to stop has before its worker is ended."""
@@ -100,11 +103,11 @@ class Dispatch:
         """Hand a task for each flight to the workers, all of them to one; False if they went away."""
         batch = Batch(len(flights))
         tasks = [Task(uuid.uuid4().hex, flight, kind, entries, batch) for flight in flights]
+        jobs = tuple(map(self._job, tasks))
         try:
-            jobs = tuple(map(self._job, tasks))
             batch.future = self.cluster.submit(jobs, lambda _: self._inbox.put(("ended", batch)))
-        except (OSError, RuntimeError) as error:
-            log.warning("no task can be sent: %s", error)
+        except Exception as error:  # noqa: BLE001 - Dask raises what it likes while its connection is let go
+            log.warning("no task can be sent: %r", error)
             return False
         for task in tasks:
             self.tasks[task.token] = task.flight.tasks[task.token] = batch.tasks[task.token] = task
@@ -210,7 +213,7 @@ class Dispatch:
     def lost(self) -> Iterator[Ended]:
         """Tasks whose scheduler went away without a word."""
         for task in list(self.tasks.values()):
-            if task.batch.future is not None and task.batch.future.status in ("lost", "cancelled"):
+            if task.batch.future is not None and _is_lost(task.batch.future):
                 yield self._remove(task), Lost("the scheduler went away", began=False, alone=False)
 
     def _was_alone(self, task: Task) -> bool:
@@ -289,3 +292,8 @@ class Dispatch:
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True, exist_ok=True)
         self.cluster.start()
+
+
+def _is_lost(future: "Future[Any]") -> bool:
+    """Whether nobody will ever tell of it; one that was made while its client was let go stays pending."""
+    return future.status in ("lost", "cancelled") or (future.status == "pending" and future.client.status == "closed")
