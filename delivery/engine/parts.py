@@ -7,6 +7,7 @@ arrays with a description in JSON, in one zip file: nothing in them is run when 
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from delivery.engine.plan import Plan
+from delivery.engine.raw.transform import planned_raw
 from delivery.engine.rows import Piece
 from delivery.engine.skim import pieces_of, planned, transform
+from delivery.engine.source import Source
 from delivery.engine.stream import Progress, ranges
 from delivery.engine.writers.layouts import normal
 from delivery.requests import TransformRequest, TransformResult
@@ -27,20 +31,41 @@ _ABOUT = "about.json"
 def cuts(request: TransformRequest, most_bytes: int) -> list[tuple[int, int]]:
     """Ranges of entries whose columns take about ``most_bytes`` uncompressed, cut where baskets begin if they can be.
 
-    One range, or none, means that the file is not to be cut: it is small, or the query needs all rows at once, or its
-    codegen is not ``uproot``. Raises what `delivery.engine.transform` raises before it reads.
+    One range, or none, means that the file is not to be cut: it is small, or the query needs all rows at once; or a
+    selection of ``uproot-raw`` reads several trees or copies objects; or the codegen is ``python``, whose function gets
+    whole files. Raises what `delivery.engine.transform` raises before it reads.
     """
-    if request.codegen != "uproot":
-        return []
-    with planned(request) as (_, plan, source):
-        return [] if plan.tail is not None else ranges(source, plan.columns, most_bytes, 1)
+    with _divisible(request) as found:
+        if found is None:
+            return []
+        plan, source = found
+        return ranges(source, plan.columns, most_bytes, 1)
+
+
+@contextmanager
+def _divisible(request: TransformRequest) -> Iterator[tuple[Plan, Source] | None]:
+    """The plan whose pieces are all of the output, with the open tree; None where ranges cannot be made apart."""
+    if request.codegen == "uproot":
+        with planned(request) as (_, plan, source):
+            yield None if plan.tail is not None else (plan, source)
+    elif request.codegen == "uproot-raw":
+        with planned_raw(request) as (_, raw):
+            yield None if raw.only is None else (raw.only.plan, raw.only.source)
+    else:
+        yield None
 
 
 def write_part(
     request: TransformRequest, entries: tuple[int, int], path: Path, progress: Progress | None = None
 ) -> None:
-    """Write the result's rows of the entries (start, stop) to ``path``; raises what `transform` raises."""
-    with planned(request) as (_, plan, source), zipfile.ZipFile(path, "w") as file:
+    """Write the result's rows of the entries (start, stop) to ``path``.
+
+    Raises what `transform` raises, and ValueError for a request that `cuts` does not cut.
+    """
+    with _divisible(request) as found, zipfile.ZipFile(path, "w") as file:
+        if found is None:
+            raise ValueError("the query needs all rows at once, or more than the rows of one tree")
+        plan, source = found
         count = 0
         for count, piece in enumerate(pieces_of(plan, source, request, entries, progress), 1):
             _write_piece(file, f"{count - 1}/", piece)

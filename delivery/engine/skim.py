@@ -89,7 +89,7 @@ def transform(
     if request.codegen == "uproot-raw":
         from delivery.engine.raw.transform import transform_raw
 
-        return transform_raw(request, progress)
+        return transform_raw(request, progress, found)
     if request.codegen == "python":
         from delivery.engine.usercode.transform import transform_python
 

@@ -67,8 +67,11 @@ def bench(tmp_path, facility):
     bench.close()
 
 
-def expected(file, folder):
-    request = TransformRequest(QUERY, str(file), folder / "expected", format="parquet")
+RAW = '[{"treename": "Events", "expressions": ["x", "n"], "cut": "x > 0"}]'
+
+
+def expected(file, folder, query=QUERY, codegen="uproot"):
+    request = TransformRequest(query, str(file), folder / "expected", codegen=codegen, format="parquet")
     transform(request)
     return request.output.read_bytes()
 
@@ -122,6 +125,9 @@ def test_threads_of_one_worker_give_the_same_bytes_side_by_side(bench, tmp_path)
     request = bench.submit(files)
     assert bench.end_of(request).status == "Complete"
     assert bench.runner.health()["threads"] == THREADS
+    cut = bench.submit(files[-1:], RAW, codegen="uproot-raw")
+    assert bench.end_of(cut).status == "Complete"
+    assert contents(bench, cut) == {str(files[-1]): expected(files[-1], tmp_path, RAW, "uproot-raw")}
     assert contents(bench, request) == {str(file): expected(file, tmp_path) for file in files}
 
 

@@ -24,6 +24,12 @@ QUERY = qastle_text(
 ITEMS = qastle_text("DS.SelectMany(lambda e: e.Jet_pt).Where(lambda p: p > 5).Select(lambda p: {'p': p})")
 SORTED = qastle_text("DS.Select(lambda e: {'x': e.x}).OrderBy(lambda e: e.x)")
 EVENTS = 3000
+RAW = {
+    "events": '[{"treename": "Events", "expressions": ["x", "Jet_pt", "n"], "cut": "(x > 0) & (nJet > 1)"}]',
+    "items": '[{"treename": {"Events": "jets"}, "filter_name": ["Jet_pt"], "cut": "Jet_pt > 10"}]',
+    "missing": '[{"treename": "Events", "expressions": ["x", "Jet_pt"], "cut": "max(Jet_pt, axis=1) > 10"}]',
+    "whole": '[{"treename": ["Events", "absent"]}]',
+}
 FORMATS = ["parquet", "root-file", "root-rntuple"]
 
 
@@ -69,6 +75,45 @@ def test_any_cut_gives_the_same_bytes_and_counts(events, whole, tmp_path, border
     assert request.output.read_bytes() == content
     for name in ("events_in", "events_out", "cutflow", "columns", "warnings", "sum_of_weights", "bytes_written"):
         assert getattr(result, name) == getattr(expected, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [each for each in itertools.product(RAW, FORMATS) if each != ("missing", "root-file")],  # a TTree cannot hold it
+)
+def test_a_selection_in_json_on_one_tree_is_cut_to_the_same_bytes(events, tmp_path, name, kind):
+    request = TransformRequest(RAW[name], str(events), tmp_path / "out", codegen="uproot-raw", format=kind)
+    expected = transform(request)
+    content = request.output.read_bytes()
+    request.output.unlink()
+    ranges = cuts(request, 20_000)
+    assert len(ranges) > 2
+    for entries in ranges:
+        write_part(request, entries, tmp_path / f"part-{entries[0]}")
+    result = merge(request, [tmp_path / f"part-{start}" for start, _ in ranges])
+    assert request.output.read_bytes() == content
+    for field in ("events_in", "events_out", "cutflow", "columns", "warnings", "sum_of_weights", "bytes_written"):
+        assert getattr(result, field) == getattr(expected, field)
+
+
+def test_selections_that_take_more_than_the_rows_of_one_tree_are_not_cut(tmp_path):
+    with uproot.recreate(tmp_path / "two.root") as file:
+        for name in ("Events", "Runs"):
+            file.mktree(name, {"x": "f8"}).extend({"x": np.arange(5000.0)})
+        file["h"] = np.histogram([1.0])
+    for text in (
+        '[{"treename": ["Events", "Runs"]}]',
+        '[{"treename": "Events"}, {"treename": "Runs"}]',
+        '[{"treename": "Events"}, {"treename": {"Events": "again"}}]',
+        '[{"treename": "Events"}, {"copy_histograms": "h"}]',
+    ):
+        request = TransformRequest(text, str(tmp_path / "two.root"), tmp_path / "out", codegen="uproot-raw")
+        transform(request)
+        assert cuts(request, 1000) == []
+        with pytest.raises(ValueError, match="all rows at once, or more than the rows of one tree"):
+            write_part(request, (0, 10), tmp_path / "part")
+    request = TransformRequest('[{"treename": "Events"}]', request.input, tmp_path / "out", codegen="uproot-raw")
+    assert len(cuts(request, 1000)) > 1
 
 
 def test_a_real_file_of_many_columns(shared_data, tmp_path):

@@ -7,8 +7,8 @@ that the file lacks is left out, with a warning, unless its sub-query says `fail
 import hashlib
 import json
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from delivery.engine.raw.objects import directory_of, objects_in
 from delivery.engine.raw.planning import compile_raw, may_fail
 from delivery.engine.raw.request import BadSelection, SubQuery, parse_selection
 from delivery.engine.reading import about
-from delivery.engine.rows import has_weights, ordered
+from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
 from delivery.engine.stream import Progress, Written, pieces, rounded, total_weight, write_pieces
 from delivery.engine.writable import writable
@@ -77,6 +77,11 @@ class RawPlan:
         return lambda done, _: progress(before + done, total)
 
     @property
+    def only(self) -> TreePlan | None:
+        """The tree that alone makes the output, so that it can be made in ranges of entries; None if more does."""
+        return self.trees[0] if len(self.trees) == 1 and not self.copied else None
+
+    @property
     def samples(self) -> dict[str, Any]:
         """The type of each tree of the output; UnwritableType if two sub-queries give one tree different columns."""
         found: dict[str, Any] = {}
@@ -91,16 +96,16 @@ class RawPlan:
         return found
 
 
-def transform_raw(request: TransformRequest, progress: Progress | None = None) -> TransformResult:
+def transform_raw(
+    request: TransformRequest, progress: Progress | None = None, found: Iterable[Piece] | None = None
+) -> TransformResult:
     """Run a selection on one file and write the result; raises what `delivery.engine.transform` raises.
 
-    ``progress`` is told of the entries done of all trees together.
+    ``progress`` is told of the entries done of all trees together. ``found`` are all pieces of the only tree's rows, in
+    order, where they were made before.
     """
     began = time.perf_counter()
-    subqueries = parse_selection(request.text)
-    with about(request.input), hinting(), ExitStack() as opened:
-        strict = request.semantics == "strict"
-        plan = _writable(plan_raw(subqueries, request.text, request.input, opened, strict=strict), request.format)
+    with planned_raw(request) as (subqueries, plan):
         identity = hashlib.sha256(f"{_digest(subqueries)} {request.semantics} ".encode() + plan.identity).digest()
         writer = open_writer(request.output, request.format, plan.samples, identity, treenames=True)
         try:
@@ -108,7 +113,7 @@ def transform_raw(request: TransformRequest, progress: Progress | None = None) -
                 with directory_of(request.input) as directory:
                     for name in plan.copied:
                         writer.copy(name, directory)
-            written = [_write(tree, request, writer, plan.progress_at(tree, progress)) for tree in plan.trees]
+            written = [_write(tree, request, writer, plan.progress_at(tree, progress), found) for tree in plan.trees]
             result = _result(plan, written)
             writer.close(_record(request, subqueries, plan, result))
         except BaseException:
@@ -116,6 +121,16 @@ def transform_raw(request: TransformRequest, progress: Progress | None = None) -
             raise
         seconds = time.perf_counter() - began
         return replace(result, bytes_written=request.output.stat().st_size, seconds=seconds)
+
+
+@contextmanager
+def planned_raw(request: TransformRequest) -> Iterator[tuple[Sequence[SubQuery], RawPlan]]:
+    """A selection and its plan on the input, whose trees are open within the block."""
+    subqueries = parse_selection(request.text)
+    with about(request.input), hinting(), ExitStack() as opened:
+        strict = request.semantics == "strict"
+        plan = plan_raw(subqueries, request.text, request.input, opened, strict=strict)
+        yield subqueries, _writable(plan, request.format)
 
 
 def evaluate_raw(text: str, files: Sequence[str], tree: str | None = None, *, semantics: Semantics = "servicex") -> Any:
@@ -239,12 +254,19 @@ def _typenames(file: str, tree: str) -> dict[str, str]:
         return {name: str(kind) for name, kind in directory[tree].typenames(recursive=False).items()}
 
 
-def _write(tree: TreePlan, request: TransformRequest, writer: Writer, progress: Progress | None) -> Written:
+def _write(
+    tree: TreePlan,
+    request: TransformRequest,
+    writer: Writer,
+    progress: Progress | None,
+    found: Iterable[Piece] | None,
+) -> Written:
     """All rows of one tree into the output."""
-    weigh = tree.first and has_weights(tree.source)
-    found = pieces(
-        tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh, progress=progress
-    )
+    if found is None:
+        weigh = tree.first and has_weights(tree.source)
+        found = pieces(
+            tree.plan, tree.source, request.text, request.chunk_bytes, request.threads, weigh=weigh, progress=progress
+        )
     return write_pieces(found, Grouped(writer, tree.output), len(tree.plan.selections))
 
 

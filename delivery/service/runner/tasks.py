@@ -128,7 +128,7 @@ def _file(job: Job, task: Task) -> Outcome:
 
 def _ranges(job: Job, identity: FileIdentity) -> list[Entries]:
     """Columns are rarely packed to less than a quarter: a smaller file is not worth the look."""
-    if identity.size <= job.range_bytes // 4 or job.query.codegen != "uproot":
+    if identity.size <= job.range_bytes // 4 or job.query.codegen == "python":
         return []
     from delivery.engine.parts import cuts
 
