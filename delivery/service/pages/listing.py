@@ -89,13 +89,14 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True)
 class RequestList:
-    """One page of the list, and how many requests there are of each status under the same search."""
+    """One page of the list, and how many requests there are of each status, and open, under the same search."""
 
     asked: Asked
     rows: tuple[RequestRow, ...]
     total: int
     pages: int
     counts: dict[str, int]
+    open: int
     sees_all: bool
     signs_in: bool
 
@@ -120,6 +121,7 @@ def request_list(session: Session, who: Caller, asked: Asked, *, signs_in: bool)
         total=total,
         pages=pages,
         counts=counts,
+        open=sum(counts.get(name, 0) for name in OPEN),
         sees_all=who.role == "admin",
         signs_in=signs_in,
     )
