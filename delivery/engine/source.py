@@ -14,7 +14,7 @@ from delivery.engine.header import ColumnType
 from delivery.engine.ntuple_source import NtupleSource
 from delivery.engine.reading import reading
 from delivery.engine.storage.held import HeldBytes
-from delivery.engine.storage.opening import UprootSource, open_storage
+from delivery.engine.storage.opening import UprootSource, open_held
 from delivery.engine.tree_source import TreeSource
 from delivery.engine.values import Column, Mask
 from delivery.errors import NotARootFile, TruncatedFile, UnknownTree
@@ -72,7 +72,7 @@ def open_source(file: str, tree: str | None) -> Source:
     Raises NotARootFile, TruncatedFile, MissingFile, another UnreadableFile, or UnknownTree.
     """
     with reading(file):
-        held = HeldBytes(open_storage(file))
+        held = open_held(file)
         try:
             _check(file, held)
             classes = private_classes()
@@ -89,7 +89,7 @@ def open_source(file: str, tree: str | None) -> Source:
 
 def root_header(file: str) -> tuple[int, str]:
     """Size in bytes and UUID of a ROOT file; raises what `open_source` raises, but for UnknownTree."""
-    with reading(file), closing(HeldBytes(open_storage(file))) as held:
+    with reading(file), closing(open_held(file)) as held:
         _check(file, held)
         return held.size, str(ReadOnlyFile(file, handler=UprootSource, held=held).uuid)
 

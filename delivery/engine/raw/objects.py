@@ -8,8 +8,7 @@ from uproot.reading import ReadOnlyFile
 
 from delivery.engine.raw.filters import filter_of
 from delivery.engine.reading import reading
-from delivery.engine.storage.held import HeldBytes
-from delivery.engine.storage.opening import UprootSource, open_storage
+from delivery.engine.storage.opening import UprootSource, open_held
 
 _TREES: Final = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
 _FOLDERS: Final = frozenset(["TDirectory", "TDirectoryFile"])
@@ -19,7 +18,7 @@ _FOLDERS: Final = frozenset(["TDirectory", "TDirectoryFile"])
 def directory_of(file: str) -> Iterator[Any]:
     """The file's outermost folder as uproot reads it. Raises UnreadableFile."""
     with reading(file):
-        held = HeldBytes(open_storage(file))
+        held = open_held(file)
         try:
             opened = ReadOnlyFile(file, handler=UprootSource, held=held, object_cache=None, array_cache=None)
             yield opened.root_directory

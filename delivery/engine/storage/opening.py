@@ -1,6 +1,8 @@
 """Which storage a path or URL stands for, and the same bytes as uproot wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from queue import Queue
 from typing import Any
 
@@ -12,6 +14,45 @@ from delivery.engine.storage.held import HeldBytes
 from delivery.engine.storage.local import LocalStorage
 from delivery.engine.storage.ranges import Storage
 from delivery.identity import local_path
+
+_KEPT: ContextVar[dict[str, "_Kept"] | None] = ContextVar("_KEPT", default=None)
+
+
+@contextmanager
+def opened_once() -> Iterator[None]:
+    """A remote file that is opened several times within the block is opened once, and closed at the block's end.
+
+    Whoever looks at a file before a query runs on it needs no round trips of its own then.
+    """
+    kept: dict[str, _Kept] = {}
+    token = _KEPT.set(kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+        for held in kept.values():
+            held.end()
+
+
+def open_held(file: str) -> HeldBytes:
+    """The bytes of a file (`open_storage`), those at its ends fetched."""
+    kept = _KEPT.get()
+    if kept is None or local_path(file) is not None:
+        return HeldBytes(open_storage(file))
+    if file not in kept:
+        kept[file] = _Kept(open_storage(file))
+    return kept[file]
+
+
+class _Kept(HeldBytes):
+    """Bytes that stay at hand for the next who opens the file."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+    def end(self) -> None:
+        """Let go of the file."""
+        super().close()
 
 
 def open_storage(file: str) -> Storage:

@@ -75,7 +75,10 @@ def run(jobs: Sequence[Job]) -> None:
 def _outcome(job: Job, task: Task) -> Outcome:
     try:
         task.progress(0, 0)
-        return _DOES[job.kind](job, task)
+        from delivery.engine.storage.opening import opened_once
+
+        with opened_once():  # looked at, cut and read: one and the same opening
+            return _DOES[job.kind](job, task)
     except StopAsked:
         return Stopped()
     except Exception as error:  # noqa: BLE001 - whatever one file raises is that file's failure, not the worker's
