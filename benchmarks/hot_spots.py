@@ -21,7 +21,7 @@ ENGINE = "/delivery/engine/"
 # Modules that are not named (values, forms, kernels) work for whoever called them.
 PARTS = {
     "decompressing": ("compression",),
-    "bytes to columns": ("baskets", "units", "tree_source", "ntuple_source", "storage/"),
+    "bytes to columns": ("baskets", "runs", "units", "tree_source", "ntuple_source", "storage/"),
     "evaluating": ("expressions", "elementwise", "reductions", "items", "records", "combining", "four_vectors"),
     "keeping selected rows": ("rows",),
     "writing": ("writers/",),
