@@ -13,8 +13,6 @@ from delivery.service.settings import Settings
 from delivery.service.sign_in import users
 from delivery.service.sign_in.tokens import Claims, sign
 
-MET = "(Select (call EventDataset 'f.root' 'Events') (lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
-
 
 def part(content: object) -> str:
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -1,6 +1,7 @@
 """What tests ask of a service over HTTP: submit a request, wait for its end."""
 
 import time
+import uuid
 from typing import Any
 
 import httpx
@@ -14,8 +15,8 @@ def submitted(http: httpx.Client, body: dict[str, Any]) -> str:
     """The id of a request that must be taken."""
     answer = http.post("/servicex/transformation", json=body)
     assert answer.status_code == 200, answer.text
-    request_id: str = answer.json()["request_id"]
-    return request_id
+    assert list(answer.json()) == ["request_id"]
+    return str(uuid.UUID(answer.json()["request_id"]))
 
 
 def ended(http: httpx.Client, request_id: str, seconds: float = 60.0) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import func, select
 
 sys.path.insert(0, str(Path(__file__).parent))
-from people import MET, People
+from people import People
+from requesting import MET
 from serving import running_service
 
 from delivery.service.database import Database

@@ -20,8 +20,8 @@ import pytest
 import uproot
 
 sys.path.insert(0, str(Path(__file__).parent))
-from people import MET, People
-from requesting import ended, submitted
+from people import People
+from requesting import MET, ended, submitted
 from serving import RunningService, running_service
 
 CALLS, LINES = 10_000, 4

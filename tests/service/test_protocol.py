@@ -4,7 +4,6 @@ import base64
 import json
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -18,10 +17,9 @@ import yaml
 from servicex.models import CachedDataset, ServiceXInfo, TransformStatus
 
 sys.path.insert(0, str(Path(__file__).parent))
+from requesting import MET, ended, submitted
 from serving import RunningService, running_service
 
-ENDED = ("Complete", "Fatal", "Canceled", "Bad Dataset")
-MET = "(Select (call EventDataset 'f.root' 'Events') (lambda (list e) (dict (list 'met') (list (attr e 'MET_pt')))))"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -55,23 +53,6 @@ def body(shared_data: Path) -> Callable[..., dict[str, Any]]:
         return {key: value for key, value in {**usual, **changes}.items() if value is not None}
 
     return make
-
-
-def submitted(http: httpx.Client, body: dict[str, Any]) -> str:
-    answer = http.post("/servicex/transformation", json=body)
-    assert answer.status_code == 200, answer.text
-    assert list(answer.json()) == ["request_id"]
-    return str(uuid.UUID(answer.json()["request_id"]))
-
-
-def ended(http: httpx.Client, request_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        status: dict[str, Any] = http.get(f"/servicex/transformation/{request_id}").json()
-        if status["status"] in ENDED:
-            return status
-        time.sleep(0.1)
-    pytest.fail(f"request {request_id} did not end: {status}")
 
 
 def refused(answer: httpx.Response, status: int) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +16,7 @@ from artifacts.store import Store, blob_name
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bucket_server import client
-from people import MET
+from requesting import MET, ended, submitted
 from serving import RunningService, running_service
 
 PATIENT = {"total_max_attempts": 10, "mode": "standard"}
@@ -28,17 +27,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iter
     inputs = {"roots": [str(shared_data / "root")]}
     with running_service(tmp_path_factory.mktemp("restore"), inputs=inputs) as running:
         yield running
-
-
-def ended(service: RunningService, request_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    with service.client() as http:
-        while time.monotonic() < deadline:
-            status: dict[str, Any] = http.get(f"/servicex/transformation/{request_id}").json()
-            if status["status"] in ("Complete", "Fatal"):
-                return status
-            time.sleep(0.05)
-    pytest.fail(f"request {request_id} did not end; the service's log:\n{service.log_text()[-4000:]}")
 
 
 def row_of(service: RunningService, request_id: str) -> dict[str, Any]:
@@ -59,8 +47,7 @@ def status(service: RunningService, shared_data: Path) -> dict[str, Any]:
     file = str(shared_data / "root" / "nano_dy.root")
     with service.client() as http:
         body = {"selection": MET, "file-list": [file], "result-format": "parquet"}
-        request_id = http.post("/servicex/transformation", json=body).raise_for_status().json()["request_id"]
-    found = ended(service, request_id)
+        found = ended(http, submitted(http, body))
     assert found["status"] == "Complete"
     return found
 
@@ -76,7 +63,8 @@ def test_boto3_asks_until_it_is_there_again(service: RunningService, status: dic
         client(service.url, *keys).get_object(**asked)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert client(service.url, *keys, retries=PATIENT).get_object(**asked)["Body"].read() == content
-    again = ended(service, request_id)
+    with service.client() as http:
+        again = ended(http, request_id)
     counts = ("status", "files", "files-completed", "files-failed", "total-events", "total-bytes")
     assert {name: again[name] for name in counts} == {name: status[name] for name in counts}
     assert row_of(service, request_id)["s3-object-name"] == row["s3-object-name"]
@@ -95,4 +83,5 @@ def test_the_official_client_downloads_what_was_gone(
 
     path = asyncio.run(download())
     assert sha256(path.read_bytes()).hexdigest() == row["sha256"]
-    assert ended(service, request_id)["status"] == "Complete"
+    with service.client() as http:
+        assert ended(http, request_id)["status"] == "Complete"

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
-from people import MET, People
+from people import People
+from requesting import MET
 from serving import running_service
 
 from delivery.service.app import create_app
