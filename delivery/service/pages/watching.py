@@ -92,7 +92,10 @@ class Watch:
                 threading.Thread(target=self._run, name="service-watch", daemon=True).start()
 
     def _run(self) -> None:
-        """Until nobody watches: notify of each request whose version is not what it was."""
+        """Until nobody watches: notify of each request whose version is not what it was.
+
+        Also of one that was not looked at before: it may have changed since its stream looked itself.
+        """
         pause, known = threading.Event(), dict[str, int]()
         while not self._changes.closed:
             watched = self._changes.watched()
@@ -106,7 +109,7 @@ class Watch:
                 structlog.get_logger(__name__).warning("watching", reason=str(error))
             else:
                 for request_id, version in found.items():
-                    if known.get(request_id, version) != version or (request_id not in known and None in watched):
+                    if known.get(request_id) != version:
                         self._changes.notify(request_id)
                 known = found
             pause.wait(LOOK_SECONDS)
