@@ -16,7 +16,8 @@ class Waiter:
     """A file of a request. ``tried`` and ``kills`` count what was before; ``request`` is the request's UUID.
 
     ``path`` is the replica whose turn it is, ``memo`` what is remembered of it, ``bytes`` its size if it is near,
-    ``key`` names its flight; ``small``: a try before this ran out of memory.
+    ``key`` names its flight; ``small``: tries before
+    this, if the last ran out of memory.
     """
 
     file: int
