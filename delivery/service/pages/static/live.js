@@ -116,6 +116,7 @@ function gone() {
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
+document.addEventListener("submit", hush); // the page is left: what it does to itself is no news
 addEventListener("pagehide", hush);
 addEventListener("pageshow", listen);
 
