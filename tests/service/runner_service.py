@@ -31,7 +31,7 @@ def small_file(path: Path, events: int = 500, seed: int = 0) -> Path:
 
 
 def service_settings(folder: Path, **changes: Any) -> Settings:
-    changes.setdefault("inputs", Inputs(roots=(folder.parent, Path("/work"))))
+    changes.setdefault("inputs", Inputs(roots=(folder.parent,)))
     return Settings(data=folder, workers=changes.pop("workers", 1), **changes)
 
 
