@@ -27,34 +27,46 @@ class XrootdServer:
         binary = shutil.which("xrootd")
         if binary is None:
             pytest.fail(f"these tests need an XRootD server: apt install xrootd-server (or set {NO_XROOTD}=1)")
-        self.port, self._log = port or free_port(), folder / "log"
-        (folder / "admin").mkdir()
+        self._log, self._seen = folder / "log", 0
+        said = ""
+        for attempt in range(3):  # another program may have taken the port meanwhile
+            self.port = port or free_port()
+            self._process = subprocess.Popen(
+                self._command(binary, served, folder, attempt),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=folder,
+            )
+            self.url = f"root://127.0.0.1:{self.port}/"
+            if self._listens():
+                return
+            self.close()
+            said += f"ended with {self._process.returncode}; "
+        pytest.fail(f"the XRootD server did not start: {said}its log: {self.log_text()[-2000:]}")
+
+    def _command(self, binary: str, served: Path, folder: Path, attempt: int) -> list[str]:
+        admin = folder / f"admin{attempt}"
+        admin.mkdir()
         configuration = folder / "xrootd.cfg"
         configuration.write_text(
             f"xrd.port {self.port}\nxrd.network nodnr\nxrd.allow host 127.0.0.1\nall.export /\n"
-            f"oss.localroot {served}\nall.adminpath {folder}/admin\nall.pidpath {folder}/admin\nxrootd.trace request\n"
+            f"oss.localroot {served}\nall.adminpath {admin}\nall.pidpath {admin}\nxrootd.trace request\n"
         )
         command = [binary, "-c", str(configuration), "-l", str(self._log), "-n", "test"]
-        if pwd.getpwuid(folder.stat().st_uid).pw_name == "root":  # it refuses to run as root
-            for path in (folder, folder / "admin"):
+        if pwd.getpwuid(folder.stat().st_uid).pw_name in ("root", "nobody"):  # it refuses to run as root
+            for path in (folder, admin):
                 shutil.chown(path, "nobody")
             command += ["-R", "nobody"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
-        self.url = f"root://127.0.0.1:{self.port}/"
-        self._seen = 0
-        self._wait()
+        return command
 
-    def _wait(self) -> None:
+    def _listens(self) -> bool:
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._process.poll() is None:
             with closing(socket.socket()) as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            if self._process.poll() is not None:
-                break
+                    return True
             time.sleep(0.05)
-        self.close()
-        pytest.fail(f"the XRootD server did not start; its log: {self.log_text()[-2000:]}")
+        return False
 
     def log_text(self) -> str:
         """All that the server has logged."""
