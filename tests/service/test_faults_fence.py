@@ -39,3 +39,23 @@ def test_who_has_the_lease_does(database: Database, new_request: Callable[..., T
     ledger.commit()
     with database.reading() as session:
         assert session.get_one(TransformFile, file.id).state == "running"
+
+
+def test_one_file_that_cannot_be_sent_keeps_no_other_back(
+    database: Database, new_request: Callable[..., Transform]
+) -> None:
+    transform = new_request(2)
+    with database.reading() as session:
+        files = state.files_of(session, transform)
+    ledger = Ledger(database, Changes(), lambda _: True)
+    sent: list[bool] = []
+
+    def closing(_: bool) -> None:
+        raise ConnectionError("closing")
+
+    for file, then in zip(files, (closing, sent.append), strict=True):
+        ledger.start(Waiter(file.id, transform.id, transform.request_id, tuple(file.paths), 0, 0), then)
+    with pytest.raises(ConnectionError, match="closing"):
+        ledger.commit()
+    assert sent == [True]
+    assert ledger.is_empty

@@ -88,16 +88,26 @@ class Ledger:
         self._lines.clear()
 
     def commit(self) -> None:
-        """Write what there is and tell who watches. Raises Unavailable, and NotLeading; nothing is lost then."""
+        """Write what there is and tell who watches.
+
+        Raises Unavailable, and NotLeading; nothing is lost then. Raises what the first ``then`` raised, when all others
+        were told.
+        """
         while self._lines:
             self._lines.sort(key=lambda line: line.place)
             lines = self._lines[:MOST_ENTRIES]
             held = self._database.transact(lambda session: self._write(session, lines))  # noqa: B023
             del self._lines[: len(lines)]
+            failed: list[Exception] = []
             for line, one in zip(lines, held, strict=True):
-                line.then(one)
+                try:
+                    line.then(one)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failed.append(error)
             for request in dict.fromkeys(line.request for line in lines if line.request is not None):
                 self._changes.notify(request)
+            if failed:
+                raise failed[0]
 
     def _write(self, session: Session, lines: Sequence[Line]) -> list[bool]:
         if not self._leads(session):
