@@ -245,14 +245,17 @@ def _quieten_callbacks() -> None:
 
 
 async def _end(task: asyncio.Future[Any]) -> None:
-    """Cancel the client's query for good: it takes the first cancellation as a word to stop downloading only."""
+    """Cancel the client's query for good: it takes the first cancellation as a word to stop downloading only.
+
+    What still ran later would write into a folder that is gone, and make it anew.
+    """
     from anyio import CancelScope
 
     with CancelScope(shield=True):
-        for _ in range(2):
+        for patience in (1, 20):
             if not task.done():
                 task.cancel()
-                await asyncio.wait({task}, timeout=1)
+                await asyncio.wait({task}, timeout=patience)
 
 
 def _bytes_in(folder: Path | None) -> int:

@@ -70,7 +70,7 @@ def outcomes(
     requests += [request("all bad", files["damaged"])]
     scratch = tmp_path_factory.mktemp("scratch")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("delivery.remote.STALL_SECONDS", 6.0)
+        patch.setattr("delivery.remote.STALL_SECONDS", 12.0)
         found = {(o.request.sample, o.request.index): o for o in quick(servicex_server).deliver(requests, scratch)}
     assert set(found) == {(r.sample, r.index) for r in requests}
     assert {path.name for path in scratch.iterdir()} == {
