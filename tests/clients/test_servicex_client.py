@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
+from zlib import adler32
 
 import awkward as ak
 import httpx
@@ -48,6 +49,7 @@ def module(name: str, path: Path) -> ModuleType:
 TESTS = Path(__file__).parents[1]
 serving = module("serving", TESTS / "service" / "serving.py")
 remote_servers = module("remote_servers", TESTS / "delivery" / "remote_servers.py")
+catalogues = module("catalogues", TESTS / "service" / "catalogues.py")
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +73,28 @@ def xrootd(folder: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def service(folder: Path, xrootd: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def records(folder: Path, xrootd: Any) -> Iterator[Any]:
+    """A portal as CERN Open Data's, whose record 1507 has its files on the XRootD server."""
+    files = [
+        {
+            "uri": f"{xrootd.url}/{name}",
+            "key": name,
+            "size": len(content),
+            "checksum": f"adler32:{adler32(content):08x}",
+        }
+        for name in INPUTS
+        for content in [(folder / "served" / name).read_bytes()]
+    ]
+    with catalogues.catalogue(catalogues.portal({"/api/records/1507": {"metadata": {"files": files}}})) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path, records: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     inputs = {"roots": [str(folder / "served")], "schemes": ["root"], "hosts": ["127.0.0.1"]}
     codegens = ["uproot", "uproot-raw", "python"]
-    with serving.running_service(tmp_path_factory.mktemp("service"), inputs=inputs, codegens=codegens) as running:
+    settings = {"inputs": inputs, "codegens": codegens, "open_data_url": records.url}
+    with serving.running_service(tmp_path_factory.mktemp("service"), **settings) as running:
         yield running
 
 
@@ -144,6 +164,7 @@ def samples(folder: Path, url: str) -> list[dict[str, Any]]:
         "list": {"Dataset": dataset.FileList([str(folder / "served" / name) for name in INPUTS])},
         "list of URLs": {"Dataset": dataset.FileList([f"{url}/{name}" for name in INPUTS])},
         "glob": {"Dataset": dataset.XRootD(f"{url}/nano_*.root")},
+        "record": {"Dataset": dataset.CERNOpenData(1507)},
         "first": {"Dataset": dataset.XRootD(f"{url}/nano_*.root"), "NFiles": 1},
     }
     return [
@@ -172,7 +193,7 @@ def test_every_combination_delivers_the_columns(
         )
 
     for delivered in asyncio.run(deliver_all()):
-        assert len(delivered) == 10
+        assert len(delivered) == 13
         for sample, files in delivered.items():
             names = ("nano_dimuon.root",) if sample.endswith("first") else INPUTS
             check(folder, files, output, names, tmp_path)

@@ -138,7 +138,8 @@ def test_after_ctrl_c_the_service_goes_on_and_the_next_command_is_named(place: P
         submit.send_signal(signal.SIGINT)
         said = submit.stderr.read()
         place.service.send_signal(signal.SIGCONT)
-        assert submit.wait(60) == 130
+        # a shell says 130 of both: Python ends by the signal itself if that came while it ran a text, as dataclasses do
+        assert submit.wait(60) in (130, -signal.SIGINT)
     assert "interrupted; the service goes on with the request" in said
     (bring,) = re.findall(r"^bring its results: skimflow (.*)$", said, re.MULTILINE)
     (stop,) = re.findall(r"^stop it: skimflow (.*)$", said, re.MULTILINE)
