@@ -1,0 +1,81 @@
+"""How far a minimum may be trusted: every fit carries it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from inference.likelihood.minimise import Ended
+
+# Expected distance to the minimum in −log L: 1e-10 is 1.4e-5 standard deviations.
+EDM_ENOUGH = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Evidence that a point is a minimum.
+
+    Attributes:
+        converged: all of the below is as it must be.
+        reason: what is not, in words; empty if converged.
+        edm: ½ gᵀ H⁻¹ g over the parameters that are free and not held by a bound, exact g and H.
+        gradient: largest absolute component of g over the same parameters.
+        positive_definite: H over the same parameters is.
+        at_bound: labels of the parameters that a bound holds.
+        iterations: evaluations of value, gradient and Hessian.
+    """
+
+    converged: bool
+    reason: str
+    edm: float
+    gradient: float
+    positive_definite: bool
+    at_bound: tuple[str, ...]
+    iterations: int
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        if self.reason:
+            return f"no minimum: {self.reason}"
+        bound = f", {', '.join(self.at_bound)} at a bound" if self.at_bound else ""
+        return f"minimum after {self.iterations} iterations, distance {self.edm:.1e}{bound}"
+
+
+def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...]) -> Certificate:
+    """Judge where the minimiser ended; ``free`` and ``labels`` of its parameters."""
+    held = np.asarray(ended.held)
+    moving = free & ~held
+    slope = np.abs(np.where(moving, np.asarray(ended.gradient), 0.0))
+    positive, edm = bool(ended.positive), float(ended.edm)
+    iterations = int(ended.iterations)
+    reason = ""
+    if not bool(ended.feasible):
+        reason = "the model has no density at the start: a bin with events has no rate there, or a value is not finite"
+    elif not positive:
+        reason = f"the data do not determine {_flattest(np.asarray(ended.curvature), moving, labels)}"
+    elif not edm < EDM_ENOUGH:
+        reason = f"expected distance to the minimum still {edm:.2g} after {iterations} iterations"
+    return Certificate(
+        not reason,
+        reason,
+        edm,
+        float(slope.max(initial=0.0)),
+        positive,
+        tuple(label for label, at in zip(labels, held, strict=True) if at),
+        iterations,
+    )
+
+
+def _flattest(curvature: np.ndarray, moving: np.ndarray, labels: tuple[str, ...]) -> str:
+    """Names of the parameters that make up the direction of least curvature."""
+    if curvature.ndim != 2:
+        return "all parameters"
+    inside = np.flatnonzero(moving)
+    if not np.isfinite(curvature).all() or not len(inside):
+        return "all parameters"
+    values, vectors = np.linalg.eigh(curvature[np.ix_(inside, inside)])
+    shares = vectors[:, 0] ** 2
+    names = [labels[inside[index]] for index in np.argsort(-shares) if shares[index] > 0.05]
+    return f"{', '.join(names[:5])} (curvature {values[0]:.2g})"

@@ -1,0 +1,263 @@
+"""A model with its data, for users: values, derivatives, fits and covariance in the parameters' own order and names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from inference.errors import InvalidWorkspace, UnknownParameter, nearest
+from inference.likelihood import compiled
+from inference.likelihood.arrays import Indices, lay_out
+from inference.likelihood.certificate import Certificate, certify
+from inference.likelihood.evaluate import Data
+from inference.likelihood.specification import Floats, Specification, specification
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen.
+
+    Attributes:
+        main: contents of all bins, channels sorted by name, shape (bins,).
+        auxiliary: one for each parameter, NaN for those without a constraint, shape (parameters,).
+        mask: which bins count, shape (bins,).
+    """
+
+    main: Floats
+    auxiliary: Floats
+    mask: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """Where a fit ended: all parameters, −log L (constants included, as pyhf counts), and how far to trust it."""
+
+    parameters: Floats
+    nll: float
+    certificate: Certificate
+
+
+class Likelihood:
+    """−log L of one measurement of a workspace.
+
+    Attributes:
+        specification: channels, samples, parameters.
+        labels: one per parameter, in pyhf's order; vectors of parameters have ``name[i]``.
+        init, lower, upper: starting point and bounds, shape (parameters,).
+        constant: parameters that the workspace holds fixed.
+        poi: label of the parameter of interest, or None.
+        widths: standard deviation of each constraint, NaN for a free parameter.
+    """
+
+    def __init__(
+        self,
+        workspace: Mapping[str, Any] | Specification,
+        measurement: str | None = None,
+        *,
+        profile: bool = True,
+        histosys: str = "code4p",
+        normsys: str = "code4",
+    ) -> None:
+        """Read the workspace.
+
+        Args:
+            workspace: pyhf's JSON, decoded, or what was read of it before.
+            measurement: by name; the first if None.
+            profile: solve for the gammas of single bins in closed form instead of carrying them along.
+            histosys: "code0", "code2" or "code4p"; normsys: "code1" or "code4".
+
+        Raises:
+            InvalidWorkspace: what is wrong and where.
+        """
+        made = workspace if isinstance(workspace, Specification) else specification(workspace, measurement)
+        self.specification = made
+        self.labels = made.labels
+        self.init, self.lower, self.upper = made.joined("init"), made.joined("lower"), made.joined("upper")
+        self.constant = made.joined("fixed") > 0
+        self.poi = made.poi
+        self.bins = made.bins
+        self.arrays, self.layout, self.places = lay_out(made, profile=profile, histosys=histosys, normsys=normsys)
+        self._constrained = np.asarray([each.constraint != "free" for each in made.parameters for _ in each.init])
+        self._gamma_of = self.places.gamma[self.places.gamma >= 0]
+
+    def index(self, label: str) -> int:
+        """Position of a parameter.
+
+        Raises:
+            UnknownParameter: with the nearest labels.
+        """
+        if label not in self.labels:
+            raise UnknownParameter(f"the workspace has no parameter {label!r}; {nearest(label, self.labels)}")
+        return self.labels.index(label)
+
+    @cached_property
+    def widths(self) -> Floats:
+        """Standard deviation of each parameter's constraint; NaN without one."""
+        widths = [
+            width if made.constraint == "normal" else 1 / np.sqrt(width)
+            for made in self.specification.parameters
+            for width in (made.widths or (np.nan,) * made.size)
+        ]
+        return np.asarray(widths)
+
+    @cached_property
+    def observed(self) -> Observation:
+        """The workspace's own data.
+
+        Raises:
+            InvalidWorkspace: it has none.
+        """
+        if self.specification.observed is None:
+            raise InvalidWorkspace("the workspace has no observations: give data, or make an Asimov data set")
+        return self.observation(self.specification.observed)
+
+    def observation(
+        self, main: Sequence[float] | Floats, auxiliary: Sequence[float] | Floats | None = None, mask: Any = None
+    ) -> Observation:
+        """Other data; auxiliary measurements (one per parameter, NaN if free) as in the workspace if None."""
+        if auxiliary is None:
+            auxiliary = [
+                value for made in self.specification.parameters for value in (made.auxdata or (np.nan,) * made.size)
+            ]
+        seen = np.asarray(main, dtype=float)
+        if seen.shape != (self.bins,):
+            raise InvalidWorkspace(f"data of shape {seen.shape} for a model of {self.bins} bins")
+        return Observation(seen, np.asarray(auxiliary, dtype=float), np.ones(self.bins) if mask is None else mask)
+
+    def from_flat(self, flat: Sequence[float] | Floats) -> Observation:
+        """Data as pyhf writes them: all bins, then the auxiliary measurements of the constrained parameters."""
+        values = np.asarray(flat, dtype=float)
+        auxiliary = np.full(len(self.labels), np.nan)
+        auxiliary[self._constrained] = values[self.bins :]
+        return self.observation(values[: self.bins], auxiliary)
+
+    def data(self, seen: Observation | None = None, parameters: Floats | None = None, free: Any = None) -> Data:
+        """As the compiled functions take it; profiled gammas that are not free stay at ``parameters``."""
+        seen = seen or self.observed
+        parameters = self.init if parameters is None else parameters
+        free = ~self.constant if free is None else free
+        bin_at, gamma, reduced = self.places.bin_at, self.places.gamma, self.places.reduced
+        held = (gamma >= 0) & ~free[gamma]
+        has = gamma >= 0
+        auxiliary = seen.auxiliary[reduced]
+        return Data(
+            np.append(seen.main, 0.0)[bin_at],
+            np.append(seen.mask, 0.0)[bin_at],
+            auxiliary[self.arrays.normal_par],
+            auxiliary[self.arrays.poisson_par],
+            np.where(has, seen.auxiliary[gamma], 1.0),
+            np.where(has, np.where(held, parameters[gamma], self.lower[gamma]), 1.0),
+            np.where(has, np.where(held, parameters[gamma], self.upper[gamma]), 1.0),
+        )
+
+    def nll(self, parameters: Floats, seen: Observation | None = None) -> float:
+        """−log L at any point, constants included: minus pyhf's logpdf."""
+        seen = seen or self.observed
+        data = self.data(seen, parameters, np.zeros(len(self.labels), dtype=bool))
+        found = compiled.value(parameters[self.places.reduced], self.arrays, self.layout, data)
+        return float(found) + self.saturated(seen)
+
+    def saturated(self, seen: Observation | None = None) -> float:
+        """−log L of a model that predicts every bin as observed and meets every auxiliary measurement."""
+        from scipy.special import gammaln, xlogy
+
+        seen = seen or self.observed
+        counts = [seen.main[seen.mask > 0]]
+        normal = 0.0
+        offset = 0
+        for made in self.specification.parameters:
+            if made.constraint == "poisson":
+                counts.append(seen.auxiliary[offset : offset + made.size])
+            elif made.constraint == "normal":
+                normal += float(np.sum(np.log(made.widths)) + 0.5 * made.size * np.log(2 * np.pi))
+            offset += made.size
+        joined = np.concatenate(counts)
+        return normal + float(np.sum(joined - xlogy(joined, joined) + gammaln(joined + 1)))
+
+    def expected(self, parameters: Floats) -> Floats:
+        """Rate of every bin, shape (bins,)."""
+        return np.asarray(self.expected_by_sample(parameters).sum(axis=0))
+
+    def expected_by_sample(self, parameters: Floats) -> Floats:
+        """Rates, shape (slots, bins): slot i of a bin is the i-th sample of its channel, 0 where there is none."""
+        data = self.data(self._anything, parameters, np.zeros(len(self.labels), dtype=bool))
+        found = compiled.rates(parameters[self.places.reduced], self.arrays, self.layout, data)
+        gamma = np.where(self.arrays.gamma_on > 0, np.asarray(found.gamma)[:, None, :], 1.0)
+        entries = np.asarray(found.base) * np.asarray(found.cell)[:, :, None] * np.asarray(found.layer) * gamma
+        flat = np.zeros((entries.shape[1], self.bins + 1))
+        flat[:, self.places.bin_at] = np.moveaxis(entries, 1, 0)
+        return flat[:, :-1]
+
+    @cached_property
+    def _anything(self) -> Observation:
+        return self.observation(np.zeros(self.bins))
+
+    def fit(
+        self,
+        seen: Observation | None = None,
+        *,
+        fixed: Mapping[str, float] | None = None,
+        start: Floats | None = None,
+    ) -> Minimum:
+        """Minimise −log L.
+
+        Args:
+            fixed: parameters to hold, label → value, besides those that the workspace holds.
+            start: all parameters; the workspace's initial values if None.
+
+        Raises:
+            UnknownParameter: a label of ``fixed``.
+        """
+        seen = seen or self.observed
+        begin, free = (self.init if start is None else np.asarray(start, dtype=float)).copy(), ~self.constant
+        for label, value in (fixed or {}).items():
+            begin[self.index(label)], free[self.index(label)] = value, False
+        return self.minimum(seen, begin, free)
+
+    def minimum(self, seen: Observation, begin: Floats, free: Any) -> Minimum:
+        """As `fit`, with all starting values and a mask of the free parameters."""
+        return self._minimum(compiled.fit(*self._task(seen, begin, free), self.arrays, self.layout), seen, begin, free)
+
+    def minima(self, tasks: Sequence[tuple[Observation, Floats, Any]]) -> list[Minimum]:
+        """Many minima in one call: as `minimum` of each ``(seen, begin, free)``."""
+        if not tasks:
+            return []
+        rows = [self._task(*task) for task in tasks]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+        ended = jax.tree.map(np.asarray, compiled.fits(*stacked, self.arrays, self.layout))
+        one_by_one = [jax.tree.map(lambda leaf, at=at: leaf[at], ended) for at in range(len(tasks))]
+        return [self._minimum(each, *task) for each, task in zip(one_by_one, tasks, strict=True)]
+
+    def _task(self, seen: Observation, begin: Floats, free: Any) -> tuple[Any, ...]:
+        reduced = self.places.reduced
+        lower, upper = np.where(free, self.lower, begin), np.where(free, self.upper, begin)
+        return begin[reduced], free[reduced], lower[reduced], upper[reduced], self.data(seen, begin, free)
+
+    def _minimum(self, ended: Any, seen: Observation, begin: Floats, free: Any) -> Minimum:
+        reduced, gamma = self.places.reduced, self.places.gamma
+        parameters = begin.copy()
+        parameters[reduced] = np.asarray(ended.theta)
+        parameters[self._gamma_of] = np.asarray(ended.gamma)[gamma >= 0]
+        labels = tuple(self.labels[place] for place in reduced)
+        return Minimum(parameters, float(ended.value) + self.saturated(seen), certify(ended, free[reduced], labels))
+
+    def covariance(self, at: Minimum, seen: Observation | None = None, free: Any = None) -> Floats:
+        """Inverse of the exact Hessian of −log L over all free parameters, gammas included, shape (parameters,) * 2.
+
+        Rows of fixed parameters are 0, and those of parameters on a bound where only without them it is positive
+        definite. Profiled gammas enter by block inversion, which is exact.
+
+        Raises:
+            FitFailed: the Hessian is not positive definite.
+        """
+        from inference.likelihood.covariance import covariance
+
+        return covariance(self, at, seen or self.observed, ~self.constant if free is None else free)
+
+    @property
+    def profiled(self) -> Indices:
+        """Places of the parameters that are solved for in closed form."""
+        return self._gamma_of
