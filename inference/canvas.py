@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from inference.derivatives import Floats
+from inference.likelihood.specification import Floats
 from inference.model import Model
 
 # CMS conventions for a figure of some 8 inches, and what makes the bytes the same each time.

@@ -27,7 +27,7 @@ from inference.canvas import (
     styled,
     two_panels,
 )
-from inference.derivatives import Floats
+from inference.likelihood.specification import Floats
 from inference.model import Model
 from inference.ranking import Ranking
 from inference.results import FitResult

@@ -3,9 +3,8 @@
 For each nuisance parameter the fit is repeated with that parameter held at its best fit ± its post-fit uncertainty,
 and ± its pre-fit width (the width of its constraint). The impact is the shift of the parameter of interest.
 
-Each refit starts where the covariance of the nominal fit predicts its minimum to be and goes on with Newton's method on
-the nominal Hessian, a few gradients; only where that does not converge is the whole ladder of ``inference.fit``
-climbed. A refit that fails is recorded and spoils no other.
+Each refit starts where the covariance of the nominal fit predicts its minimum to be, and ends with a certificate. One
+that fails is recorded with its reason and spoils no other.
 """
 
 import dataclasses
@@ -13,20 +12,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference import newton
-from inference.derivatives import Floats
-from inference.errors import FitFailed, InferenceError, UnknownParameter
-from inference.fit import FitSettings, fit_likelihood
-from inference.likelihood import Likelihood
+from inference.errors import InferenceError, UnknownParameter
+from inference.fit import FitSettings
 from inference.results import FitResult
 from inference.workspace import load_workspace
 
-# Expected distance to the minimum of a refit: the shift is then good to 1e-4 of the uncertainty.
-REFIT_GOAL = 1e-8
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood, Minimum
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +98,8 @@ def ranking(
     Raises:
         UnknownParameter, InvalidWorkspace.
     """
+    from inference.likelihood.model import Likelihood
+
     settings = settings or FitSettings()
     likelihood = Likelihood(load_workspace(workspace), settings.measurement)
     if likelihood.labels != result.labels:
@@ -111,83 +109,76 @@ def ranking(
         raise UnknownParameter("the workspace names no parameter of interest: give one")
     target = likelihood.index(poi)
     labels = parameters if parameters is not None else _nuisances(likelihood, result, poi, bin_gammas)
-    refits = _Refits(likelihood, result, target)
-    impacts = [_impact(refits, likelihood.index(label)) for label in labels]
+    impacts = _impacts(likelihood, result, [likelihood.index(label) for label in labels], target)
     impacts.sort(key=lambda impact: (-impact.size, impact.parameter))
     return Ranking(poi, *result.value(poi), tuple(impacts))
 
 
-def _nuisances(likelihood: Likelihood, result: FitResult, poi: str, bin_gammas: bool) -> list[str]:
-    config = likelihood.model.config
-    gammas = {name for name, kind in config.modifiers if kind in {"staterror", "shapesys"}}
-    vectors = [name for name in config.par_order for _ in range(config.param_set(name).n_parameters)]
+def _nuisances(likelihood: "Likelihood", result: FitResult, poi: str, bin_gammas: bool) -> list[str]:
+    gammas = {label for made in likelihood.specification.parameters if made.per_bin for label in made.labels}
     return [
         label
-        for label, name, fixed in zip(likelihood.labels, vectors, result.fixed, strict=True)
-        if label != poi and not fixed and (bin_gammas or name not in gammas)
+        for label, fixed in zip(likelihood.labels, result.fixed, strict=True)
+        if label != poi and not fixed and (bin_gammas or label not in gammas)
     ]
 
 
-def _impact(refits: "_Refits", index: int) -> Impact:
-    result = refits.result
-    centre, sigma = result.bestfit[index], result.uncertainties[index]
-    width = result.prefit[index]
+def _impacts(likelihood: "Likelihood", result: FitResult, indices: Sequence[int], target: int) -> list[Impact]:
+    """Every refit of every parameter, in one call, each begun where the covariance predicts its minimum."""
+    bestfit, covariance = np.asarray(result.bestfit), np.asarray(result.covariance)
+    free = ~np.asarray(result.fixed)
+    held: dict[tuple[int, str], float] = {}
+    for index in indices:
+        width = result.prefit[index]
+        for name, distance in (("postfit", result.uncertainties[index]), ("prefit", width)):
+            if distance is not None and distance > 0:
+                held[index, f"{name}_up"] = bestfit[index] + distance
+                held[index, f"{name}_down"] = bestfit[index] - distance
+    inside = {key: at for key, at in held.items() if likelihood.lower[key[0]] <= at <= likelihood.upper[key[0]]}
+    tasks = []
+    for (index, _), at in inside.items():
+        begin = bestfit + covariance[:, index] / covariance[index, index] * (at - bestfit[index])
+        begin = np.clip(begin, likelihood.lower, likelihood.upper)
+        begin[~free], begin[index] = bestfit[~free], at
+        tasks.append((likelihood.observed, begin, free & (np.arange(len(free)) != index)))
+    refits = dict(zip(inside, likelihood.minima(tasks), strict=True))
+    return [_impact(likelihood, result, index, target, held, refits) for index in indices]
+
+
+def _impact(
+    likelihood: "Likelihood",
+    result: FitResult,
+    index: int,
+    target: int,
+    held: Mapping[tuple[int, str], float],
+    refits: "Mapping[tuple[int, str], Minimum]",
+) -> Impact:
+    shifts: dict[str, float | None] = {}
     failures: list[str] = []
-
-    def shift(name: str, distance: float) -> float | None:
-        try:
-            return refits.shift(index, centre + distance)
-        except FitFailed as error:
-            failures.append(f"{name}: {error}")
-            return None
-
-    constrained = width is not None and width > 0
+    for name, words in _SHIFTS.items():
+        refit = refits.get((index, name))
+        shifts[name] = None
+        if refit is not None and refit.certificate.converged:
+            shifts[name] = float(refit.parameters[target] - result.bestfit[target])
+        elif refit is not None:
+            failures.append(f"{words}: {refit.certificate.reason}")
+        elif (index, name) in held:
+            failures.append(f"{words}: {likelihood.labels[index]} = {held[index, name]:.4g} is outside its bounds")
+    width = result.prefit[index]
     return Impact(
         parameter=result.labels[index],
-        bestfit=centre,
-        uncertainty=sigma,
-        pull=(centre - result.nominal[index]) / width if constrained and width else None,
-        constraint=sigma / width if constrained and width else None,
-        postfit_up=shift("post-fit up", sigma),
-        postfit_down=shift("post-fit down", -sigma),
-        prefit_up=shift("pre-fit up", width) if constrained and width else None,
-        prefit_down=shift("pre-fit down", -width) if constrained and width else None,
+        bestfit=result.bestfit[index],
+        uncertainty=result.uncertainties[index],
+        pull=(result.bestfit[index] - result.nominal[index]) / width if width else None,
+        constraint=result.uncertainties[index] / width if width else None,
         failures=tuple(failures),
+        **shifts,
     )
 
 
-class _Refits:
-    """Fits with one parameter held, started from the nominal fit's prediction."""
-
-    def __init__(self, likelihood: Likelihood, result: FitResult, target: int) -> None:
-        self.likelihood, self.result, self.target = likelihood, result, target
-        self.bestfit: Floats = np.asarray(result.bestfit)
-        self.covariance: Floats = np.asarray(result.covariance)
-        self.free = np.flatnonzero(~np.asarray(result.fixed))
-        inverse = np.linalg.inv(self.covariance[np.ix_(self.free, self.free)])
-        self.hessian = np.asarray(inverse, dtype=np.float64)
-
-    def shift(self, index: int, value: float) -> float:
-        """Change of the parameter of interest with parameter ``index`` held at ``value``.
-
-        Raises:
-            FitFailed: neither Newton's method nor the ladder found a minimum.
-        """
-        label = self.likelihood.labels[index]
-        if not self.likelihood.lower[index] <= value <= self.likelihood.upper[index]:
-            raise FitFailed(f"{label} = {value:.4g} is outside its bounds")
-        start = self.bestfit + self.covariance[:, index] / self.covariance[index, index] * (value - self.bestfit[index])
-        start[index] = value
-        others = self.free != index
-        minimum = newton.minimise(
-            self.likelihood, start, self.free[others], self.hessian[np.ix_(others, others)], goal=REFIT_GOAL
-        )
-        if minimum.converged:
-            return float(minimum.point[self.target] - self.bestfit[self.target])
-        held = {
-            name: at
-            for name, at, fixed in zip(self.result.labels, self.bestfit, self.result.fixed, strict=True)
-            if fixed
-        }
-        refit = fit_likelihood(self.likelihood, FitSettings(fixed=held | {label: value}))
-        return float(refit.bestfit[self.target] - self.bestfit[self.target])
+_SHIFTS = {
+    "postfit_up": "post-fit up",
+    "postfit_down": "post-fit down",
+    "prefit_up": "pre-fit up",
+    "prefit_down": "pre-fit down",
+}

@@ -9,45 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InferenceError, UnknownParameter, nearest
+from inference.likelihood.certificate import Certificate
 
-FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class MinimiserFlags:
-    """What Minuit says of its own minimum; ``edm`` None where it found no number."""
-
-    valid: bool
-    accurate_covariance: bool
-    made_positive_definite: bool
-    above_max_edm: bool
-    call_limit: bool
-    at_limit: bool
-    edm: float | None
-    calls: int
-
-    @property
-    def complaint(self) -> str:
-        """What is wrong, in words; empty when all is well."""
-        wrong = {
-            "minimum not valid": not self.valid,
-            "covariance not accurate": not self.accurate_covariance,
-            "covariance forced positive definite": self.made_positive_definite,
-            "estimated distance to the minimum too large": self.above_max_edm,
-            "call limit reached": self.call_limit,
-        }
-        return ", ".join(text for text, applies in wrong.items() if applies)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One step of the ladder: its settings in words, what the minimiser said, and whether it was accepted."""
-
-    step: str
-    accepted: bool
-    reason: str
-    twice_nll: float | None
-    flags: MinimiserFlags | None
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +22,8 @@ class FitResult:
     parameters have uncertainty and covariance 0. ``nominal`` is where a parameter stands before the fit and ``prefit``
     the width of its constraint (None for a free parameter). ``uncertainty`` says where the uncertainties come from:
     ``"hessian"`` is the square root of the diagonal of the inverse exact Hessian of −log L at the minimum.
-    ``edm`` is ½ gᵀ H⁻¹ g with the exact gradient and Hessian, in units of −log L. ``goodness_of_fit`` is the
-    p-value of the saturated model (None without degrees of freedom).
+    ``certificate`` is the evidence that it is the minimum. ``goodness_of_fit`` is the p-value of the saturated model
+    (None without degrees of freedom).
     """
 
     labels: tuple[str, ...]
@@ -67,17 +31,14 @@ class FitResult:
     uncertainties: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
     fixed: tuple[bool, ...]
-    at_bound: tuple[str, ...]
     nominal: tuple[float, ...]
     prefit: tuple[float | None, ...]
     poi: str | None
     twice_nll: float
-    edm: float
     goodness_of_fit: float | None
     degrees_of_freedom: int
     uncertainty: str
-    step: str
-    attempts: tuple[Attempt, ...]
+    certificate: Certificate
 
     def index(self, label: str) -> int:
         """Position of a parameter; raises ``UnknownParameter``."""
@@ -114,15 +75,10 @@ class FitResult:
             document = dict(json.loads(text))
             if document.pop("format") != FORMAT:
                 raise InferenceError(f"the fit result has another format than {FORMAT}: fit again")
-            document["attempts"] = tuple(_attempt(attempt) for attempt in document["attempts"])
-            return cls(**{name: _frozen(value) for name, value in document.items()})
+            certificate = Certificate(**{name: _frozen(value) for name, value in document.pop("certificate").items()})
+            return cls(**{name: _frozen(value) for name, value in document.items()}, certificate=certificate)
         except (KeyError, TypeError, ValueError) as error:
             raise InferenceError(f"no fit result: {type(error).__name__}: {error}") from error
-
-
-def _attempt(document: dict[str, Any]) -> Attempt:
-    flags = document["flags"]
-    return Attempt(**document | {"flags": None if flags is None else MinimiserFlags(**flags)})
 
 
 def _frozen(value: Any) -> Any:

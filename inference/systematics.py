@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.derivatives import Floats
+from inference.likelihood.specification import Floats
 from inference.workspace import load_workspace
 
 

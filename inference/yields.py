@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from inference.errors import InferenceError, InvalidWorkspace
-from inference.likelihood import Likelihood
 from inference.model import Model
+from inference.reference import reference_model
 from inference.results import FitResult
 from inference.workspace import load_workspace
 
@@ -80,12 +80,12 @@ def yields(
     """
     from cabinetry import model_utils
 
-    likelihood = Likelihood(load_workspace(workspace), measurement)
-    if result is not None and result.labels != likelihood.labels:
+    density, observed = reference_model(load_workspace(workspace), measurement)
+    if result is not None and result.labels != tuple(density.config.par_names):
         raise InvalidWorkspace("the fit result has other parameters than the workspace: fit this workspace first")
-    prediction = model_utils.prediction(likelihood.model, fit_results=None if result is None else _fit_results(result))
-    config = likelihood.model.config
-    data = np.asarray(likelihood.data, dtype=float)
+    prediction = model_utils.prediction(density, fit_results=None if result is None else _fit_results(result))
+    config = density.config
+    data = np.asarray(observed, dtype=float)
     regions = {
         channel: _region(prediction, index, channel, config, data[config.channel_slices[channel]])
         for index, channel in enumerate(config.channels)

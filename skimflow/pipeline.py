@@ -91,7 +91,7 @@ class Inference(Section):
 
     model: Path = Field(Path("ttbar"), description="model file, or the name of a model in the package")
     results: Annotated[tuple[ResultKind, ...], Field(min_length=1)] = ("fit", "ranking", "yields")
-    tolerance: Annotated[float, Field(gt=0)] = Field(0.1, description="the minimiser's first tolerance")
+    fixed: dict[str, float] = Field({}, description="parameters to hold in the fit, by name")
 
 
 class Pipeline(Section):

@@ -20,7 +20,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "deliver": BYTES_DECIDED_BY,
     "process": CHUNK_LIBRARIES,
     "build": ("numpy", "boost-histogram", "hist", "cabinetry", "pyhf"),
-    "fit": ("numpy", "scipy", "pyhf", "cabinetry", "iminuit"),
+    "fit": ("numpy", "scipy", "jax", "jaxlib", "pyhf", "cabinetry"),
     "figures": ("numpy", "matplotlib", "mplhep", "pyhf", "boost-histogram"),
 }
 """Libraries that decide the numbers of a stage; their versions are part of its keys."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -15,15 +15,11 @@ from skimflow.cli import json_option, print_json
 @click.command()
 @click.argument("workspace", type=click.Path(dir_okay=False, allow_dash=True, path_type=str))
 @click.option("--measurement", help="Name of the measurement (default: the first).")
-@click.option("--strategy", type=click.Choice([0, 1, 2]), default=1, show_default=True, help="Minuit's first strategy.")
-@click.option("--tolerance", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True)
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter.")
 @json_option
 def fit(
     workspace: str,
     measurement: str | None,
-    strategy: Literal[0, 1, 2],
-    tolerance: float,
     fix: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -33,16 +29,14 @@ def fit(
     from inference.fit import fit as fit_workspace
 
     source = _standard_input() if workspace == "-" else Path(workspace)
-    result = fit_workspace(
-        source, FitSettings(measurement=measurement, strategy=strategy, tolerance=tolerance, fixed=fixed)
-    )
+    result = fit_workspace(source, FitSettings(measurement, fixed))
     if as_json:
         print_json(json.loads(result.to_json()))
         return
     from inference.tables import parameter_table
 
     click.echo(parameter_table(result).to_text())
-    click.echo(f"minimum found by {result.step}; uncertainties from the exact Hessian")
+    click.echo(f"{result.certificate.sentence}; uncertainties from the exact Hessian")
 
 
 def _assignment(text: str) -> tuple[str, float]:

@@ -99,10 +99,11 @@ def _tiles(result: RunResult, facts: dict[str, Any]) -> list[Tile]:
 
 def _fit_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:
     fit = result.results["fit"]
-    tries = "; ".join(f"{one['step']}: {'accepted' if one['accepted'] else one['reason']}" for one in fit["attempts"])
+    proof = fit["certificate"]
     text = (
         f"Maximum-likelihood fit of {len(fit['labels'])} parameters; minus two log-likelihood {fit['twice_nll']:.3f}, "
-        f"estimated distance to the minimum {fit['edm']:.1e}. Minimiser: {tries}."
+        f"distance to the minimum {proof['edm']:.1e}, largest gradient {proof['gradient']:.1e}, "
+        f"{proof['iterations']} iterations."
     )
     rows = tuple(
         (label, f"{value:.4f}", f"{sigma:.4f}", "" if width is None else f"{width:.4f}")

@@ -17,7 +17,7 @@ from skimflow.stages.context import Context
 from skimflow.stages.process import HISTOGRAMS
 from skimflow.units import Unit, versions
 
-VERSION = 1
+VERSION = 2
 WORKSPACE = "workspace.json"
 RESULT = "result.json"
 
@@ -62,7 +62,7 @@ def plan_result(context: Context, kind: str, workspace: Entry) -> Unit:
         {
             "result": kind,
             "workspace": workspace.blobs[WORKSPACE].digest,
-            "settings": {"tolerance": context.pipeline.inference.tolerance},
+            "settings": {f"fixed {name}": value for name, value in context.pipeline.inference.fixed.items()},
             "code": code_digest(f"inference.{kind}", "inference.fit"),
             "versions": versions("fit"),
         },

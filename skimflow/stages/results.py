@@ -57,7 +57,7 @@ class _Job:
     def _settings(self) -> FitSettings:
         from inference.fit import FitSettings
 
-        return FitSettings(tolerance=self._context.pipeline.inference.tolerance)
+        return FitSettings(fixed=self._context.pipeline.inference.fixed)
 
     def compute(self, kind: str, results: Results) -> Any:
         """One kind of result as plain values."""

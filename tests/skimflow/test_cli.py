@@ -74,10 +74,10 @@ def test_a_run_in_words_says_the_result_on_stdout(analysis):
 
 def test_a_plan_in_words(analysis):
     assert "nothing to do" in analysis.command("plan", "tiny.yml").stdout
-    analysis.change(inference={"tolerance": 0.05})
+    analysis.change(inference={"fixed": {"Luminosity": 0.0}})
     done = analysis.command("plan", "tiny.yml")
     assert "deliver  6 of 6 kept" in done.stdout
-    assert "would run fit: tolerance 0.1 → 0.05" in done.stdout
+    assert "would run fit: fixed Luminosity None → 0.0" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -68,17 +68,17 @@ def test_a_run_with_nothing_to_do_imports_nothing_slow(analysis):
     computed, modules = json.loads(done.stdout)
     assert computed == 0
     slow = {
-        "awkward", "boost_histogram", "cabinetry", "coffea", "dask", "distributed", "hist", "iminuit", "matplotlib",
+        "awkward", "boost_histogram", "cabinetry", "coffea", "dask", "distributed", "hist", "iminuit", "jax", "matplotlib",
         "numba", "numpy", "pandas", "pyarrow", "pyhf", "scipy", "servicex", "tenacity", "uproot",
     }  # fmt: skip
     assert slow & set(modules) == set()
 
 
 def test_a_changed_fit_setting_runs_the_fit_alone(analysis):
-    analysis.change(inference={"tolerance": 0.05})
+    analysis.change(inference={"fixed": {"Luminosity": 0.0}})
     result = run_to_fit(analysis)
     assert ran(result) == {"deliver": 0, "process": 0, "build": 0, "fit": 1}
-    assert result.stages["fit"].reasons == {"tolerance 0.1 → 0.05": 1}
+    assert result.stages["fit"].reasons == {"fixed Luminosity None → 0.0": 1}
     assert result.results["fit"]["bestfit"] == pytest.approx(first(analysis)["fit"]["bestfit"], abs=1e-3)
 
 
@@ -195,14 +195,14 @@ def test_a_run_ends_where_it_was_told_to(analysis, until, stages):
 
 
 def test_a_plan_says_what_a_run_would_do_and_computes_nothing(analysis):
-    analysis.change(inference={"tolerance": 0.05})
+    analysis.change(inference={"fixed": {"Luminosity": 0.0}})
     before = analysis.listing()
     plan = skimflow.plan(analysis.pipeline)
     after = {name: time for name, time in analysis.listing().items() if "identities" not in name}
     assert after == {name: time for name, time in before.items() if "identities" not in name}
     assert plan.waiting == ()
     said = {unit.name: (unit.hit, unit.reason) for unit in plan.units}
-    assert said.pop("fit") == (False, "tolerance 0.1 → 0.05")
+    assert said.pop("fit") == (False, "fixed Luminosity None → 0.0")
     assert all(found == (True, "") for found in said.values())
 
 
