@@ -7,8 +7,6 @@ Each refit starts where the covariance of the nominal fit predicts its minimum t
 that fails is recorded with its reason and spoils no other.
 """
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.errors import InferenceError, UnknownParameter
+from inference.errors import UnknownParameter
 from inference.fit import FitSettings
 from inference.results import FitResult
 from inference.workspace import load_workspace
@@ -58,22 +56,6 @@ class Ranking:
     bestfit: float
     uncertainty: float
     impacts: tuple[Impact, ...]
-
-    def to_json(self) -> str:
-        """JSON text, the same bytes for the same ranking."""
-        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> "Ranking":
-        """Read what ``to_json`` wrote; raises ``InferenceError`` where it did not."""
-        try:
-            document = json.loads(text)
-            impacts = tuple(
-                Impact(**impact | {"failures": tuple(impact["failures"])}) for impact in document["impacts"]
-            )
-            return cls(**document | {"impacts": impacts})
-        except (KeyError, TypeError, ValueError) as error:
-            raise InferenceError(f"no ranking: {type(error).__name__}: {error}") from error
 
 
 def ranking(

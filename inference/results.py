@@ -1,18 +1,12 @@
 """The result of a fit, as plain values: frozen, typed, and the same after a round trip through JSON."""
 
-import dataclasses
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import InferenceError, UnknownParameter, nearest
+from inference.errors import UnknownParameter, nearest
 from inference.likelihood.certificate import Certificate
-
-FORMAT = 2
-
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
@@ -59,27 +53,3 @@ class FitResult:
         matrix = np.asarray(self.covariance) / np.outer(safe, safe)
         np.fill_diagonal(matrix, 1.0)
         return np.asarray(matrix)
-
-    def to_json(self) -> str:
-        """JSON text, the same bytes for the same result."""
-        return json.dumps({"format": FORMAT} | dataclasses.asdict(self), indent=1, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> "FitResult":
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            InferenceError: not a fit result of this format.
-        """
-        try:
-            document = dict(json.loads(text))
-            if document.pop("format") != FORMAT:
-                raise InferenceError(f"the fit result has another format than {FORMAT}: fit again")
-            certificate = Certificate(**{name: _frozen(value) for name, value in document.pop("certificate").items()})
-            return cls(**{name: _frozen(value) for name, value in document.items()}, certificate=certificate)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InferenceError(f"no fit result: {type(error).__name__}: {error}") from error
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -4,8 +4,6 @@ The bands are cabinetry's: symmetrised ±1σ variations of every parameter, prop
 covariance after the fit, and without correlations before it.
 """
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +52,6 @@ class Yields:
             if region.region == name:
                 return region
         raise InferenceError(f"no region {name!r}; known: {', '.join(region.region for region in self.regions)}")
-
-    def to_json(self) -> str:
-        """JSON text, the same bytes for the same yields."""
-        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n"
 
 
 def yields(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.keys import Request
 from artifacts.store import Entry
+from inference.documents import from_document
 from skimflow.code import code_digest
 from skimflow.pool import in_processes
 from skimflow.stages.context import Context
@@ -78,7 +79,7 @@ def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Itera
     document = _workspace(context, workspace)
     yield Drawing("pulls", "fit", "Pulls and constraints of the nuisance parameters", "pulls", (fit, model))
     if "ranking" in results:
-        ranked = Ranking.from_json(json.dumps(results["ranking"]))
+        ranked = from_document(Ranking, results["ranking"])
         yield Drawing("ranking", "fit", f"Impacts on {ranked.poi}", "ranking", (ranked, model))
     yield Drawing("correlation", "fit", "Correlations between the parameters", "correlation", (fit, model))
     before, after = yields(document, model=model), yields(document, fit, model=model)

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Entry
+from inference.documents import from_document, to_document
 from skimflow.stages.context import Context
 from skimflow.stages.fit import WORKSPACE, plan_result, run_result
 from skimflow.units import Unit
@@ -66,20 +67,20 @@ class _Job:
     def _fit(self, _: Results) -> Any:
         from inference.fit import fit
 
-        return json.loads(fit(self._workspace, self._settings).to_json())
+        return to_document(fit(self._workspace, self._settings))
 
     def _ranking(self, results: Results) -> Any:
         from inference.ranking import ranking
 
-        return json.loads(ranking(self._workspace, fit_result(results), settings=self._settings).to_json())
+        return to_document(ranking(self._workspace, fit_result(results), settings=self._settings))
 
     def _yields(self, results: Results) -> Any:
         from inference.yields import yields
 
         model = self._context.model
         return {
-            "prefit": json.loads(yields(self._workspace, model=model).to_json()),
-            "postfit": json.loads(yields(self._workspace, fit_result(results), model=model).to_json()),
+            "prefit": to_document(yields(self._workspace, model=model)),
+            "postfit": to_document(yields(self._workspace, fit_result(results), model=model)),
         }
 
 
@@ -87,4 +88,4 @@ def fit_result(results: Results) -> FitResult:
     """The fit among the results, typed again."""
     from inference.results import FitResult
 
-    return FitResult.from_json(json.dumps(results["fit"]))
+    return from_document(FitResult, results["fit"])

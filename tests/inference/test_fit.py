@@ -10,6 +10,7 @@ import jsonpatch
 import numpy as np
 import pytest
 
+from inference.documents import from_json, to_json
 from inference.errors import FitFailed, InferenceError, InvalidWorkspace, UnknownParameter
 from inference.fit import FitSettings, fit
 from inference.likelihood.model import Likelihood
@@ -132,18 +133,18 @@ def test_cabinetry_agrees(workspace, result):
 
 
 def test_result_survives_json(result):
-    assert FitResult.from_json(result.to_json()) == result
-    assert FitResult.from_json(result.to_json()).to_json() == result.to_json()
-    with pytest.raises(InferenceError, match="no fit result"):
-        FitResult.from_json("{}")
-    with pytest.raises(InferenceError, match="another format"):
-        FitResult.from_json('{"format": 0}')
+    assert from_json(FitResult, to_json(result)) == result
+    assert to_json(from_json(FitResult, to_json(result))) == to_json(result)
+    with pytest.raises(InferenceError, match="no FitResult"):
+        from_json(FitResult, "{}")
+    with pytest.raises(InferenceError, match="no FitResult: labels: Field required"):
+        from_json(FitResult, '{"kind": "FitResult"}')
 
 
 def test_equal_input_gives_equal_bytes(workspace, result, tmp_path):
     path = tmp_path / "workspace.json"
     path.write_bytes(workspace_bytes(workspace))
-    assert fit(path).to_json() == result.to_json()
+    assert to_json(fit(path)) == to_json(result)
 
 
 def test_correlation_is_a_correlation(result):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from inference.documents import from_json, to_json
 from inference.errors import InferenceError, UnknownParameter
 from inference.fit import FitSettings, fit
 from inference.ranking import Ranking, ranking
@@ -98,9 +99,9 @@ def test_a_failed_refit_is_recorded_and_spoils_no_other():
 
 
 def test_ranking_survives_json(ranked):
-    assert Ranking.from_json(ranked.to_json()) == ranked
-    with pytest.raises(InferenceError, match="no ranking"):
-        Ranking.from_json("[]")
+    assert from_json(Ranking, to_json(ranked)) == ranked
+    with pytest.raises(InferenceError, match="no Ranking"):
+        from_json(Ranking, "[]")
 
 
 def test_what_does_not_fit_together_is_said(fitted):

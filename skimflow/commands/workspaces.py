@@ -1,0 +1,127 @@
+"""What all commands on a workspace share: reading it, and showing a result as a table, JSON or a figure."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skimflow.cli import json_option, print_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from inference.tables import Table
+
+FIGURE_KINDS = (".svg", ".pdf", ".png")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a result goes, as the options say."""
+
+    as_json: bool
+    table: str
+    file: Path | None
+    figure: Path | None
+
+    def show(
+        self,
+        result: Any,
+        tables: Callable[[], Iterable[Table]],
+        figure: Callable[[], Figure] | None = None,
+        *,
+        sentences: Iterable[str] = (),
+    ) -> None:
+        """Print a result, a dataclass that `inference.documents` can write, and write the files that are asked for.
+
+        Tables and figure are made only if they are wanted; `sentences` follow the tables of a terminal.
+        """
+        from inference.documents import to_document, to_json
+
+        if self.file is not None:
+            self.file.write_text(to_json(result), encoding="utf-8")
+        if self.figure is not None and figure is not None:
+            from inference.canvas import save
+
+            kind = self.figure.suffix[1:]
+            self.figure.write_bytes(save(figure(), "figure", (kind,))[f"figure.{kind}"])
+        if self.as_json:
+            print_json(to_document(result))
+            return
+        shown = [getattr(table, f"to_{self.table}")() for table in tables()]
+        click.echo("\n".join(shown).rstrip("\n"))
+        for sentence in sentences if self.table == "text" else ():
+            click.echo(sentence)
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--json, --table, --output and --figure; the command gets `output`, an `Output`."""
+
+    @json_option
+    @click.option("--table", type=click.Choice(["text", "csv", "latex"]), default="text", help="How tables look.")
+    @click.option("--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="Keep the result as JSON.")
+    @click.option("--figure", callback=_figure_path, help="Draw it: FILE.svg, FILE.pdf or FILE.png.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, as_json: bool, table: str, file: Path | None, figure: Path | None, **kwargs: Any) -> Any:
+        return function(*args, output=Output(as_json, table, file, figure), **kwargs)
+
+    return wrapped
+
+
+def on_workspace(function: Callable[..., Any]) -> Callable[..., Any]:
+    """WORKSPACE, --measurement, --fix and the options of the output.
+
+    The command gets `likelihood`, a `Likelihood`; `fixed`, the parameters to hold by name; and `output`, an `Output`.
+    """
+
+    @click.argument("workspace", type=click.Path(dir_okay=False, allow_dash=True, path_type=str))
+    @click.option("--measurement", help="Name of the measurement (default: the first).")
+    @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter; may be given more than once.")
+    @output_options
+    @functools.wraps(function)
+    def wrapped(*args: Any, workspace: str, measurement: str | None, fix: tuple[str, ...], **kwargs: Any) -> Any:
+        fixed = assignments(fix, "--fix")
+        from inference.likelihood.model import Likelihood
+        from inference.workspace import load_workspace
+
+        likelihood = Likelihood(load_workspace(source(workspace)), measurement)
+        return function(*args, likelihood=likelihood, fixed=fixed, **kwargs)
+
+    return wrapped
+
+
+def assignments(texts: Iterable[str], option: str) -> dict[str, float]:
+    """Values by name of an option that is given as NAME=VALUE; raises `click.BadParameter`."""
+    found = {}
+    for text in texts:
+        name, sign, value = text.rpartition("=")
+        try:
+            if not (sign and name):
+                raise ValueError
+            found[name] = float(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as ttbar_norm=1", param_hint=option) from error
+    return found
+
+
+def source(workspace: str) -> dict[str, Any] | Path:
+    """The path, or what stands on standard input for ``-``; raises `click.BadParameter` where that is no JSON."""
+    if workspace != "-":
+        return Path(workspace)
+    try:
+        return dict(json.load(sys.stdin))
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"standard input is no JSON: {error}", param_hint="WORKSPACE") from error
+
+
+def _figure_path(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:
+    if value is None or Path(value).suffix in FIGURE_KINDS:
+        return None if value is None else Path(value)
+    raise click.BadParameter(f"{value!r}: give a file ending in {', '.join(FIGURE_KINDS)}", param_hint="--figure")
