@@ -55,7 +55,7 @@ def fit_likelihood(likelihood: "Likelihood", fixed: Mapping[str, float] | None =
         if not low <= held_at <= high:
             raise UnknownParameter(f"{label} cannot be held at {held_at:g}: its bounds are {low:g} and {high:g}")
         free[index] = False
-    minimum = likelihood.fit(fixed=fixed)
+    minimum = likelihood.fit(fixed=fixed, search=True)
     if not minimum.certificate.converged:
         raise FitFailed(
             f"no minimum: {minimum.certificate.reason}; "

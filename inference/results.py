@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from inference.errors import UnknownParameter, nearest
 from inference.likelihood.certificate import Certificate
 
+
 @dataclass(frozen=True, slots=True)
 class FitResult:
     """Maximum-likelihood fit of a workspace.

@@ -5,7 +5,7 @@ covariance after the fit, and without correlations before it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def _sample(name: str, values: Any, sigma: Any, sigma_total: Any) -> SampleYield
 
 def _ordered(region: RegionYield, order: list[str]) -> RegionYield:
     samples = sorted(region.samples, key=lambda sample: order.index(sample.sample))
-    return dataclasses.replace(region, samples=tuple(samples))
+    return replace(region, samples=tuple(samples))
 
 
 def _fit_results(result: FitResult) -> Any:

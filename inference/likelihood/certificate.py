@@ -19,20 +19,23 @@ class Certificate:
     Attributes:
         converged: all of the below is as it must be.
         reason: what is not, in words; empty if converged.
-        edm: ½ gᵀ H⁻¹ g over the parameters that are free and not held by a bound, exact g and H.
+        edm: ½ gᵀ H⁻¹ g over the parameters that are free and not held by a bound, exact g and H; None where that is
+            no number.
         gradient: largest absolute component of g over the same parameters.
         positive_definite: H over the same parameters is.
         at_bound: labels of the parameters that a bound holds.
         iterations: evaluations of value, gradient and Hessian.
+        starts: from how many points the minimum was looked for.
     """
 
     converged: bool
     reason: str
-    edm: float
-    gradient: float
+    edm: float | None
+    gradient: float | None
     positive_definite: bool
     at_bound: tuple[str, ...]
     iterations: int
+    starts: int = 1
 
     @property
     def sentence(self) -> str:
@@ -40,7 +43,8 @@ class Certificate:
         if self.reason:
             return f"no minimum: {self.reason}"
         bound = f", {', '.join(self.at_bound)} at a bound" if self.at_bound else ""
-        return f"minimum after {self.iterations} iterations, distance {self.edm:.1e}{bound}"
+        starts = f" the lowest found from {self.starts} starts," if self.starts > 1 else ""
+        return f"minimum after {self.iterations} iterations,{starts} distance {self.edm or 0.0:.1e}{bound}"
 
 
 def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...]) -> Certificate:
@@ -60,12 +64,16 @@ def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...]) -> Certif
     return Certificate(
         not reason,
         reason,
-        edm,
-        float(slope.max(initial=0.0)),
+        _number(edm),
+        _number(slope.max(initial=0.0)),
         positive,
         tuple(label for label, at in zip(labels, held, strict=True) if at),
         iterations,
     )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _flattest(curvature: np.ndarray, moving: np.ndarray, labels: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """A model with its data, for users: values, derivatives, fits and covariance in the parameters' own order and names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -201,12 +201,14 @@ class Likelihood:
         *,
         fixed: Mapping[str, float] | None = None,
         start: Floats | None = None,
+        search: bool = False,
     ) -> Minimum:
         """Minimise −log L.
 
         Args:
             fixed: parameters to hold, label → value, besides those that the workspace holds.
             start: all parameters; the workspace's initial values if None.
+            search: look for other minima on the far side of shapes that bend much, and give the lowest.
 
         Raises:
             UnknownParameter: a label of ``fixed``.
@@ -215,7 +217,14 @@ class Likelihood:
         begin, free = (self.init if start is None else np.asarray(start, dtype=float)).copy(), ~self.constant
         for label, value in (fixed or {}).items():
             begin[self.index(label)], free[self.index(label)] = value, False
-        return self.minimum(seen, begin, free)
+        return self.search(seen, begin, free) if search else self.minimum(seen, begin, free)
+
+    def search(self, seen: Observation, begin: Floats, free: Any) -> Minimum:
+        """As `minimum`, also from other starts: the lowest one found, whose certificate tells how many were tried."""
+        from inference.likelihood.search import lowest
+
+        found, starts = lowest(self, seen, begin, free)
+        return replace(found, certificate=replace(found.certificate, starts=starts))
 
     def minimum(self, seen: Observation, begin: Floats, free: Any) -> Minimum:
         """As `fit`, with all starting values and a mask of the free parameters."""

@@ -19,6 +19,7 @@ from random_workspaces import random_workspace
 from inference.errors import FitFailed
 from inference.likelihood import compiled, evaluate
 from inference.likelihood.model import Likelihood
+from inference.reference import reference_model
 
 # jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
@@ -295,3 +296,18 @@ def test_masked_bins_have_no_say_but_a_prediction(agc):
     other = likelihood.fit(likelihood.observation(changed, mask=mask))
     assert masked.parameters == pytest.approx(other.parameters, abs=1e-12)
     assert (likelihood.expected(masked.parameters)[:11] > 0).all()
+
+
+def test_the_lower_of_two_minima_is_found(fitted):
+    """A held ME variation of the AGC leaves two minima, and pyhf's minimiser ends in the upper one."""
+    workspace, result = fitted("5")
+    likelihood = Likelihood(workspace)
+    held = {"ME variation": result.value("ME variation")[0] - 1.0}
+    near, searched = likelihood.fit(fixed=held), likelihood.fit(fixed=held, search=True)
+    assert near.certificate.converged
+    assert searched.certificate.converged
+    assert searched.certificate.starts > 1
+    assert 2 * searched.nll < 2 * near.nll - 2
+    model, data = reference_model(workspace)
+    for minimum in (near, searched):
+        assert minimum.nll == pytest.approx(-float(model.logpdf(minimum.parameters, data)[0]), abs=1e-9)

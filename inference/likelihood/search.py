@@ -1,0 +1,56 @@
+"""Other minima: where a shape bends so much that both its sides may describe the data.
+
+A histosys adds α·(up − down)/2 + f(α)·(up + down − 2·nominal)/2 to the rates. Where the second part is large beside the
+statistical errors, two values of α can predict nearly the same, and −log L may have a minimum at each. So a fit that
+has ended is begun again on the other side of every such α, and the lowest minimum is taken.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.likelihood.specification import Floats
+
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood, Minimum, Observation
+
+# Σ even² / rate over all bins above which a shape counts as bent: half a standard deviation of the data.
+BENT = 0.25
+MOST = 16
+
+
+def lowest(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: Any) -> "tuple[Minimum, int]":
+    """The lowest minimum found from ``begin`` and from its reflections, and the number of fits.
+
+    A minimum reached from ``begin`` counts as left only for one that is lower by more than rounding.
+    """
+    first = likelihood.minimum(seen, begin, free)
+    starts = reflections(likelihood, first, free)
+    others = likelihood.minima([(seen, start, free) for start in starts])
+    best = first
+    for other in others:
+        usable = other.certificate.converged >= best.certificate.converged
+        if usable and (other.nll < best.nll - 1e-9 or not best.certificate.converged):
+            best = other
+    return best, 1 + len(others)
+
+
+def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floats]:
+    """Starting points on the other side of each bent shape, the most bent first, at most ``MOST``."""
+    starts: list[Floats] = []
+    for place in _bent(likelihood):
+        if free[place] and len(starts) < MOST:
+            start = at.parameters.copy()
+            start[place] = -np.copysign(max(abs(start[place]), 1.0), start[place])
+            starts.append(np.clip(start, likelihood.lower, likelihood.upper))
+    return starts
+
+
+def _bent(likelihood: "Likelihood") -> list[int]:
+    """Places of the bent shapes among all parameters."""
+    arrays = likelihood.arrays
+    even, rate = arrays.shape_even.sum(axis=2), np.maximum(arrays.nominal.sum(axis=1), 1.0)
+    size = np.zeros(len(arrays.shapes) + 1)
+    np.add.at(size, arrays.shape_par, (even**2 / rate[:, None, :]).sum(axis=2))
+    order = np.argsort(-size[:-1], kind="stable")
+    return [int(likelihood.places.reduced[arrays.shapes[k]]) for k in order if size[k] > BENT]
