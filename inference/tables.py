@@ -1,9 +1,10 @@
-"""Results as tables: one table of text cells, written as aligned text, CSV or JSON."""
+"""Results as tables: one table of text cells, written as aligned text, CSV, LaTeX or JSON."""
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from inference.ranking import Ranking
@@ -45,6 +46,31 @@ class Table:
         """Title and a list of records."""
         records = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
         return json.dumps({"title": self.title, "rows": records}, indent=1, allow_nan=False) + "\n"
+
+    def to_latex(self) -> str:
+        """A ``table`` with the title as its caption, rules of the package booktabs, numbers as in `to_text`.
+
+        Columns of numbers stand at the right. Text is escaped, Greek letters become symbols of mathematics;
+        other letters beyond ASCII stay as they are (UTF-8 is what LaTeX reads since 2018).
+        """
+        sides = "".join("l" if self._is_text(column) else "r" for column in range(len(self.columns)))
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_escaped(self.title)}}}",
+            rf"\begin{{tabular}}{{{sides}}}",
+            r"\toprule",
+            _latex_row(map(_escaped, self.columns)),
+            r"\midrule",
+            *(_latex_row(map(_latex_cell, row)) for row in self.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _is_text(self, column: int) -> bool:
+        return column == 0 or any(isinstance(row[column], str) for row in self.rows)
 
 
 def parameter_table(result: FitResult) -> Table:
@@ -111,6 +137,50 @@ def _yield_row(
 ) -> tuple[str | float | None, ...]:
     place = (region,) if index is None else (region, index)
     return (*place, sample, value, sigma)
+
+
+def _greek(letter: str) -> str:
+    name = unicodedata.name(letter).replace("LAMDA", "LAMBDA")  # Unicode's spelling of it
+    word = name.split()[-1]
+    return f"$\\{word.lower() if 'SMALL' in name else word.capitalize()}$"
+
+
+# What LaTeX takes for commands.
+_SPECIAL = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "−": "$-$",
+        "±": r"$\pm$",
+        "²": "$^2$",
+        "\n": " ",
+    }
+    | {letter: _greek(letter) for letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"}
+)
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_SPECIAL)
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    # A bracket at the start of a line would be an argument of the line break before it.
+    row = " & ".join(cells)
+    return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
+
+
+def _latex_cell(value: str | float | None) -> str:
+    if value is None or isinstance(value, str):
+        return _escaped(value or "")
+    mantissa, _, exponent = _cell(value).partition("e")
+    if exponent:
+        return rf"${mantissa} \times 10^{{{int(exponent)}}}$"
+    return f"${mantissa}$" if mantissa.startswith("-") else mantissa
 
 
 def _cell(value: str | float | None) -> str:

@@ -3,14 +3,16 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
 
 from inference.errors import InferenceError, InvalidWorkspace
 from inference.model import load_model
 from inference.systematics import shape_variations
-from inference.tables import parameter_table, yield_table
+from inference.tables import Table, parameter_table, yield_table
 from inference.templates import load_histograms, rebin
 from inference.yields import yields
 
@@ -114,3 +116,27 @@ def test_tables_hold_the_numbers(prefit, postfit, fitted):
     text = parameter_table(fitted("5")[1]).to_text()
     assert "ttbar_norm" in text
     assert "0.9533" in text
+
+
+def test_a_latex_table_in_booktabs_style():
+    rows = (("mu_sig [0]", 1.5e-7, -2.0), ("[α] 50% & more", None, 12345.67))
+    assert Table("Fit of #1", ("parameter", "best_fit", "±1σ"), rows).to_latex() == (
+        "\\begin{table}\n\\centering\n\\caption{Fit of \\#1}\n\\begin{tabular}{lrr}\n\\toprule\n"
+        "parameter & best\\_fit & $\\pm$1$\\sigma$ \\\\\n\\midrule\n"
+        "mu\\_sig [0] & $1.5 \\times 10^{-7}$ & $-2$ \\\\\n"
+        "{}[$\\alpha$] 50\\% \\& more &  & 12345.7 \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    )
+
+
+def test_latex_of_any_text_has_no_open_command():
+    """What is left after known commands are taken out holds no character that LaTeX gives a meaning."""
+    printable = "".join(map(chr, range(32, 127))) + "λΛΣ−²"
+    table = Table(printable, (printable,), ((printable,), ("\\",), ("*",)))
+    words = r"\\(text(backslash|asciitilde|asciicircum|less|greater|bar)|[lL]ambda|Sigma)(?![a-zA-Z])"
+    for line in table.to_latex().splitlines()[7:-3]:
+        cell = line.removesuffix(" \\\\")
+        rest = re.sub(words + r"|\\[&%$#_{}]|\{\}|\$\^2\$|\$-\$", "", cell).replace("$$", "")
+        assert not set(rest) & set("\\&%$#_{}~^<>|"), cell
+        for math in re.findall(r"(?<!\\)\$[^$]+(?<!\\)\$", cell):
+            MathTextParser("path").parse(math)
