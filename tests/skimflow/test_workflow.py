@@ -79,7 +79,11 @@ def test_a_changed_fit_setting_runs_the_fit_alone(analysis):
     result = run_to_fit(analysis)
     assert ran(result) == {"deliver": 0, "process": 0, "build": 0, "fit": 1}
     assert result.stages["fit"].reasons == {"fixed Luminosity None → 0.0": 1}
-    assert result.results["fit"]["bestfit"] == pytest.approx(first(analysis)["fit"]["bestfit"], abs=1e-3)
+    held, free = result.results["fit"], first(analysis)["fit"]
+    luminosity, poi = held["labels"].index("Luminosity"), held["labels"].index(held["poi"])
+    assert (held["bestfit"][luminosity], held["uncertainties"][luminosity]) == (0.0, 0.0)
+    assert held["uncertainties"][poi] < free["uncertainties"][poi]
+    assert held["bestfit"][poi] == pytest.approx(free["bestfit"][poi], abs=1e-3)
 
 
 def test_a_changed_model_runs_build_and_fit(analysis):
