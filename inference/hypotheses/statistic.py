@@ -14,6 +14,7 @@ Which fits make which statistic:
 So qmu and qtilde are the same function, ``upper``, of other fits.
 """
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -60,8 +61,8 @@ def _rise(nll: Any, nll_best: Any) -> Any:
     return np.maximum(2.0 * (np.asarray(nll) - nll_best), 0.0)
 
 
-def distance(q: Any, q_asimov: Any, statistic: Statistic = "qtilde") -> Any:
-    """Where the data stand, in standard deviations of the background's distribution (normal around 0).
+def separation(q: Any, q_asimov: Any, statistic: Statistic = "qtilde") -> Any:
+    """Where the data stand below the background's expectation, in standard deviations (normal around 0 under it).
 
     √q − √q_A, and for q̃ beyond √q_A, that is for a best fit below 0, (q − q_A) / 2√q_A: CCGV (65).
 
@@ -78,20 +79,34 @@ def distance(q: Any, q_asimov: Any, statistic: Statistic = "qtilde") -> Any:
     return np.where(beyond, far, near)
 
 
-def p_values(distance: Any, q_asimov: Any) -> PValues:
-    """p-values of data that stand at a ``distance``: an observation's, or one point of the band (2 for −2 σ)."""
-    clsb, clb = ndtr(-(distance + np.sqrt(q_asimov))), ndtr(-np.asarray(distance))
-    return PValues(clsb, clb, np.exp(log_cls(distance, q_asimov)))
+def p_values(separation: Any, q_asimov: Any) -> PValues:
+    """p-values of data that stand at a ``separation``: an observation's, or minus one point of the band."""
+    above = separation + np.sqrt(q_asimov)
+    clsb, clb = ndtr(-above), ndtr(-np.asarray(separation))
+    # by logarithms, since both may be too small for a ratio
+    return PValues(clsb, clb, np.exp(log_ndtr(-above) - log_ndtr(-np.asarray(separation))))
 
 
-def log_cls(distance: Any, q_asimov: Any) -> Any:
-    """log CLs, finite where CLsb and CLb are too small for numbers."""
-    return log_ndtr(-(distance + np.sqrt(q_asimov))) - log_ndtr(-np.asarray(distance))
+def log_p_value(
+    q: float, q_slope: float, q_asimov: float, q_asimov_slope: float, statistic: Statistic, method: Method
+) -> tuple[float, float]:
+    """log CLs or log CLsb, and its derivative along μ from those of the two test statistics."""
+    root, root_asimov = math.sqrt(q), math.sqrt(q_asimov)
+    root_slope = q_slope / (2 * root) if root > 0 else 0.0
+    asimov_slope = q_asimov_slope / (2 * root_asimov) if root_asimov > 0 else 0.0
+    below, below_slope = float(separation(q, q_asimov, statistic)), root_slope - asimov_slope
+    if statistic == "qtilde" and root > root_asimov > 0:
+        below_slope = (q_slope - q * asimov_slope / root_asimov) / (2 * root_asimov) - 0.5 * asimov_slope
+    above, above_slope = below + root_asimov, below_slope + asimov_slope
+    value, slope = float(log_ndtr(-above)), -above_slope * _hazard(above)
+    if method == "CLs":
+        value, slope = value - float(log_ndtr(-below)), slope + below_slope * _hazard(below)
+    return value, slope
 
 
-def log_clsb(distance: Any, q_asimov: Any) -> Any:
-    """log CLsb."""
-    return log_ndtr(-(distance + np.sqrt(q_asimov)))
+def _hazard(x: float) -> float:
+    """φ(x) / Φ(−x), minus the derivative of log Φ(−x)."""
+    return math.exp(-0.5 * x * x - 0.5 * math.log(2 * math.pi) - float(log_ndtr(-x)))
 
 
 def expected_p_values(q_asimov: Any) -> tuple[PValues, ...]:
@@ -105,11 +120,6 @@ def expected_root(point: float, alpha: float, method: Method = "CLs") -> float:
     CLs: Φ(n − √q_A) = α Φ(n), CCGV (89). Negative for CLsb where even μ = 0 is excluded by such data.
     """
     return float(point - ndtri(alpha * (ndtr(point) if method == "CLs" else 1.0)))
-
-
-def significance(p_value: Any) -> Any:
-    """Z with Φ(−Z) = p, one-sided."""
-    return -ndtri(p_value)
 
 
 def discovery_p_value(q0: Any) -> Any:

@@ -1,0 +1,129 @@
+"""What tests and limits share: the profiles of the data and of the background's Asimov data, each fitted once."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.errors import FitFailed
+from inference.hypotheses.profile import Profile, place_of, with_bounds
+from inference.hypotheses.results import Fitted, HypothesisTest
+from inference.hypotheses.statistic import (
+    Method,
+    Statistic,
+    expected_p_values,
+    log_p_value,
+    p_values,
+    separation,
+    upper,
+)
+
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood
+    from inference.results import FitResult
+
+
+class Asymptotic:
+    """Test statistics of one parameter of interest, against the hypothesis that it is 0.
+
+    Attributes:
+        poi: label of the parameter.
+        data, asimov: their profiles.
+    """
+
+    def __init__(
+        self,
+        likelihood: "Likelihood",
+        *,
+        poi: str | None = None,
+        statistic: Statistic = "qtilde",
+        fixed: Mapping[str, float] | None = None,
+        fit: "FitResult | None" = None,
+    ) -> None:
+        """Make the fits that every value of the parameter needs.
+
+        Raises:
+            UnknownParameter: no such parameter, or it is held.
+            FitFailed: one of these fits did not end in a certified minimum.
+        """
+        from inference.toys.generate import asimov
+
+        place = place_of(likelihood, poi, fixed)
+        self.poi, self.statistic = likelihood.labels[place], statistic
+        self._notes: list[str] = []
+        bounded = self._bounded(likelihood, place)
+        start = None if fit is None else np.asarray(fit.bestfit)
+        self.data = Profile(bounded, likelihood.observed, place, fixed=fixed, start=start)
+        background = self.data.at(0.0).minimum.parameters
+        self.asimov = Profile(bounded, asimov(likelihood, background), place, fixed=fixed, start=background)
+
+    def _bounded(self, likelihood: "Likelihood", place: int) -> "Likelihood":
+        """With the bounds that the statistic asks for: from 0 on, or with room below 0."""
+        low, high = float(likelihood.lower[place]), float(likelihood.upper[place])
+        if self.statistic == "q" and low >= 0:
+            room = -max(abs(high), 1.0)
+            self._notes.append(f"{self.poi} may be negative in the best fit of q: bound {low:g} moved to {room:g}")
+            return with_bounds(likelihood, place, room, high)
+        if self.statistic == "qtilde" and low != 0:
+            return with_bounds(likelihood, place, 0.0, max(high, 1.0))
+        return likelihood
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done that was not asked for."""
+        return (*self._notes, *self.data.notes, *(f"Asimov data: {note}" for note in self.asimov.notes))
+
+    def q(self, mu: float) -> tuple[float, float]:
+        """Test statistic of the data and its slope along μ."""
+        return _statistic(self.data, mu)
+
+    def q_asimov(self, mu: float) -> tuple[float, float]:
+        """Of the Asimov data."""
+        return _statistic(self.asimov, mu)
+
+    def log_p(self, mu: float, method: Method) -> tuple[float, float]:
+        """log CLs or log CLsb of the data, and its slope along μ."""
+        return log_p_value(*self.q(mu), *self.q_asimov(mu), self.statistic, method)
+
+    def width(self) -> float | None:
+        """Standard deviation of the parameter of interest under the background, where the Asimov data tell it."""
+        curvature = self.asimov.best.curvature
+        return float(curvature**-0.5) if np.isfinite(curvature) and curvature > 0 else None
+
+    def test(self, mu: float) -> HypothesisTest:
+        """All p-values at μ; raises ``FitFailed``."""
+        if not (mu >= 0 and np.isfinite(mu)):
+            raise FitFailed(f"{self.poi} = {mu:g} cannot be tested against 0: give a value of 0 or above")
+        q, q_asimov = self.q(mu)[0], self.q_asimov(mu)[0]
+        observed = p_values(separation(q, q_asimov, self.statistic), q_asimov)
+        band = expected_p_values(q_asimov)
+        return HypothesisTest(
+            poi=self.poi,
+            mu=float(mu),
+            statistic=self.statistic,
+            q=q,
+            q_asimov=q_asimov,
+            clsb=float(observed.clsb),
+            clb=float(observed.clb),
+            cls=float(observed.cls),
+            expected=tuple(float(point.cls) for point in band),  # type: ignore[arg-type]
+            expected_clsb=tuple(float(point.clsb) for point in band),  # type: ignore[arg-type]
+        )
+
+    @property
+    def fits(self) -> tuple[Fitted, ...]:
+        """All fits so far, those of the data first."""
+        return (*fitted(self.data, "observed"), *fitted(self.asimov, "Asimov, 0"))
+
+
+def fitted(profile: Profile, data: str) -> tuple[Fitted, ...]:
+    """The fits of a profile as plain values, the best fit first."""
+    rows = [(None, profile.best), *sorted(profile.points.items())]
+    return tuple(Fitted(data, held, point.mu, point.nll, point.minimum.certificate) for held, point in rows)
+
+
+def _statistic(profile: Profile, mu: float) -> tuple[float, float]:
+    point = profile.at(mu)
+    best = profile.best
+    q = float(upper(mu, point.nll, best.mu, best.nll))
+    return q, 2.0 * point.slope if q > 0 else 0.0
