@@ -1,0 +1,1 @@
+"""Toys: pseudo-experiments thrown from a likelihood, fitted in bulk, and what is inferred with them."""

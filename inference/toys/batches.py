@@ -1,0 +1,130 @@
+"""Many rows of a model in few compiled calls, each call of the same number of rows, so that nothing compiles anew.
+
+Rows are laid out for the whole array at once: what Python does for one toy costs as much as its fit.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, xlogy
+
+from inference.likelihood import compiled, evaluate
+from inference.likelihood.evaluate import Data
+from inference.likelihood.specification import Floats
+from inference.toys.generate import Constraints, Toys
+
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood
+
+# Rows of a compiled call: long enough that calling costs nothing, short enough that filling up the last one does not
+# either.
+ROWS = 64
+
+
+class Ends(NamedTuple):
+    """Where many fits ended, shape (toys, …); as ``minimise.Ended``, ``parameters`` and ``nll`` in full."""
+
+    parameters: Floats  # (N, parameters)
+    nll: Floats  # (N,)
+    gradient: Floats  # (N, R)
+    edm: Floats  # (N,)
+    held: NDArray[np.bool_]  # (N, R)
+    positive: NDArray[np.bool_]
+    iterations: NDArray[np.int64]
+    feasible: NDArray[np.bool_]
+
+
+def minimise(likelihood: "Likelihood", toys: Toys, begin: Floats, free: NDArray[np.bool_]) -> Ends:
+    """Fit each toy from ``begin`` (N, parameters) in the ``free`` (parameters,) ones; others stay where they begin."""
+    places = likelihood.places
+    reduced = places.reduced
+    moves = np.tile(free[reduced], (len(toys), 1))
+    low = np.where(free, likelihood.lower, begin)[:, reduced]
+    high = np.where(free, likelihood.upper, begin)[:, reduced]
+    rows = (begin[:, reduced], moves, low, high, stack(likelihood, toys, begin, free))
+    pieces = [_fits(likelihood, rows, start) for start in range(0, len(toys), ROWS)]
+    ended = jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
+    parameters = begin.copy()
+    parameters[:, reduced] = ended.theta
+    has = places.gamma >= 0
+    parameters[:, places.gamma[has]] = ended.gamma[:, has]
+    return Ends(
+        parameters,
+        ended.value + saturated(likelihood, toys),
+        ended.gradient,
+        ended.edm,
+        ended.held,
+        ended.positive,
+        ended.iterations,
+        ended.feasible,
+    )
+
+
+def _fits(likelihood: "Likelihood", rows: Any, start: int) -> Any:
+    """One compiled call; missing rows are those of the first fit with nothing free, which end at once."""
+    count = min(ROWS, len(rows[0]) - start)
+
+    def cut(leaf: Any) -> Any:
+        piece = leaf[start : start + ROWS]
+        return piece if count == ROWS else np.concatenate([piece, np.repeat(piece[:1], ROWS - count, axis=0)])
+
+    starts, free, low, high, data = jax.tree.map(cut, rows)
+    free[count:] = False
+    ended = compiled.fits(starts, free, low, high, data, likelihood.arrays, likelihood.layout)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], ended)
+
+
+def stack(likelihood: "Likelihood", toys: Toys, parameters: Floats, free: NDArray[np.bool_]) -> Data:
+    """``Likelihood.data`` of every toy, each leaf with an axis of toys in front."""
+    places, arrays = likelihood.places, likelihood.arrays
+    has = places.gamma >= 0
+    held = has & ~free[places.gamma]
+    at = parameters[:, places.gamma]
+    nothing = np.zeros((len(toys), 1))
+    auxiliary = toys.auxiliary[:, places.reduced]
+    mask = np.append(toys.mask, 0.0)[places.bin_at]
+    return Data(
+        np.concatenate([toys.main, nothing], axis=1)[:, places.bin_at],
+        np.broadcast_to(mask, (len(toys), *mask.shape)),
+        auxiliary[:, arrays.normal_par],
+        auxiliary[:, arrays.poisson_par],
+        np.where(has, toys.auxiliary[:, places.gamma], 1.0),
+        np.where(has, np.where(held, at, likelihood.lower[places.gamma]), 1.0),
+        np.where(has, np.where(held, at, likelihood.upper[places.gamma]), 1.0),
+    )
+
+
+def saturated(likelihood: "Likelihood", toys: Toys) -> Floats:
+    """``Likelihood.saturated`` of every toy, shape (toys,)."""
+    constraints = Constraints.of(likelihood)
+    widths = constraints.scale[constraints.normal]
+    normal = float(np.sum(np.log(widths)) + 0.5 * len(widths) * np.log(2 * np.pi))
+    counts = np.concatenate([toys.main[:, toys.mask > 0], toys.auxiliary[:, constraints.poisson]], axis=1)
+    return np.asarray(normal + np.sum(counts - xlogy(counts, counts) + gammaln(counts + 1), axis=1))
+
+
+def expected(likelihood: "Likelihood", parameters: Floats) -> Floats:
+    """``Likelihood.expected`` at many points: (N, parameters) to (N, bins)."""
+    count, places = len(parameters), likelihood.places
+    nobody = np.full((count, len(likelihood.labels)), np.nan)
+    seen = Toys(np.zeros((count, likelihood.bins)), nobody, np.ones(likelihood.bins), parameters)
+    data = stack(likelihood, seen, parameters, np.zeros(len(likelihood.labels), dtype=bool))
+    # a gamma that is held needs no auxiliary measurement, but NaN would not stay out of the arithmetic
+    rows = (parameters[:, places.reduced], data._replace(gamma=data.gamma_lower))
+    full = np.zeros((count, likelihood.bins + 1))
+    for start in range(0, count, ROWS):
+        stop = min(start + ROWS, count)
+        chosen = np.minimum(np.arange(start, start + ROWS), count - 1)
+        theta, piece = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], rows)
+        found = np.asarray(_totals(theta, piece, likelihood.arrays, likelihood.layout))
+        full[start:stop, places.bin_at] = found[: stop - start]
+    return full[:, :-1]
+
+
+def _rates(theta: Any, data: Any, arrays: Any, layout: Any) -> Any:
+    return jax.lax.map(lambda row: evaluate.rates(row[0], arrays, layout, row[1]).total, (theta, data))
+
+
+_totals = jax.jit(_rates, static_argnames="layout")

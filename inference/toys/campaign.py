@@ -1,0 +1,185 @@
+"""A campaign of toys: thrown and fitted in chunks, by threads or by other workers, each finished chunk kept in a store.
+
+A chunk is decided by its toys' numbers alone, so that the numbers are the same for any number of workers, and a
+campaign that was interrupted, or asks for more toys of the same kind, goes on from the chunks that are there.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from artifacts.keys import JSON, Request
+from artifacts.store import Store
+from inference.likelihood.specification import Floats
+from inference.toys.columns import MEDIA_TYPE, from_parquet, to_parquet
+from inference.toys.errors import InvalidToys
+from inference.toys.fits import ToyFits, fit_variants
+from inference.toys.generate import Method, Seed, throw
+
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood
+
+# Toys of a chunk: some tenths of a second of work.
+CHUNK = 256
+# Raised when other numbers come out of the same request.
+VERSION = 1
+FREE: Mapping[str, Mapping[str, float]] = {"free": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What toys to throw, and how to fit them.
+
+    Attributes:
+        parameters: all of them, where the toys are thrown, shape (parameters,).
+        count, seed, method, mask: as `generate.throw`.
+        variants: fits of each toy by name, with what each holds besides what the workspace holds.
+        keep: labels of the parameters to keep; all if None.
+    """
+
+    parameters: Floats
+    count: int
+    seed: Seed
+    method: Method = "frequentist"
+    mask: Floats | None = None
+    variants: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: FREE)
+    keep: Sequence[str] | None = None
+
+
+def carry_out(
+    likelihood: "Likelihood",
+    campaign: Campaign,
+    *,
+    store: Store | None = None,
+    workers: int | Executor = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, ToyFits]:
+    """Throw and fit all toys.
+
+    Args:
+        store: where finished chunks are kept and found; nowhere if None.
+        workers: number of threads, or an executor: of processes (not forked ones), or a Dask client's
+            ``get_executor()``.
+        progress: called with toys done and all toys.
+
+    Returns:
+        Fits of all toys by the name of the variant, toy k in row k.
+
+    Raises:
+        InvalidToys: the model cannot be thrown there, or there is nothing to do.
+        UnknownParameter: a label of a variant or of ``keep``.
+    """
+    if campaign.count < 1 or not campaign.variants:
+        raise InvalidToys(f"{campaign.count} toys with {len(campaign.variants)} fits: ask for at least one of each")
+    for label in (*(campaign.keep or ()), *(label for fixed in campaign.variants.values() for label in fixed)):
+        likelihood.index(label)
+    spans = [(first, min(CHUNK, campaign.count - first)) for first in range(0, campaign.count, CHUNK)]
+    requests = _requests(likelihood, campaign, spans) if store is not None else {}
+    chunks: dict[Span, dict[str, ToyFits]] = {}
+    for span, request in requests.items():
+        kept = _found(store, request)
+        if kept is not None:
+            chunks[span] = kept
+    done = sum(count for _, count in chunks)
+    for span, made in _made(likelihood, campaign, [span for span in spans if span not in chunks], workers):
+        if store is not None:
+            store.put(requests[span], {"fits.parquet": to_parquet(made)}, {}, {"fits.parquet": MEDIA_TYPE})
+        chunks[span] = made
+        done += span[1]
+        if progress is not None:
+            progress(done, campaign.count)
+    return {name: ToyFits.joined([chunks[span][name] for span in spans]) for name in campaign.variants}
+
+
+def chunk(likelihood: "Likelihood", campaign: Campaign, first: int, count: int) -> dict[str, ToyFits]:
+    """Some toys of a campaign, thrown and fitted."""
+    toys = throw(
+        likelihood,
+        campaign.parameters,
+        count=count,
+        seed=campaign.seed,
+        first=first,
+        method=campaign.method,
+        mask=campaign.mask,
+    )
+    found = fit_variants(likelihood, toys, campaign.variants)
+    return {name: each.keep(campaign.keep) for name, each in found.items()}
+
+
+Span = tuple[int, int]
+
+
+def _made(
+    likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span], workers: int | Executor
+) -> Iterator[tuple[Span, dict[str, ToyFits]]]:
+    """Chunks as they are made, in order; one that is not wanted any more is not begun."""
+    if workers == 1 or len(spans) < 2:
+        for span in spans:
+            yield span, chunk(likelihood, campaign, *span)
+        return
+    with _executor(workers) as executor:
+        futures: list[Future[dict[str, ToyFits]]] = [
+            executor.submit(chunk, likelihood, campaign, *span) for span in spans
+        ]
+        try:
+            for span, future in zip(spans, futures, strict=True):
+                yield span, future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+@contextmanager
+def _executor(workers: int | Executor) -> Iterator[Executor]:
+    if isinstance(workers, Executor):
+        yield workers
+    else:
+        with ThreadPoolExecutor(workers) as threads:
+            yield threads
+
+
+def digest(likelihood: "Likelihood") -> str:
+    """SHA-256 of all that decides what a likelihood says, but its observed data."""
+    sha = hashlib.sha256(repr((likelihood.layout, likelihood.labels)).encode())
+    auxiliary = likelihood.observation(np.zeros(likelihood.bins)).auxiliary
+    ends = (likelihood.init, likelihood.lower, likelihood.upper, likelihood.constant, likelihood.widths, auxiliary)
+    places = (likelihood.places.bin_at, likelihood.places.reduced, likelihood.places.gamma)
+    for leaf in (*likelihood.arrays, *ends, *places):
+        array = np.asarray(leaf)
+        sha.update(f"{array.dtype}{array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def _requests(likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span]) -> dict[Span, Request]:
+    decided: dict[str, JSON] = {
+        "likelihood": digest(likelihood),
+        "parameters": np.asarray(campaign.parameters, dtype=float).tolist(),
+        "seed": campaign.seed if isinstance(campaign.seed, int) else list(campaign.seed),
+        "method": campaign.method,
+        "mask": None if campaign.mask is None else np.asarray(campaign.mask, dtype=float).tolist(),
+        "variants": {name: dict(fixed) for name, fixed in campaign.variants.items()},
+        "keep": None if campaign.keep is None else list(campaign.keep),
+        "libraries": {name: version(name) for name in ("numpy", "scipy", "jax", "jaxlib")},
+    }
+    return {
+        (first, count): Request("toys", VERSION, {**decided, "first": first, "count": count}) for first, count in spans
+    }
+
+
+def _found(store: Store | None, request: Request) -> dict[str, ToyFits] | None:
+    from artifacts.errors import BlobDamaged
+
+    entry = store.get(request) if store is not None else None
+    if store is None or entry is None:
+        return None
+    try:
+        return from_parquet(store.read(entry.blobs["fits.parquet"]))
+    except BlobDamaged:
+        return None
