@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # −log L below the best fit by more than this is another minimum, not rounding.
 LOWER = 1e-8
 WIDEST = 1e6
+STEPS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,25 @@ class Profile:
         return self._certified(point, f"best fit of {self.label}")
 
     def _held(self, mu: float) -> Point:
-        """From where the nearest fit's tangent leads; if that fails, from the start."""
+        """Begun where the nearest fit's tangent leads; if that fails, by ever smaller steps from there."""
+        point = self._from_nearest(mu)
+        for step in range(1, STEPS):
+            if point.minimum.certificate.converged:
+                break
+            begin = self._nearest(mu).mu
+            between = self._from_nearest(begin + (mu - begin) * 0.5**step)
+            if between.minimum.certificate.converged:
+                self.points[between.mu] = between
+            point = self._from_nearest(mu)
+        return self._certified(point, f"fit with {self.label} = {mu:.6g}")
+
+    def _nearest(self, mu: float) -> Point:
+        return min((self.best, *self.points.values()), key=lambda point: abs(point.mu - mu))
+
+    def _from_nearest(self, mu: float) -> Point:
         free = self.free.copy()
         free[self.poi] = False
-        nearest = min((self.best, *self.points.values()), key=lambda point: abs(point.mu - mu))
+        nearest = self._nearest(mu)
         predicted = nearest.minimum.parameters + (mu - nearest.mu) * nearest.tangent
         for start in (predicted, nearest.minimum.parameters, self.begin):
             begin = np.where(free, np.clip(start, self.likelihood.lower, self.likelihood.upper), self.begin)
@@ -126,7 +142,7 @@ class Profile:
             point = self._fit(begin, free)
             if point.minimum.certificate.converged:
                 break
-        return self._certified(point, f"fit with {self.label} = {mu:.6g}")
+        return point
 
     @staticmethod
     def _certified(point: Point, what: str) -> Point:
