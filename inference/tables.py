@@ -20,9 +20,14 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str | float | None, ...], ...]
 
+    @property
+    def text_rows(self) -> tuple[tuple[str, ...], ...]:
+        """The cells as a reader sees them, numbers to four significant digits."""
+        return tuple(tuple(_cell(value) for value in row) for row in self.rows)
+
     def to_text(self) -> str:
         """Aligned columns for a terminal, numbers to four significant digits."""
-        cells = [self.columns, *(tuple(_cell(value) for value in row) for row in self.rows)]
+        cells = [self.columns, *self.text_rows]
         widths = [max(len(row[column]) for row in cells) for column in range(len(self.columns))]
         lines = [
             "  ".join(

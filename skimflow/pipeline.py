@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from skimflow.errors import PipelineError
+from skimflow.tools import RESULTS, Wanted, wanted
 
 Stage = Literal["deliver", "process", "build", "fit", "report"]
 STAGES: tuple[Stage, ...] = ("deliver", "process", "build", "fit", "report")
 
-ResultKind = Literal["fit", "ranking", "yields"]
 
 
 class Section(BaseModel):
@@ -90,8 +90,24 @@ class Inference(Section):
     """The statistical model and what is wanted of it."""
 
     model: Path = Field(Path("ttbar"), description="model file, or the name of a model in the package")
-    results: Annotated[tuple[ResultKind, ...], Field(min_length=1)] = ("fit", "ranking", "yields")
+    results: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)] = Field(
+        RESULTS, description="kinds of results, as limit, or with settings, as {limit: {poi: mu}, as: limit_mu}"
+    )
     fixed: dict[str, float] = Field({}, description="parameters to hold in the fit, by name")
+
+    @field_validator("results")
+    @classmethod
+    def _known(cls, results: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
+        names = [wanted(entry).name for entry in results]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two results are named {name!r}: name one of them, as {{{name}: {{}}, as: other}}")
+        return results
+
+    @property
+    def wanted(self) -> tuple[Wanted, ...]:
+        """The results, each with its settings and name."""
+        return tuple(wanted(entry) for entry in self.results)
 
 
 class Pipeline(Section):

@@ -182,8 +182,8 @@ def _plan_stages(context: Context) -> tuple[str, ...]:
     build = plan_build(context, process.unit.entry)
     if build.entry is None:
         return ("fit",)
-    for kind in context.pipeline.inference.results:
-        plan_result(context, kind, build.entry)
+    for wanted in context.pipeline.inference.wanted:
+        plan_result(context, wanted, build.entry)
     return ()
 
 

@@ -19,7 +19,8 @@ from skimflow.report.sections import FigureGroup, ReportFigure, Section, Table, 
 from skimflow.stages.context import Context
 from skimflow.stages.figures import FORMATS, INDEX, run_figures
 from skimflow.stages.process import SUMMARY
-from skimflow.stages.results import headline
+from skimflow.stages.results import headline, tool_result
+from skimflow.tools import TOOLS, load
 from skimflow.units import LIBRARIES, record_document
 from skimflow.workflow import RunResult
 
@@ -39,6 +40,7 @@ def write_report(context: Context, result: RunResult, histograms: Entry, workspa
     record = record_document(context.units, context.entries)
     sections = [
         _fit_section(result, _groups(context.store, drawn[0], "fit")),
+        *_tools_sections(context, result, _groups(context.store, drawn[0], "results")),
         _regions_section(result, _groups(context.store, drawn[0], "regions")),
         _events_section(context, facts),
         Section("systematics", "Systematic uncertainties", figures=_shape_groups(context.store, drawn[1])),
@@ -126,6 +128,18 @@ def _ranking_table(ranking: dict[str, Any]) -> Table:
     )
     head = ("parameter", "post-fit +1σ", "post-fit −1σ", "pre-fit +1σ", "pre-fit −1σ")
     return Table("ranking", f"Impacts on {ranking['poi']}", head, rows, folded=True)
+
+
+def _tools_sections(context: Context, result: RunResult, figures: tuple[ReportFigure, ...]) -> list[Section]:
+    """The results of the tools that the pipeline asks for beside fit, ranking and yields."""
+    tables = []
+    for one in context.pipeline.inference.wanted:
+        if one.kind in TOOLS:
+            made = load(TOOLS[one.kind].tables)(tool_result(one, result.results))
+            for index, table in enumerate(made if isinstance(made, list | tuple) else [made]):
+                name = f"{one.name}-{index}" if index else one.name
+                tables.append(Table(name, table.title, table.columns, table.text_rows))
+    return [Section("results", "Results", figures=(FigureGroup("", figures),), tables=tuple(tables))] if tables else []
 
 
 def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:

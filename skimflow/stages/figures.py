@@ -20,7 +20,8 @@ from skimflow.code import code_digest
 from skimflow.pool import in_processes
 from skimflow.stages.context import Context
 from skimflow.stages.fit import WORKSPACE
-from skimflow.stages.results import Results, fit_result
+from skimflow.stages.results import Results, fit_result, tool_result
+from skimflow.tools import TOOLS, load
 from skimflow.units import Unit, versions
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ BATCH = 3
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure to draw: the function of `inference.figures` and its arguments."""
+    """One figure to draw: the function, of `inference.figures` or as `module:function`, and its arguments."""
 
     name: str
     group: str
@@ -51,7 +52,7 @@ def run_figures(context: Context, workspace: Entry, results: Results) -> list[En
     common = {
         "workspace": digest,
         "model": json.loads(_shown_model(context).model_dump_json()),
-        "code": code_digest("inference.figures", "skimflow.stages.figures"),
+        "code": code_digest("inference.figures", "skimflow.stages.figures", *_tool_figures(context)),
         "versions": versions("figures"),
     }
     fit = Request("figures", VERSION, {**common, "fit": _digest(results)})
@@ -65,6 +66,12 @@ def run_figures(context: Context, workspace: Entry, results: Results) -> list[En
     ]
     summary.seconds = time.perf_counter() - start
     return entries
+
+
+def _tool_figures(context: Context) -> list[str]:
+    """Modules that draw the tools' results."""
+    tools = [TOOLS[one.kind] for one in context.pipeline.inference.wanted if one.kind in TOOLS]
+    return sorted({tool.figure.partition(":")[0] for tool in tools if tool.figure is not None})
 
 
 def _digest(results: Results) -> str:
@@ -82,6 +89,11 @@ def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Itera
         ranked = from_document(Ranking, results["ranking"])
         yield Drawing("ranking", "fit", f"Impacts on {ranked.poi}", "ranking", (ranked, model))
     yield Drawing("correlation", "fit", "Correlations between the parameters", "correlation", (fit, model))
+    for one in context.pipeline.inference.wanted:
+        tool = TOOLS.get(one.kind)
+        if tool is not None and tool.figure is not None:
+            typed = tool_result(one, results)
+            yield Drawing(_slug(one.name), "results", f"{tool.title}: {one.name}", tool.figure, (typed,))
     before, after = yields(document, model=model), yields(document, fit, model=model)
     for region in before.regions:
         for stage, values in (("prefit", before), ("postfit", after)):
@@ -139,12 +151,12 @@ def _index(drawings: Sequence[Drawing]) -> bytes:
 
 def draw_batch(drawings: Sequence[Drawing]) -> dict[str, bytes]:
     """Draw some figures (in a process of the pool): file name to bytes."""
-    from inference import figures
     from inference.canvas import save
 
     files: dict[str, bytes] = {}
     for one in drawings:
-        files |= save(getattr(figures, one.function)(*one.arguments), one.name, one.formats)
+        draw = load(one.function if ":" in one.function else f"inference.figures:{one.function}")
+        files |= save(draw(*one.arguments), one.name, one.formats)
     return files
 
 

@@ -15,6 +15,7 @@ from artifacts.store import Entry
 from skimflow.code import code_digest
 from skimflow.stages.context import Context
 from skimflow.stages.process import HISTOGRAMS
+from skimflow.tools import TOOLS, Wanted
 from skimflow.units import Unit, versions
 
 VERSION = 2
@@ -54,20 +55,23 @@ def run_build(context: Context, unit: Unit, histograms: Entry) -> Entry:
     return entry
 
 
-def plan_result(context: Context, kind: str, workspace: Entry) -> Unit:
-    """The unit of one kind of result: the workspace and the settings decide it."""
+def plan_result(context: Context, wanted: Wanted, workspace: Entry) -> Unit:
+    """The unit of one result: the workspace and the settings decide it."""
+    tool = TOOLS.get(wanted.kind)
+    module = tool.function.partition(":")[0] if tool else f"inference.{wanted.kind}"
+    fixed = {f"fixed {name}": value for name, value in context.pipeline.inference.fixed.items()}
     request = Request(
         "fit",
         VERSION,
         {
-            "result": kind,
+            "result": wanted.kind,
             "workspace": workspace.blobs[WORKSPACE].digest,
-            "settings": {f"fixed {name}": value for name, value in context.pipeline.inference.fixed.items()},
-            "code": code_digest(f"inference.{kind}", "inference.fit"),
+            "settings": {**fixed, **wanted.settings},
+            "code": code_digest(module, "inference.fit"),
             "versions": versions("fit"),
         },
     )
-    return context.look_up("fit", kind, request)
+    return context.look_up("fit", wanted.name, request)
 
 
 def run_result(context: Context, unit: Unit, compute: Callable[[], Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -11,10 +12,12 @@ from artifacts.store import Entry
 from inference.documents import from_document, to_document
 from skimflow.stages.context import Context
 from skimflow.stages.fit import WORKSPACE, plan_result, run_result
+from skimflow.tools import TOOLS, Wanted, load, typed_settings, wanted
 from skimflow.units import Unit
 
 if TYPE_CHECKING:
     from inference.fit import FitSettings
+    from inference.likelihood.model import Likelihood
     from inference.results import FitResult
 
 Results = dict[str, Any]
@@ -25,13 +28,13 @@ def run_results(context: Context, workspace: Entry, check: Callable[[list[Unit]]
 
     `check` sees the units before anything runs. The fit comes first and is always there: the others need it.
     """
-    kinds = ["fit", *(kind for kind in context.pipeline.inference.results if kind != "fit")]
-    units = {kind: plan_result(context, kind, workspace) for kind in kinds}
+    asked = [wanted("fit"), *(one for one in context.pipeline.inference.wanted if one.kind != "fit")]
+    units = {one.name: plan_result(context, one, workspace) for one in asked}
     check(list(units.values()))
     job = _Job(context, workspace)
     results: Results = {}
-    for kind in kinds:
-        results[kind] = run_result(context, units[kind], partial(job.compute, kind, results))
+    for one in asked:
+        results[one.name] = run_result(context, units[one.name], partial(job.compute, one, results))
     return results
 
 
@@ -54,15 +57,29 @@ class _Job:
     def _workspace(self) -> dict[str, Any]:
         return dict(json.loads(self._context.store.read(self._entry.blobs[WORKSPACE])))
 
+    @cached_property
+    def _likelihood(self) -> Likelihood:
+        from inference.likelihood.model import Likelihood
+
+        return Likelihood(self._workspace)
+
     @property
     def _settings(self) -> FitSettings:
         from inference.fit import FitSettings
 
         return FitSettings(fixed=self._context.pipeline.inference.fixed)
 
-    def compute(self, kind: str, results: Results) -> Any:
-        """One kind of result as plain values."""
-        return {"fit": self._fit, "ranking": self._ranking, "yields": self._yields}[kind](results)
+    def compute(self, one: Wanted, results: Results) -> Any:
+        """One result as plain values."""
+        if one.kind in TOOLS:
+            return self._tool(one, results)
+        return {"fit": self._fit, "ranking": self._ranking, "yields": self._yields}[one.kind](results)
+
+    def _tool(self, one: Wanted, results: Results) -> Any:
+        function = load(TOOLS[one.kind].function)
+        given = {"fit": fit_result(results), "fixed": self._settings.fixed, "store": self._context.store}
+        taken = {name: given[name] for name in inspect.signature(function).parameters if name in given}
+        return to_document(function(self._likelihood, **taken, **typed_settings(function, one.kind, one.settings)))
 
     def _fit(self, _: Results) -> Any:
         from inference.fit import fit
@@ -89,3 +106,8 @@ def fit_result(results: Results) -> FitResult:
     from inference.results import FitResult
 
     return from_document(FitResult, results["fit"])
+
+
+def tool_result(one: Wanted, results: Results) -> Any:
+    """A tool's result among the results, typed again."""
+    return from_document(load(TOOLS[one.kind].result), results[one.name])

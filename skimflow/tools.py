@@ -1,0 +1,117 @@
+"""The tools of the inference stage that a pipeline may ask for under `inference.results`, besides fit, ranking, yields.
+
+Each is a function of a likelihood with keyword settings, which is also a command. Where it is and what draws it stands
+here as text, so that reading a pipeline imports none of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from skimflow.code import find_source
+from skimflow.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool: `module:function` of the computation, of its table(s), and of its figure."""
+
+    title: str
+    function: str
+    result: str
+    tables: str
+    figure: str | None = None
+
+
+TOOLS: Mapping[str, Tool] = {
+    "limit": Tool(
+        "Upper limit",
+        "inference.hypotheses.limits:upper_limit",
+        "inference.hypotheses.results:UpperLimit",
+        "inference.hypotheses.tables:limit_table",
+        "inference.hypotheses.figures:brazil",
+    ),
+}
+"""Kind of result -> tool."""
+
+RESULTS = ("fit", "ranking", "yields")
+"""The kinds of results that are no tools: they have no settings."""
+
+GIVEN = ("fit", "fixed", "progress", "store")
+"""Keywords that the pipeline gives by itself; they are no settings."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One result that a pipeline asks for."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    name: str
+
+
+def wanted(entry: str | Mapping[str, Any]) -> Wanted:
+    """An entry of `inference.results`: `limit`, or `{limit: {poi: mu}, as: limit_mu}`; raises ValueError."""
+    given = {entry: {}} if isinstance(entry, str) else dict(entry)
+    name = given.pop("as", None)
+    if len(given) != 1:
+        raise ValueError("write one kind of result, as limit or {limit: {poi: mu}, as: limit_mu}")
+    [(kind, settings)] = given.items()
+    kinds = (*RESULTS, *TOOLS)
+    if kind not in kinds:
+        near = difflib.get_close_matches(str(kind), kinds, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"there is no result {kind!r}; {hint}allowed: {', '.join(kinds)}")
+    if not isinstance(settings or {}, dict):
+        raise ValueError(f"the settings of {kind!r} must be a mapping, as {{{kind}: {{poi: mu}}}}")
+    _check_settings(kind, settings or {})
+    return Wanted(kind, settings or {}, str(name or kind))
+
+
+def load(target: str) -> Any:
+    """What `module:name` names."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def setting_names(tool: Tool) -> list[str]:
+    """Names of the settings of a tool, from its source: nothing is imported."""
+    module, _, name = tool.function.partition(":")
+    tree = ast.parse(find_source(module).read_text(encoding="utf-8"))
+    [found] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return [argument.arg for argument in found.args.kwonlyargs if argument.arg not in GIVEN]
+
+
+def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
+    known = setting_names(TOOLS[kind]) if settings and kind in TOOLS else []
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"{kind!r} has no setting {name!r}; {hint}settings: {', '.join(known) or 'none'}")
+
+
+def typed_settings(function: Callable[..., Any], kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the function's annotations have them.
+
+    Raises:
+        PipelineError: one is of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    unknown = dict.fromkeys(("Likelihood", "FitResult", "Store", "Minimum", "Observation"), Any)
+    hints = typing.get_type_hints(function, localns=unknown)
+    typed = {}
+    for name, value in settings.items():
+        try:
+            typed[name] = TypeAdapter(hints[name]).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise PipelineError(f"inference.results: {kind}: {name}: {reason} (got {value!r})") from error
+    return typed
