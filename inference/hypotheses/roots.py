@@ -6,7 +6,7 @@ import numpy as np
 
 # A step of this, relative to the place, is the last one: what remains after it is about its square.
 LAST_STEP = 1e-6
-FARTHEST = 1e12
+FARTHEST = 1e6
 STEPS = 200
 
 

@@ -1,0 +1,53 @@
+"""Figures of limits."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from inference.canvas import new_figure, styled
+from inference.hypotheses.results import UpperLimit
+from inference.likelihood.specification import Floats
+
+# The band's conventional green and yellow, for 68 % and 95 % of outcomes.
+INNER, OUTER = "#00cc00", "#ffcc00"
+
+
+@styled
+def brazil(limit: UpperLimit) -> Figure:
+    """CLs (or CLsb) against the parameter of interest, with the expected bands and the limits.
+
+    Needs a limit made with ``points``.
+    """
+    figure = new_figure(8, 6.6)
+    axes = figure.add_axes((0.13, 0.13, 0.84, 0.81))
+    mu = np.array([test.mu for test in limit.tests])
+    is_cls = limit.method == "CLs"
+    band = np.array([test.expected if is_cls else test.expected_clsb for test in limit.tests]).reshape(-1, 5)
+    observed = np.array([test.cls if is_cls else test.clsb for test in limit.tests])
+    draw_bands(axes, mu, band)
+    axes.plot(mu, observed, color="black", marker="o", markersize=4, linewidth=1.6, label="Observed")
+    alpha = 1 - limit.level
+    axes.axhline(alpha, color="#e42536", linewidth=1.6, label=f"{limit.method} = {alpha:.3g}")
+    for value, line in ((limit.observed, "-"), (limit.expected[2], "--")):
+        if value is not None:
+            axes.plot([value, value], [0, alpha], color="#e42536", linewidth=1.4, linestyle=line)
+    axes.set_xlim(mu.min(initial=0.0), mu.max(initial=1.0))
+    axes.set_ylim(0, 1.05 if is_cls else 1.05 * max(0.5, float(band.max(initial=0.5))))
+    axes.set_xlabel(limit.poi)
+    axes.set_ylabel(limit.method)
+    axes.legend(loc="upper right")
+    axes.set_title(_words(limit), loc="left", fontsize="small")
+    return figure
+
+
+def draw_bands(axes: Axes, x: Floats, band: Floats) -> None:
+    """Expected values (n, 5) at −2 … +2 σ with both bands."""
+    axes.fill_between(x, band[:, 0], band[:, 4], color=OUTER, linewidth=0, label=r"Expected $\pm 2\sigma$")
+    axes.fill_between(x, band[:, 1], band[:, 3], color=INNER, linewidth=0, label=r"Expected $\pm 1\sigma$")
+    axes.plot(x, band[:, 2], color="black", linestyle="--", linewidth=1.6, label="Expected")
+
+
+def _words(limit: UpperLimit) -> str:
+    values = [("observed", limit.observed), ("expected", limit.expected[2])]
+    told = [f"{name} {'none' if value is None else format(value, '.4g')}" for name, value in values]
+    return f"{100 * limit.level:.4g}% upper limit: {', '.join(told)}"
