@@ -136,7 +136,7 @@ def ranking(ranked: Ranking, model: Model | None = None, *, largest: int = 20) -
 def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: bool = False) -> Figure:
     """Stacked prediction with its uncertainty band and the data, above their ratio.
 
-    Data have Poisson uncertainties sqrt(n). Bins have the model's edges, or are numbered without a model.
+    Data have Poisson uncertainties sqrt(n); hidden bins have no point. Bins have the model's edges, or are numbered without a model.
     """
     content = yields.region(region)
     edges, axis_label = _axis(region, len(content.data), model)
@@ -144,7 +144,7 @@ def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: boo
     _stack(main, content, edges, model)
     total, sigma = np.array(content.prediction.values), np.array(content.prediction.uncertainties)
     band(main, edges, total, sigma, "Uncertainty")
-    centres, data = 0.5 * (edges[1:] + edges[:-1]), np.array(content.data)
+    centres, data = 0.5 * (edges[1:] + edges[:-1]), _shifts(content.data)
     name = "Data" if model is None else model.data.label.capitalize()
     main.errorbar(
         centres, data, yerr=np.sqrt(data), fmt="o", color=DATA_COLOUR, markersize=6, linewidth=1.4, label=name
@@ -160,7 +160,7 @@ def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: boo
         highest = float((total + sigma).max())
         main.set_ylim(0.05 * lowest, highest * (20 * highest / lowest) ** 0.7)
     else:
-        main.set_ylim(0, 1.35 * float(max((total + sigma).max(), (data + np.sqrt(data)).max())))
+        main.set_ylim(0, 1.35 * float(np.nanmax([total + sigma, data + np.sqrt(data)])))
     main.set_ylabel(_per_bin(edges, model, region))
     safe = np.where(total > 0, total, np.nan)
     band(below, edges, np.ones(len(total)), sigma / safe)

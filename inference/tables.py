@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from inference.ranking import Ranking
@@ -126,7 +126,7 @@ def yield_table(yields: Yields, *, bins: bool = False) -> Table:
                 _yield_row(region.region, index if bins else None, sample.sample, value, sigma)
                 for index, (value, sigma) in enumerate(numbers)
             ]
-        counts: Sequence[float] = region.data if bins else [sum(region.data)]
+        counts = region.data if bins else [sum(count for count in region.data if count is not None)]
         rows += [
             _yield_row(region.region, index if bins else None, "data", count, None)
             for index, count in enumerate(counts)
@@ -138,7 +138,7 @@ def yield_table(yields: Yields, *, bins: bool = False) -> Table:
 
 
 def _yield_row(
-    region: str, index: int | None, sample: str, value: float, sigma: float | None
+    region: str, index: int | None, sample: str, value: float | None, sigma: float | None
 ) -> tuple[str | float | None, ...]:
     place = (region,) if index is None else (region, index)
     return (*place, sample, value, sigma)

@@ -1,21 +1,28 @@
 """What the model predicts in every bin, before and after the fit, with its uncertainty, beside the data.
 
-The bands are cabinetry's: symmetrised ±1σ variations of every parameter, propagated linearly with the full
-covariance after the fit, and without correlations before it.
+Bands after the fit: the full covariance of the fit, propagated with the rates' exact derivatives (linear), or over
+draws of the parameters from that covariance (sampled), which also sees how the rates bend. Before the fit: every
+constrained parameter up and down by its width, half the differences added in quadrature (varied), as cabinetry does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from inference.errors import InferenceError, InvalidWorkspace
+from inference.likelihood.specification import Floats
 from inference.model import Model
-from inference.reference import reference_model
 from inference.results import FitResult
 from inference.workspace import load_workspace
+
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood
+    from inference.propagation import Rates
+
+Band = Literal["varied", "linear", "sampled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +38,26 @@ class SampleYield:
 
 @dataclass(frozen=True, slots=True)
 class RegionYield:
-    """All samples of one region, their sum (``prediction``) and the data."""
+    """All samples of one region, their sum (``prediction``) and the data, None in bins that are hidden."""
 
     region: str
     samples: tuple[SampleYield, ...]
     prediction: SampleYield
-    data: tuple[float, ...]
+    data: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Yields:
-    """Predictions of all regions; ``stage`` is ``"pre-fit"`` or ``"post-fit"``."""
+    """Predictions of all regions.
+
+    ``stage`` is ``"pre-fit"`` or ``"post-fit"``; ``band`` says how uncertainties were propagated: ``"varied"``,
+    ``"linear"``, or ``"sampled"`` from ``draws`` draws.
+    """
 
     stage: str
     regions: tuple[RegionYield, ...]
+    band: Band = "linear"
+    draws: int | None = None
 
     def region(self, name: str) -> RegionYield:
         """The region of that name; raises ``InferenceError``."""
@@ -61,7 +74,7 @@ def yields(
     model: Model | None = None,
     measurement: str | None = None,
 ) -> Yields:
-    """Yields per region, sample and bin: after the fit with ``result``, before it without.
+    """Yields per region, sample and bin of a workspace: after the fit with ``result``, before it without.
 
     Args:
         workspace: the workspace that ``result`` was fitted to.
@@ -72,54 +85,94 @@ def yields(
     Raises:
         InvalidWorkspace: no model, or ``result`` belongs to another workspace.
     """
-    from cabinetry import model_utils
+    from inference.likelihood.model import Likelihood
 
-    density, observed = reference_model(load_workspace(workspace), measurement)
-    if result is not None and result.labels != tuple(density.config.par_names):
+    return yields_of(Likelihood(load_workspace(workspace), measurement), fit=result, model=model)
+
+
+def yields_of(
+    likelihood: "Likelihood",
+    *,
+    fit: FitResult | None = None,
+    model: Model | None = None,
+    draws: int | None = None,
+    seed: int = 1,
+) -> Yields:
+    """As `yields`, of a likelihood.
+
+    Args:
+        fit: after this fit; before any if None.
+        model: for the order of regions and samples.
+        draws: sample the band after the fit with so many draws, put onto the bounds where they fall outside.
+        seed: of the draws.
+
+    Raises:
+        InvalidWorkspace: ``fit`` belongs to another workspace.
+    """
+    if fit is not None and fit.labels != likelihood.labels:
         raise InvalidWorkspace("the fit result has other parameters than the workspace: fit this workspace first")
-    prediction = model_utils.prediction(density, fit_results=None if result is None else _fit_results(result))
-    config = density.config
-    data = np.asarray(observed, dtype=float)
-    regions = {
-        channel: _region(prediction, index, channel, config, data[config.channel_slices[channel]])
-        for index, channel in enumerate(config.channels)
-    }
-    if model is not None:
-        order = [sample.name for sample in model.samples]
-        regions = {
-            region.name: _ordered(regions[region.name], order) for region in model.regions if region.name in regions
-        }
-    return Yields("pre-fit" if result is None else "post-fit", tuple(regions.values()))
+    if fit is None:
+        stage, parameters, (band, variances) = "pre-fit", likelihood.init, _before(likelihood)
+    else:
+        stage, parameters = "post-fit", np.asarray(fit.bestfit)
+        band, variances = _after(likelihood, parameters, np.asarray(fit.covariance), draws, seed)
+    regions = _regions(likelihood, likelihood.expected_by_sample(parameters), variances)
+    return Yields(stage, _ordered(regions, model), band, draws if band == "sampled" else None)
 
 
-def _region(prediction: Any, index: int, channel: str, config: Any, data: Any) -> RegionYield:
-    per_bin = np.asarray(prediction.model_yields[index], dtype=float)
-    sigma_bin = np.asarray(prediction.total_stdev_model_bins[index], dtype=float)
-    sigma_sum = np.asarray(prediction.total_stdev_model_channels[index], dtype=float)
-    samples = tuple(
-        _sample(name, per_bin[row], sigma_bin[row], sigma_sum[row]) for row, name in enumerate(config.samples)
-    )
-    total = _sample("total prediction", per_bin.sum(axis=0), sigma_bin[-1], sigma_sum[-1])
-    return RegionYield(channel, samples, total, tuple(np.asarray(data).tolist()))
+def _before(likelihood: "Likelihood") -> tuple[Band, "Rates"]:
+    from inference.propagation import varied
+
+    widths = np.where(likelihood.constant, 0.0, np.nan_to_num(likelihood.widths))
+    return "varied", varied(likelihood, likelihood.init, np.diag(widths))
 
 
-def _sample(name: str, values: Any, sigma: Any, sigma_total: Any) -> SampleYield:
-    return SampleYield(name, tuple(values.tolist()), tuple(sigma.tolist()), float(values.sum()), float(sigma_total))
+def _after(
+    likelihood: "Likelihood", parameters: Floats, covariance: Floats, draws: int | None, seed: int
+) -> tuple[Band, "Rates"]:
+    from inference.propagation import linear, sampled, square_root
+
+    root = square_root(covariance)
+    if draws is None:
+        return "linear", linear(likelihood, parameters, root)
+    normal = np.random.default_rng(seed).standard_normal((draws, len(parameters)))
+    drawn = np.clip(parameters + normal @ root.T, likelihood.lower, likelihood.upper)
+    return "sampled", sampled(likelihood, parameters, drawn)
 
 
-def _ordered(region: RegionYield, order: list[str]) -> RegionYield:
-    samples = sorted(region.samples, key=lambda sample: order.index(sample.sample))
-    return replace(region, samples=tuple(samples))
+def _regions(likelihood: "Likelihood", rates: Floats, variances: "Rates") -> list[RegionYield]:
+    seen = likelihood.observed
+    data = [count if shown else None for count, shown in zip(seen.main.tolist(), seen.mask > 0, strict=True)]
+    regions, start = [], 0
+    for index, channel in enumerate(likelihood.specification.channels):
+        inside = slice(start, start := start + channel.bins)
+        per_bin, squares = rates[:, inside], variances.entries[:, inside]
+        samples = [
+            _sample(sample.name, per_bin[slot], squares[slot], variances.samples[index, slot])
+            for slot, sample in enumerate(channel.samples)
+        ]
+        total = _sample(TOTAL, per_bin.sum(axis=0), variances.bins[inside], variances.channels[index])
+        regions.append(RegionYield(channel.name, tuple(samples), total, tuple(data[inside])))
+    return regions
 
 
-def _fit_results(result: FitResult) -> Any:
-    """Our result in cabinetry's container."""
-    from cabinetry.fit.results_containers import FitResults
+TOTAL = "total prediction"
 
-    return FitResults(
-        np.asarray(result.bestfit),
-        np.asarray(result.uncertainties),
-        list(result.labels),
-        result.correlation,
-        result.twice_nll,
+
+def _sample(name: str, values: Floats, variances: Floats, variance: float) -> SampleYield:
+    sigma = tuple(np.sqrt(variances).tolist())
+    return SampleYield(name, tuple(values.tolist()), sigma, float(values.sum()), float(np.sqrt(variance)))
+
+
+def _ordered(regions: Sequence[RegionYield], model: Model | None) -> tuple[RegionYield, ...]:
+    if model is None:
+        return tuple(regions)
+    order = {sample.name: place for place, sample in enumerate(model.samples)}
+    known = {region.region: region for region in regions}
+    return tuple(
+        replace(
+            known[region.name], samples=tuple(sorted(known[region.name].samples, key=lambda one: order[one.sample]))
+        )
+        for region in model.regions
+        if region.name in known
     )

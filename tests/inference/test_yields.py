@@ -10,11 +10,15 @@ import pytest
 from matplotlib.mathtext import MathTextParser
 
 from inference.errors import InferenceError, InvalidWorkspace
+from inference.fit import fit_likelihood
+from inference.likelihood.model import Likelihood
 from inference.model import load_model
+from inference.propagation import along
+from inference.reference import reference_model
 from inference.systematics import shape_variations
 from inference.tables import Table, parameter_table, yield_table
 from inference.templates import load_histograms, rebin
-from inference.yields import yields
+from inference.yields import yields, yields_of
 
 # jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
@@ -53,6 +57,125 @@ def test_pre_fit_band_is_the_sum_of_squares_of_the_variations(prefit, fitted):
     # What is left is the gamma of the whole bin, relative to all samples: small and not negative.
     assert (found > 0).all()
     assert np.sqrt(found / np.array(sample.values) ** 2).max() < 0.2
+
+
+def peer(workspace, result=None):
+    """Cabinetry's prediction."""
+    from cabinetry import model_utils
+    from cabinetry.fit.results_containers import FitResults
+
+    model, _ = reference_model(workspace)
+    if result is None:
+        return model_utils.prediction(model)
+    numbers = np.asarray(result.bestfit), np.asarray(result.uncertainties)
+    return model_utils.prediction(
+        model, fit_results=FitResults(*numbers, list(result.labels), result.correlation, result.twice_nll)
+    )
+
+
+def bands(found):
+    """As cabinetry has them: per channel, samples and their sum; per bin and for all bins."""
+    per_bin = [[one.uncertainties for one in (*region.samples, region.prediction)] for region in found.regions]
+    whole = [[one.total_uncertainty for one in (*region.samples, region.prediction)] for region in found.regions]
+    return np.asarray(per_bin), np.asarray(whole)
+
+
+def test_pre_fit_bands_are_cabinetrys(fitted):
+    workspace, _ = fitted("5")
+    per_bin, whole = bands(yields(workspace))
+    theirs = peer(workspace)
+    np.testing.assert_allclose(per_bin, theirs.total_stdev_model_bins, rtol=1e-9)
+    np.testing.assert_allclose(whole, theirs.total_stdev_model_channels, rtol=1e-9)
+
+
+def test_post_fit_bands_are_cabinetrys_where_rates_are_straight():
+    """Cabinetry varies up and down by σ; that is the derivative where rates bend evenly and parameters are at 0."""
+    straight = straight_workspace()
+    likelihood = Likelihood(straight)
+    result = fit_likelihood(likelihood)
+    assert abs(result.value("shape")[0]) < 1e-6
+    per_bin, whole = bands(yields_of(likelihood, fit=result))
+    theirs = peer(straight, result)
+    np.testing.assert_allclose(per_bin[0], theirs.total_stdev_model_bins[0], rtol=1e-6)
+    np.testing.assert_allclose(whole[0], theirs.total_stdev_model_channels[0], rtol=1e-6)
+
+
+def test_no_channel_is_known_worse_than_its_own_count_says(fitted):
+    """J C Jᵀ ≤ diag(λ) for the inverse C of the Fisher information: a theorem of linear algebra.
+
+    Cabinetry's variations by one whole σ of strongly correlated parameters break it: 332 where the root is 222.
+    """
+    workspace, result = fitted("5")
+    per_bin, whole = bands(yields(workspace, result))
+    theirs = peer(workspace, result)
+    counts = [np.asarray(one.data) for one in yields(workspace).regions]
+    for ours, bins, count in zip(whole[:, -1], per_bin[:, -1], counts, strict=True):
+        assert 0.9 * np.sqrt(count.sum()) < ours < 1.005 * np.sqrt(count.sum())
+        assert (bins < 1.03 * np.sqrt(count)).all()
+    assert np.asarray(theirs.total_stdev_model_channels)[1, -1] > 1.4 * np.sqrt(counts[1].sum())
+    np.testing.assert_allclose(per_bin[:, -1], np.asarray(theirs.total_stdev_model_bins)[:, -1], rtol=0.25)
+
+
+def test_the_derivatives_of_the_rates_are_pyhfs(fitted):
+    """Central differences of pyhf's expected data along every parameter, gammas included."""
+    workspace, result = fitted("5")
+    model, _ = reference_model(workspace)
+    best, step = np.asarray(result.bestfit), 1e-5
+    found = along(Likelihood(workspace), best, np.eye(len(best)))
+    for index, row in enumerate(found):
+        move = step * np.eye(len(best))[index]
+        up, down = (model.expected_data(best + sign * move, include_auxdata=False) for sign in (1, -1))
+        np.testing.assert_allclose(row, (up - down) / (2 * step), atol=1e-5 * np.abs(row).max() + 1e-5)
+
+
+def test_a_sampled_band_is_the_linear_one_within_its_own_error():
+    likelihood = Likelihood(straight_workspace())
+    result = fit_likelihood(likelihood)
+    straight = bands(yields_of(likelihood, fit=result))
+    sampled = yields_of(likelihood, fit=result, draws=20_000)
+    assert (sampled.band, sampled.draws) == ("sampled", 20_000)
+    for ours, theirs in zip(bands(sampled), straight, strict=True):
+        # A standard deviation of N draws is known to 1/sqrt(2N) = 0.5 %; the shape's bending adds little.
+        np.testing.assert_allclose(ours, theirs, rtol=0.03)
+    assert yields_of(likelihood, fit=result, draws=20_000) == sampled
+
+
+def test_a_signal_at_zero_keeps_its_band():
+    """No signal seen, its strength on its bound: the band is the signal times the uncertainty of its strength."""
+    document = straight_workspace(data=[80.0, 100.0])
+    likelihood = Likelihood(document)
+    result = fit_likelihood(likelihood)
+    found = yields_of(likelihood, fit=result).region("both")
+    value, sigma = result.value("mu")
+    assert value == 0
+    assert found.samples[1].sample == "signal"
+    assert found.samples[1].uncertainties == pytest.approx((50 * sigma, 0.0))
+    assert sigma > 0.1
+
+
+def test_hidden_bins_have_no_data():
+    likelihood = Likelihood(straight_workspace())
+    likelihood.observed = likelihood.observation([1.0, 100.0], mask=np.asarray([0.0, 1.0]))
+    found = yields_of(likelihood)
+    assert found.region("both").data == (None, 100.0)
+    rows = yield_table(found, bins=True).rows
+    assert ("both", 0, "data", None, None) in rows
+    assert ("both", "data", 100.0, None) in yield_table(found).rows
+
+
+def straight_workspace(data=(150.0, 100.0)):
+    """Signal in the first bin; a background with a shape and statistical uncertainties."""
+    shape = {"name": "shape", "type": "histosys", "data": {"hi_data": [110.0, 95.0], "lo_data": [92.0, 106.0]}}
+    errors = {"name": "errors", "type": "staterror", "data": [5.0, 5.0]}
+    background = {"name": "background", "data": [100.0, 100.0], "modifiers": [shape, errors]}
+    free = {"name": "mu", "type": "normfactor", "data": None}
+    signal = {"name": "signal", "data": [50.0, 0.0], "modifiers": [free]}
+    return {
+        "channels": [{"name": "both", "samples": [signal, background]}],
+        "observations": [{"name": "both", "data": list(data)}],
+        "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}],
+        "version": "1.0.0",
+    }
 
 
 def test_post_fit_prediction_meets_the_data_with_a_narrower_band(prefit, postfit):
