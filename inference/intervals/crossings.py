@@ -1,0 +1,228 @@
+"""Where a profiled likelihood has risen by a given amount along rays from its minimum.
+
+On a ray v(r) = v̂ + r·d the signed root s(r) = sqrt(2 Δ log L) is nearly straight, so its crossing with z is found by
+Halley's method with the exact first and second derivative of the profile, within a bracket: never beyond a bound, never
+beyond a point where the fit has no certificate or no density, and with bisection where the step leaves the bracket.
+Each crossing is then fitted once more from the workspace's own starting values; if another valley is lower there, the
+search goes on in it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from inference.intervals.profile import Conditional, Nominal, Task, conditional_minima
+from inference.likelihood.specification import Floats
+
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood, Minimum
+
+# |sqrt(2 Δ log L) − z| at which a crossing is found, and that which is good enough where rounding allows no better.
+EXACT = 1e-9
+GOOD = 1e-8
+# Fall of −log L below the nominal minimum, or below another valley, that is not rounding.
+LOWER = 1e-7
+FITS = 60
+# In uncertainties, beyond which no crossing is looked for.
+FAR = 1e4
+VALLEYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ray:
+    """Parameters to hold, by place, and their step per unit of r; one unit is about one standard deviation."""
+
+    held: tuple[int, ...]
+    direction: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Where a search ended: at the crossing, on a bound before it, or nowhere (``reason`` says why).
+
+    ``values`` are those of the held parameters, ``rise`` is 2 Δ log L there; None and 0 where nothing was found.
+    """
+
+    status: Literal["crossing", "bound", "failed"]
+    values: Floats | None
+    rise: float
+    reason: str
+    fits: int
+
+
+@dataclass(frozen=True, slots=True)
+class LowerMinimum:
+    """A conditional minimum below the nominal one."""
+
+    at: "Minimum"
+    labels: tuple[str, ...]
+
+
+def crossings(
+    likelihood: "Likelihood", nominal: Nominal, rays: Sequence[Ray], height: float
+) -> list[Crossing] | LowerMinimum:
+    """Follow all rays until sqrt(2 Δ log L) is ``height``; the first lower minimum that is met ends it."""
+    searches = [_Search(likelihood, nominal, ray, height) for ray in rays]
+    lower = _run(likelihood, nominal, searches)
+    for _ in range(VALLEYS):
+        if lower is not None or not _other_valleys(likelihood, nominal, searches):
+            break
+        lower = _run(likelihood, nominal, searches)
+    return lower or [search.crossing() for search in searches]
+
+
+def _run(likelihood: "Likelihood", nominal: Nominal, searches: "Sequence[_Search]") -> LowerMinimum | None:
+    """Fit the trials of all searches until each has ended."""
+    while True:
+        for search in searches:
+            if search.lower is not None:
+                return LowerMinimum(search.lower, tuple(likelihood.labels[place] for place in search.ray.held))
+        running = [search for search in searches if search.ended is None]
+        if not running:
+            return None
+        tasks = [Task(search.ray.held, search.start()) for search in running]
+        for search, found in zip(running, conditional_minima(likelihood, tasks, nominal.free), strict=True):
+            search.take(found)
+
+
+def _other_valleys(likelihood: "Likelihood", nominal: Nominal, searches: "Sequence[_Search]") -> bool:
+    """Fit each crossing anew from the initial values; resume where that is lower."""
+    at_crossing = [search for search in searches if search.ended == "crossing"]
+    starts = []
+    for search in at_crossing:
+        start = np.where(nominal.free, likelihood.init, nominal.parameters)
+        start[list(search.ray.held)] = search.values(search.trial)
+        starts.append(Task(search.ray.held, start))
+    resumed = False
+    for search, found in zip(at_crossing, conditional_minima(likelihood, starts, nominal.free), strict=True):
+        if found.converged and search.last is not None and found.minimum.nll < search.last.minimum.nll - LOWER:
+            search.resume(found)
+            resumed = True
+    return resumed
+
+
+@dataclass(slots=True)
+class _Search:
+    """One ray: the bracket (inside, outside) of r around the crossing, and the next trial."""
+
+    likelihood: "Likelihood"
+    nominal: Nominal
+    ray: Ray
+    height: float
+    reach: float = field(init=False)
+    inside: float = 0.0
+    outside: float = math.inf
+    trial: float = field(init=False)
+    last_at: float = 0.0
+    last: Conditional | None = None
+    rise: float = 0.0
+    fits: int = 0
+    ended: Literal["crossing", "bound", "failed"] | None = None
+    reason: str = ""
+    lower: "Minimum | None" = None
+
+    def __post_init__(self) -> None:
+        held, direction = list(self.ray.held), self.ray.direction
+        limits = np.where(direction > 0, self.likelihood.upper[held], self.likelihood.lower[held])
+        room = (limits - self.nominal.parameters[held])[direction != 0] / direction[direction != 0]
+        self.reach = max(float(room.min()), 0.0)
+        self.trial = min(self.height, self.reach)
+        if self.reach == 0.0:
+            self.ended = "bound"
+
+    def values(self, distance: float) -> Floats:
+        """Of the held parameters, on the bound itself where the ray ends there."""
+        held = list(self.ray.held)
+        values = self.nominal.parameters[held] + distance * self.ray.direction
+        return np.clip(values, self.likelihood.lower[held], self.likelihood.upper[held])
+
+    def start(self) -> Floats:
+        """Where the fit at the trial begins: the tangent at the last fit, or the nominal fit's covariance."""
+        held, free = list(self.ray.held), self.nominal.free
+        if self.last is not None and self.last.tangent is not None:
+            begin = self.last.minimum.parameters + (self.trial - self.last_at) * self.last.tangent @ self.ray.direction
+        else:
+            covariance = self.nominal.covariance
+            follow = np.linalg.pinv(covariance[np.ix_(held, held)]) @ self.ray.direction
+            begin = self.nominal.parameters + self.trial * covariance[:, held] @ follow
+        begin = np.where(free, np.clip(begin, self.likelihood.lower, self.likelihood.upper), self.nominal.parameters)
+        begin[held] = self.values(self.trial)
+        return np.asarray(begin)
+
+    def take(self, found: Conditional) -> None:
+        """Learn from the fit at the trial, and choose the next one or end."""
+        self.fits += 1
+        if not found.converged:
+            self.reason = found.minimum.certificate.reason
+            self.outside = self.trial
+            self._go(math.nan)
+            return
+        self._learn(found)
+
+    def _learn(self, found: Conditional) -> None:
+        fall = self.nominal.nll - found.minimum.nll
+        if fall > LOWER:
+            self.lower = found.minimum
+            return
+        self.last, self.last_at, self.rise = found, self.trial, max(-2 * fall, 0.0)
+        missing = math.sqrt(self.rise) - self.height
+        if abs(missing) < EXACT:
+            self.ended = "crossing"
+        elif missing < 0 and self.trial >= self.reach:
+            self.ended = "bound"
+        elif missing < 0:
+            self.inside = self.trial
+            self._go(self._newton(found, missing))
+        else:
+            self.outside = self.trial
+            self._go(self._newton(found, missing))
+
+    def _newton(self, found: Conditional, missing: float) -> float:
+        """Halley's step on sqrt(2 Δ log L) − z; not a number where the root does not rise."""
+        assert found.slope is not None and found.curvature is not None  # noqa: PT018, S101 (it converged)
+        root, along = math.sqrt(self.rise), self.ray.direction
+        if root == 0.0:
+            return math.nan
+        first = float(found.slope @ along) / root
+        second = (float(along @ found.curvature @ along) - first**2) / root
+        bend = 2 * first**2 - missing * second
+        if first <= 0:
+            return math.nan
+        return self.trial - (2 * missing * first / bend if bend > first**2 else missing / first)
+
+    def _go(self, wanted: float) -> None:
+        """The next trial: as wanted if that is inside the bracket and not far, else halfway or twice as far."""
+        if math.isinf(self.outside):
+            here = max(self.trial, self.height)
+            wanted = min(wanted, 3 * here, self.reach) if wanted > self.inside else min(2 * here, self.reach)
+        elif not self.inside < wanted < self.outside:
+            wanted = 0.5 * (self.inside + self.outside)
+        closed = math.isfinite(self.outside) and self.outside - self.inside <= 1e-14 * self.outside
+        if self.fits >= FITS or closed or self.inside > FAR * self.height:
+            self._give_up()
+        else:
+            self.trial = wanted
+
+    def _give_up(self) -> None:
+        if self.last is not None and abs(math.sqrt(self.rise) - self.height) < GOOD:
+            self.trial, self.ended = self.last_at, "crossing"
+            return
+        self.ended = "failed"
+        if self.inside > FAR * self.height:
+            self.reason = f"2 Δ log L rises to {self.rise:.3g} only, {self.inside:.0f} uncertainties away"
+        elif not self.reason:
+            self.reason = f"not found in {self.fits} fits"
+
+    def resume(self, found: Conditional) -> None:
+        """Go on in a lower valley that was found at the crossing."""
+        self.ended, self.outside = None, math.inf
+        self._learn(found)
+
+    def crossing(self) -> Crossing:
+        """What came of it."""
+        assert self.ended is not None  # noqa: S101 (called when all have ended)
+        values = None if self.ended == "failed" else self.values(self.reach if self.ended == "bound" else self.trial)
+        return Crossing(self.ended, values, self.rise, self.reason if self.ended == "failed" else "", self.fits)
