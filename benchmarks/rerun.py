@@ -30,7 +30,7 @@ processing:
   processor: my_processor.py:TtbarProcessor
 inference:
   model: ttbar
-  tolerance: {tolerance}
+  fixed: {fixed}
 """
 
 
@@ -48,7 +48,7 @@ class Analysis:
 
     def __init__(self, folder: Path, events_per_file: int) -> None:
         self.folder = folder
-        self.tolerance = 0.1
+        self.fixed = "{}"
         command = ["simulate", "events", "--events-per-file", str(events_per_file), "--files-per-sample", "2"]
         skimflow(folder, *command)
         self._take_files(1)
@@ -59,7 +59,7 @@ class Analysis:
 
     def write_pipeline(self) -> None:
         """The pipeline file with the current settings."""
-        (self.folder / "pipeline.yml").write_text(PIPELINE.format(tolerance=self.tolerance))
+        (self.folder / "pipeline.yml").write_text(PIPELINE.format(fixed=self.fixed))
 
     def write_query(self, variable: str) -> None:
         """The query as text in the user's file, with one lambda variable of this name."""
@@ -79,8 +79,8 @@ class Analysis:
         (self.folder / "fileset.json").write_text(json.dumps(document))
 
     def change_setting(self) -> None:
-        """Another tolerance of the minimiser."""
-        self.tolerance = 0.05
+        """Hold a parameter."""
+        self.fixed = "{Luminosity: 0.0}"
         self.write_pipeline()
 
     def change_processor(self) -> None:
