@@ -1,0 +1,86 @@
+"""Discovery significance: closed forms, pyhf, cabinetry."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import cabinetry
+import pyhf
+import pytest
+from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_models import counting, with_every_constraint
+
+from inference.documents import from_json, to_json
+from inference.hypotheses.discovery import significance
+from inference.hypotheses.results import Significance
+from inference.likelihood.model import Likelihood
+
+pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
+
+
+@pytest.mark.parametrize("n", [50.0, 60.0, 75.0])
+def test_a_counting_experiment_has_the_significance_of_its_closed_form(n):
+    """q0 = 2 (n log(n/b) − (n − b)); expected with the Asimov formula, CCGV (97)."""
+    found = significance(Likelihood(counting(10.0, 50.0, observed=n)))
+    assert found.z == pytest.approx(math.sqrt(2 * (n * math.log(n / 50) - (n - 50))), abs=1e-7)
+    expected = math.sqrt(2 * (60 * math.log(1 + 10 / 50) - 10))
+    assert found.expected_z == pytest.approx(expected, rel=1e-9)
+    assert found.p_value == pytest.approx(0.5 * math.erfc(found.z / math.sqrt(2)), rel=1e-12)
+    assert found.expected_band == pytest.approx([expected + point for point in (-2, -1, 0, 1, 2)], rel=1e-9)
+    assert from_json(Significance, to_json(found)) == found
+
+
+def test_a_deficit_has_no_significance():
+    found = significance(Likelihood(counting(10.0, 50.0, observed=41.0, lower=-5.0)))
+    assert found.bestfit == pytest.approx(-0.9)
+    assert (found.q0, found.p_value, found.z) == (0.0, 0.5, 0.0)
+
+
+def test_another_signal_is_expected_otherwise():
+    found = significance(Likelihood(counting(10.0, 50.0)), signal=3.0)
+    assert found.expected_z == pytest.approx(math.sqrt(2 * (80 * math.log(80 / 50) - 30)), rel=1e-9)
+
+
+def test_significance_is_pyhfs_and_cabinetrys():
+    workspace = with_every_constraint()
+    found = significance(Likelihood(workspace))
+    pyhf.set_backend("numpy")
+    parsed = pyhf.Workspace(workspace)
+    model = parsed.model()
+    data = parsed.data(model)
+    observed, expected = pyhf.infer.hypotest(0.0, data, model, test_stat="q0", return_expected=True)
+    assert (found.p_value, found.expected_p_value) == pytest.approx((float(observed), float(expected)), rel=1e-4)
+    theirs = cabinetry.fit.significance(model, data, tolerance=1e-4)
+    assert found.z == pytest.approx(theirs.observed_significance, abs=1e-4)
+    assert found.expected_z == pytest.approx(theirs.expected_significance, abs=1e-4)
+
+
+def test_the_reference_analysis_sees_ttbar(fitted):
+    found = significance(Likelihood(fitted("all")[0]))
+    assert not found.failures
+    assert found.bestfit == pytest.approx(0.9468, abs=1e-4)
+    assert found.z > 100
+    assert all(fit.certificate.converged for fit in found.fits)
+
+
+def test_what_fails_is_said_and_the_rest_remains():
+    """Without background, events at μ = 0 are impossible: there is no number for the significance."""
+    found = significance(Likelihood(counting(10.0, 0.0, observed=9.0)))
+    assert (found.z, found.p_value, found.expected_z) == (None, None, None)
+    assert found.bestfit == pytest.approx(0.9)
+    assert "observed significance: fit with mu = 0: the model has no density" in found.failures[0]
+
+
+def test_the_command(tmp_path):
+    from skimflow.commands.significance import significance as command
+
+    path = tmp_path / "workspace.json"
+    path.write_text(json.dumps(counting(10.0, 50.0, observed=75.0)))
+    told = CliRunner().invoke(command, [str(path)])
+    assert told.exit_code == 0, told.output
+    assert [line.split()[-1] for line in told.output.splitlines()[-2:]] == ["3.289", "1.371"]
+    told = CliRunner().invoke(command, [str(path), "--json"])
+    assert json.loads(told.output)["kind"] == "Significance"
