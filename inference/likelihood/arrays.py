@@ -18,8 +18,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.likelihood.composition import compose
 from inference.likelihood.interpolation import normsys_coefficients
-from inference.likelihood.specification import Channel, Floats, Specification
+from inference.likelihood.specification import Channel, Floats, Specification, offsets
 
 Indices = NDArray[np.int64]
 
@@ -33,6 +34,8 @@ class Layout:
     layers: int = 0
     sparse_shapes: bool = False
     poisson_gammas: bool = False
+    extended: bool = False
+    operators: tuple[tuple[str, Any], ...] = ()  # of the extensions: name and program of each
 
 
 class Arrays(NamedTuple):
@@ -61,6 +64,7 @@ class Arrays(NamedTuple):
     gamma_weight: Any  # (C, W): 1 / sigma² of a normal gamma, 0 if none
     gamma_factor: Any  # (C, W): factor of a Poisson gamma, 0 if none
     gamma_poisson: Any  # (C, W): whether its constraint is Poisson
+    composition: Any = None  # arrays of the extensions, a ``Composition``
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Places:
         gamma: (C, W) place of the profiled gamma among all parameters; -1 if none.
         slots: names of the samples of each block.
         channel_of: name of the channel of each block.
+        shared: how many of the reduced parameters are HistFactory's; the others are introduced by extensions.
     """
 
     bin_at: Indices
@@ -80,6 +85,7 @@ class Places:
     gamma: Indices
     slots: tuple[tuple[str, ...], ...]
     channel_of: tuple[str, ...]
+    shared: int
 
 
 def lay_out(
@@ -93,7 +99,8 @@ def lay_out(
     """
     builder = _Builder(made, _width([channel.bins for channel in made.channels]))
     builder.fill(profile)
-    return builder.arrays(histosys, normsys)
+    found = builder.arrays(histosys, normsys)
+    return compose(made, *found) if made.extensions else found
 
 
 def _width(sizes: list[int]) -> int:
@@ -123,9 +130,8 @@ class _Builder:
                 self.blocks.append(_Block(channel, start, stop, offset + start))
             offset += channel.bins
         self.slots = max(len(channel.samples) for channel in made.channels)
-        self.offsets = made.offsets
-        self.total = len(made.labels)
-        self.sets = {each.name: each for each in made.parameters}
+        self.offsets = offsets(made.histfactory)
+        self.total = sum(each.size for each in made.histfactory)
         # parameter -> entries (block, slot, bin) that a parameter for each bin scales
         self.entries: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         self.shapes: dict[int, dict[int, list[tuple[int, Floats, Floats]]]] = defaultdict(lambda: defaultdict(list))
@@ -172,10 +178,14 @@ class _Builder:
         return bins
 
     def _profile(self) -> None:
-        """One gamma of each bin leaves the vector: constrained, of this bin alone; a normal one if there is one."""
+        """One gamma of each bin leaves the vector: constrained, of this bin alone; a normal one if there is one.
+
+        Those that an extension reads or correlates stay.
+        """
+        named = {name.partition("[")[0] for each in self.made.extensions for name in each.names}
         for constraint in ("normal", "poisson"):
-            for made in self.made.parameters:
-                if made.constraint != constraint or made.scalar:
+            for made in self.made.histfactory:
+                if made.constraint != constraint or made.scalar or made.name in named:
                     continue
                 for place in range(self.offsets[made.name], self.offsets[made.name] + made.size):
                     bins = {(c, w) for c, _, w in self.entries.get(place, ())}
@@ -184,7 +194,10 @@ class _Builder:
 
     def arrays(self, histosys: str, normsys: str) -> tuple[Arrays, Layout, Places]:
         profiled = set(self.gamma[self.gamma >= 0].tolist())
-        reduced = np.asarray([place for place in range(self.total) if place not in profiled], dtype=np.int64)
+        kept = {each.name for each in self.made.parameters}
+        is_set = [each.name not in kept for each in self.made.histfactory for _ in each.init]
+        order = sorted(range(self.total), key=lambda place: is_set[place])  # those that extensions set come last
+        reduced = np.asarray([place for place in order if place not in profiled], dtype=np.int64)
         at = {int(place): index for index, place in enumerate(reduced)}
         odd, even, shape_par, shapes, sparse = self._shape_arrays(at)
         cells, factor, poly, logs = self._cell_arrays(at, normsys)
@@ -214,7 +227,9 @@ class _Builder:
         for c, block in enumerate(self.blocks):
             bin_at[c, : block.stop - block.start] = np.arange(block.offset, block.offset + block.stop - block.start)
         slots = tuple(tuple(sample.name for sample in block.channel.samples) for block in self.blocks)
-        return Places(bin_at, reduced, self.gamma, slots, tuple(block.channel.name for block in self.blocks))
+        return Places(
+            bin_at, reduced, self.gamma, slots, tuple(block.channel.name for block in self.blocks), len(reduced)
+        )
 
     def _shape_arrays(self, at: Mapping[int, int]) -> tuple[Floats, Floats, Indices, Indices, bool]:
         """Shapes block by block, for the parameters that touch the block, or for all where most touch most."""
@@ -294,7 +309,7 @@ class _Builder:
         }
 
     def _constrained(self) -> Iterable[tuple[int, Any, int]]:
-        for made in self.made.parameters:
+        for made in self.made.histfactory:
             if made.constraint != "free":
                 for index in range(made.size):
                     yield self.offsets[made.name] + index, made, index

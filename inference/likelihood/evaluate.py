@@ -1,343 +1,158 @@
-"""−log L of a model at a point, with its exact gradient and Hessian. Pure functions of arrays, compiled by JAX in
-float64.
+"""−log L of a model at a point, with its exact gradient and Hessian, in the parameters φ of the fit.
 
-What is returned is −log L minus that of the saturated model (each bin predicted as observed, each auxiliary measurement
-met), which is half the deviance: sums of small terms, so that differences near a minimum are exact to rounding.
+Without extensions φ are HistFactory's own parameters θ, and everything is ``histfactory.py``'s. With them, θ is a
+function of φ: the first of both are the same parameters, further θ are outputs of the extensions. Then
 
-The rate of an entry (block c, slot s, bin w) is ``(nominal + shapes) · cell · layers · gamma``; rates of the slots
-add up to λ. The Hessian uses this structure instead of differentiating twice:
+    −log L(φ) = HistFactory(θ(φ)) + ½ (a − φ)ᵀ V⁻¹ (a − φ) + ½ Σ residual(φ)²
 
-    H = Jᵀ diag(n/λ²) J  +  Σ_b (1 − n_b/λ_b) ∂²λ_b  −  Cᵀ diag(1/H_γγ) C  +  constraints
+with the normal constraints, V not diagonal where parameters are correlated. Derivatives are composed by the chain
+rule: the large part has its exact structure, and automatic differentiation sees only the small maps of the extensions,
+each in the few parameters that it reads:
 
-J the Jacobian of λ, C the mixed derivatives with the profiled gammas (Schur complement). ∂²λ has entries only on the
-diagonal of the shapes, between shapes and cells, and among cells and layers, each of which is a small matrix product.
-
-Profiled gammas: for a normal constraint the best λ = γa + c solves λ² + b λ = q (Conway, arXiv:1103.0354, for c = 0),
-for a Poisson constraint γ solves a quadratic equation; clipped to its bounds it is exact there too, since −log L is
-convex in γ.
+    gradient = Jᵀ g + …        Hessian = Jᵀ H J + Σ gᵢ ∇²θᵢ + …
 """
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
+from inference.likelihood import histfactory
 from inference.likelihood.arrays import Arrays, Layout
-from inference.likelihood.interpolation import even, norm
+from inference.likelihood.histfactory import TINY, Data, Point, Rates, half_deviance
 
-TINY = 1e-150  # stands for a factor of exactly 0, so that logarithmic derivatives stay finite and their products exact
-
-
-class Data(NamedTuple):
-    """What was observed, and what gammas may be; all arrays, so that other data need no other compiled function."""
-
-    observed: Any  # (C, W)
-    mask: Any  # (C, W): 1 for bins that count
-    normal: Any  # (Q,) auxiliary measurements of the normal constraints
-    poisson: Any  # (T,)
-    gamma: Any  # (C, W) of the profiled gammas
-    gamma_lower: Any  # (C, W); equal to the upper one if held
-    gamma_upper: Any  # (C, W)
+__all__ = ["TINY", "Data", "Point", "Rates", "gamma_derivatives", "half_deviance", "point", "rates", "value"]
 
 
-class Rates(NamedTuple):
-    """Parts of the entries' rates that all of the derivatives use."""
-
-    slopes: Any  # (C, K, S, W) of the shapes
-    bends: Any  # (N,) second derivatives of the even function
-    base: Any  # (C, S, W) nominal plus shapes
-    cell: Any  # (C, S)
-    cell_slopes: Any  # (C, S, G): ∂ log cell
-    cell_bends: Any  # (C, S, G): ∂² cell / cell
-    layer: Any  # (C, S, W)
-    gamma: Any  # (C, W)
-    scaled: Any  # (C, W): a, the part that gamma scales, before it does
-    total: Any  # (C, W): λ
+def rates(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> Rates:
+    """All rates at the reduced parameters (R,), gammas profiled."""
+    return histfactory.rates(_theta(parameters, arrays, layout), arrays, layout, data)
 
 
-class Point(NamedTuple):
-    """Value and derivatives; ``curvature`` (R, R) exact, ``fisher`` (R, R) without second derivatives of the rates.
-
-    ``gamma`` (C, W) are the profiled gammas there.
-    """
-
-    value: Any
-    gradient: Any
-    curvature: Any
-    fisher: Any
-    gamma: Any
-
-
-def rates(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Rates:
-    """All rates at the reduced parameters ``theta`` (R,), gammas profiled."""
-    shapes = theta[arrays.shapes]
-    bent, slope, bends = even(shapes, layout.histosys)
-    if layout.sparse_shapes:
-        padded = jnp.concatenate([jnp.stack([shapes, bent, slope]), jnp.zeros((3, 1))], axis=1)[:, arrays.shape_par]
-        odd, curved, slope = padded[0], padded[1], padded[2]
-        base = arrays.nominal + jnp.einsum("ck,cksw->csw", odd, arrays.shape_odd)
-        base = base + jnp.einsum("ck,cksw->csw", curved, arrays.shape_even)
-        slopes = arrays.shape_odd + slope[:, :, None, None] * arrays.shape_even
-    else:
-        base = arrays.nominal + jnp.einsum("k,cksw->csw", shapes, arrays.shape_odd)
-        base = base + jnp.einsum("k,cksw->csw", bent, arrays.shape_even)
-        slopes = arrays.shape_odd + slope[:, None, None] * arrays.shape_even
-    cell, cell_slopes, cell_bends = _cells(theta, arrays, layout)
-    layer = jnp.prod(_layer_factors(theta, arrays), axis=0)
-    entries = base * cell[:, :, None] * layer
-    scaled = jnp.sum(entries * arrays.gamma_on, axis=1)
-    rest = jnp.sum(entries * (1 - arrays.gamma_on), axis=1)
-    gamma = profiled(scaled, rest, arrays, layout, data)
-    return Rates(slopes, bends, base, cell, cell_slopes, cell_bends, layer, gamma, scaled, gamma * scaled + rest)
-
-
-def _cells(theta: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any, Any]:
-    alpha = theta[arrays.cells]
-    value, first, second = norm(alpha, arrays.norm_poly, arrays.norm_logs, layout.normsys)
-    scale = arrays.factor > 0
-    value = jnp.where(scale, alpha, value)
-    value = jnp.where(value == 0, TINY, value)
-    first, second = jnp.where(scale, 1.0, first), jnp.where(scale, 0.0, second)
-    return jnp.prod(value, axis=2), first / value, second / value
-
-
-def _layer_factors(theta: Any, arrays: Arrays) -> Any:
-    """(L, C, S, W)"""
-    value = jnp.concatenate([theta, jnp.ones(1)])[arrays.layer_par]
-    return jnp.where(value == 0, TINY, value)
-
-
-def profiled(scaled: Any, rest: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:
-    """The gamma of each bin that makes −log L least, within its bounds; 1 where there is none."""
-    has = arrays.gamma_weight > 0
-    variance = jnp.where(has, 1 / jnp.where(has, arrays.gamma_weight, 1.0), 0.0)
-    size = data.mask * variance * scaled * scaled
-    linear = size - (rest + data.gamma * scaled)
-    target = size * data.observed
-    root = _root(linear * linear + 4 * target)
-    total = jnp.where(linear > 0, 2 * target / jnp.where(linear > 0, linear + root, 1.0), 0.5 * (root - linear))
-    ratio = jnp.where(target > 0, data.observed / jnp.where(total > 0, total, 1.0), 0.0)
-    best = data.gamma + data.mask * variance * scaled * (ratio - 1)
-    if layout.poisson_gammas:
-        best = jnp.where(arrays.gamma_poisson, _profiled_poisson(scaled, rest, arrays, data), best)
-        has = has | arrays.gamma_poisson
-    return jnp.where(has, jnp.clip(best, data.gamma_lower, data.gamma_upper), 1.0)
-
-
-def _root(square: Any) -> Any:
-    """Square root, 0 of what is not positive; its derivative there is 0, not infinite, for bins that are padding."""
-    some = square > 0
-    return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1.0)), 0.0)
-
-
-def _profiled_poisson(scaled: Any, rest: Any, arrays: Arrays, data: Data) -> Any:
-    counts, factor = data.gamma, jnp.where(arrays.gamma_poisson, arrays.gamma_factor, 1.0)
-    sum_ = data.mask * scaled + factor
-    square, constant = scaled * sum_, -counts * rest
-    linear = rest * sum_ - data.mask * data.observed * scaled - counts * scaled
-    root = _root(linear * linear - 4 * square * constant)
-    # both roots in the form that loses no digits
-    outer = -0.5 * (linear + jnp.where(linear >= 0, root, -root))
-    first = constant / jnp.where(outer == 0, 1.0, outer)
-    second = outer / jnp.where(square == 0, 1.0, square)
-    first = jnp.where(outer == 0, counts / factor, first)
-    good = (second > 0) & (second * scaled + rest >= 0) & (square != 0)
-    return jnp.where(good, jnp.where((square > 0) | (first <= 0), second, jnp.minimum(first, second)), first)
-
-
-def value(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:
+def value(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:
     """−log L above the saturated model's; infinite where a bin with events has no rate."""
-    found = rates(theta, arrays, layout, data)
-    return _value(theta, found, arrays, layout, data)
+    if not layout.extended:
+        return histfactory.value(parameters, arrays, layout, data)
+    outputs, residuals = _apply(parameters, arrays, layout)
+    plain, unseen = _unconstrained(arrays, data)
+    theta = _joined(parameters, outputs, arrays)
+    pull = data.normal - parameters[arrays.normal_par]
+    terms = pull @ arrays.composition.precision @ pull + residuals @ residuals
+    return histfactory.value(theta, plain, layout, unseen) + 0.5 * terms
 
 
-def _value(theta: Any, found: Rates, arrays: Arrays, layout: Layout, data: Data) -> Any:
-    main = jnp.sum(jnp.where(data.mask > 0, half_deviance(data.observed, found.total), 0.0))
-    pull = data.normal - theta[arrays.normal_par]
-    main = main + 0.5 * jnp.sum(arrays.normal_weight * pull * pull)
-    main = main + jnp.sum(half_deviance(data.poisson, theta[arrays.poisson_par] * arrays.poisson_factor))
-    pull = data.gamma - found.gamma
-    main = main + 0.5 * jnp.sum(arrays.gamma_weight * pull * pull)
-    if layout.poisson_gammas:
-        counted = half_deviance(data.gamma, found.gamma * arrays.gamma_factor)
-        main = main + jnp.sum(jnp.where(arrays.gamma_poisson, counted, 0.0))
-    return main
-
-
-def half_deviance(seen: Any, rate: Any) -> Any:
-    """λ − n − n log(λ/n); λ where n is 0; infinite where λ ≤ 0 < n."""
-    some = seen > 0
-    excess = (rate - seen) / jnp.where(some, seen, 1.0)
-    good = excess > -1
-    bent = excess - jnp.log1p(jnp.where(good, excess, 0.0))
-    return jnp.where(some, jnp.where(good, seen * bent, jnp.inf), rate)
-
-
-def point(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:
+def point(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:
     """Value, gradient and both Hessians at the reduced parameters."""
-    found = rates(theta, arrays, layout, data)
-    size, bins = theta.shape[0], data.observed.size
-    near = _near(theta, found, arrays, layout, data)
-    gradient = near.weight.reshape(bins) @ near.jacobian
-    gradient = gradient.at[arrays.normal_par].add(arrays.normal_weight * (theta[arrays.normal_par] - data.normal))
-    counted = theta[arrays.poisson_par]
-    gradient = gradient.at[arrays.poisson_par].add(arrays.poisson_factor - data.poisson / counted)
+    if not layout.extended:
+        return histfactory.point(parameters, arrays, layout, data)
+    outputs, residuals = _apply(parameters, arrays, layout)
+    plain, unseen = _unconstrained(arrays, data)
+    inner = histfactory.point(_joined(parameters, outputs, arrays), plain, layout, unseen)
+    shared = inner.gradient.shape[0] - outputs.shape[0]
+    slopes = _slopes(parameters, arrays, layout, inner.gradient[shared:], residuals)
 
-    diagonal = jnp.zeros(size).at[arrays.normal_par].add(arrays.normal_weight)
-    diagonal = diagonal.at[arrays.poisson_par].add(data.poisson / counted**2)
-    mixed, inverse = _mixed(found, near, arrays, layout, data)
-    rows = jnp.concatenate([near.jacobian, mixed])
-    exact = (rows * jnp.concatenate([near.fisher, -inverse])[:, None]).T @ rows
-    exact = exact + _rate_curvature(theta, found, near, arrays, layout) + jnp.diag(diagonal)
-    # of the Fisher term that part remains by which the gammas do not follow
-    followed = inverse * (found.scaled * found.scaled).reshape(bins) * near.fisher
-    fisher = (near.jacobian * (near.fisher * (1 - followed))[:, None]).T @ near.jacobian + jnp.diag(diagonal)
-    return Point(_value(theta, found, arrays, layout, data), gradient, exact, fisher, found.gamma)
-
-
-class _Near(NamedTuple):
-    """What gradient and Hessian share."""
-
-    weight: Any  # (C, W): ∂(−log L)/∂λ
-    along: Any  # (C, W): ∂²(−log L)/∂λ∂gamma at fixed a
-    fisher: Any  # (C·W,): ∂²(−log L)/∂λ²
-    weighted: Any  # (C, S, W): weight · cell · layer · gamma
-    cell_slopes: Any  # (C, S, R): ∂cell
-    scaled: Any  # (C·W, R): Jacobian of the part that gamma scales, before it does
-    jacobian: Any  # (C·W, R): of λ
-
-
-def _near(theta: Any, found: Rates, arrays: Arrays, layout: Layout, data: Data) -> _Near:
-    size, bins = theta.shape[0], data.observed.size
-    safe = jnp.where(found.total > 0, found.total, 1.0)
-    ratio = jnp.where(data.observed > 0, data.observed / safe, 0.0)
-    weight = data.mask * (1 - ratio)
-    per_slot = jnp.where(arrays.gamma_on > 0, found.gamma[:, None, :], 1.0)
-    weighted = weight[:, None, :] * found.cell[:, :, None] * found.layer * per_slot
-    cell_slopes = found.cell[:, :, None] * _columns(found.cell_slopes, arrays.cell_at)
-    scaled, jacobian = _jacobians(theta, found, cell_slopes, arrays, layout)
-    return _Near(
-        weight,
-        data.mask * ratio / safe * found.scaled,
-        (data.mask * ratio / safe).reshape(bins),
-        weighted,
-        cell_slopes,
-        scaled.reshape(bins, size),
-        jacobian.reshape(bins, size),
+    precision, places = arrays.composition.precision, arrays.normal_par
+    pull = precision @ (data.normal - parameters[places])
+    gradient = _back(inner.gradient, slopes.outputs) + slopes.residuals.T @ residuals
+    among = slopes.residuals.T @ slopes.residuals
+    among = among.at[places[:, None], places].add(precision)
+    return Point(
+        inner.value + 0.5 * ((data.normal - parameters[places]) @ pull + residuals @ residuals),
+        gradient.at[places].add(-pull),
+        _back(_back(inner.curvature, slopes.outputs).T, slopes.outputs) + slopes.bends + among,
+        _back(_back(inner.fisher, slopes.outputs).T, slopes.outputs) + among,
+        inner.gamma,
     )
 
 
-def gamma_derivatives(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
+def gamma_derivatives(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
     """Mixed derivatives with the profiled gammas (C·W, R) and 1 / their own second derivatives (C·W,); 0 at a bound."""
-    found = rates(theta, arrays, layout, data)
-    return _mixed(found, _near(theta, found, arrays, layout, data), arrays, layout, data)
+    if not layout.extended:
+        return histfactory.gamma_derivatives(parameters, arrays, layout, data)
+    outputs, residuals = _apply(parameters, arrays, layout)
+    plain, unseen = _unconstrained(arrays, data)
+    theta = _joined(parameters, outputs, arrays)
+    mixed, inverse = histfactory.gamma_derivatives(theta, plain, layout, unseen)
+    slopes = _slopes(parameters, arrays, layout, jnp.zeros_like(outputs), residuals)
+    return _back(mixed, slopes.outputs), inverse
 
 
-def _columns(values: Any, places: Any) -> Any:
-    """Last axis from its own parameters to the reduced ones, 0 where a reduced parameter is none of them."""
-    padding = jnp.zeros((*values.shape[:-1], 1))
-    return jnp.concatenate([values, padding], axis=-1)[..., places]
+class _Slopes(NamedTuple):
+    """Derivatives of all extensions with respect to the R parameters of the fit."""
+
+    outputs: Any  # (outputs, R)
+    residuals: Any  # (residuals, R)
+    bends: Any  # (R, R): Σ weight · ∇²output + Σ residual · ∇²residual
 
 
-def _jacobians(theta: Any, found: Rates, cell_slopes: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any]:
-    """Of ``scaled`` (before gamma) and of λ, each (C, W, R)."""
-    on = arrays.gamma_on
-
-    def both(pattern: str, of_slots: Any, *others: Any) -> tuple[Any, Any]:
-        plain = of_slots * on
-        rest = of_slots * (1 - on)
-        first = jnp.einsum(pattern, plain, *others)
-        return first, jnp.einsum(pattern, rest, *others)
-
-    entries = found.cell[:, :, None] * found.layer
-    shape_scaled, shape_rest = both("csw,cksw->ckw", entries, found.slopes)
-    cell_scaled, cell_rest = both("csw,csr->cwr", found.base * found.layer, cell_slopes)
-    scaled = _columns(_to_shapes(shape_scaled, arrays, layout), arrays.shape_at) + cell_scaled
-    rest = _columns(_to_shapes(shape_rest, arrays, layout), arrays.shape_at) + cell_rest
-    if layout.layers:
-        factors = _layer_factors(theta, arrays)
-        rates_ = found.base * entries
-        blocks, _, width = found.base.shape
-        c = jnp.arange(blocks)[:, None, None]
-        w = jnp.arange(width)[None, None, :]
-        for index in range(layout.layers):
-            each = rates_ / factors[index]
-            place = arrays.layer_par[index]
-            scaled = scaled.at[c, w, place].add(each * on, mode="drop")
-            rest = rest.at[c, w, place].add(each * (1 - on), mode="drop")
-    return scaled, found.gamma[:, :, None] * scaled + rest
+def _theta(parameters: Any, arrays: Arrays, layout: Layout) -> Any:
+    if not layout.extended:
+        return parameters
+    return _joined(parameters, _apply(parameters, arrays, layout)[0], arrays)
 
 
-def _to_shapes(values: Any, arrays: Arrays, layout: Layout) -> Any:
-    """(C, K, X) per block to (C, X, N) for all shape parameters."""
-    if not layout.sparse_shapes:
-        return jnp.swapaxes(values, 1, 2)
-    blocks, _, width = values.shape
-    spread = jnp.zeros((blocks, arrays.shapes.shape[0], width))
-    spread = spread.at[jnp.arange(blocks)[:, None], arrays.shape_par].add(values, mode="drop")
-    return jnp.swapaxes(spread, 1, 2)
+def _joined(parameters: Any, outputs: Any, arrays: Arrays) -> Any:
+    """HistFactory's reduced parameters: those that it shares with the fit, then the outputs."""
+    return jnp.concatenate([parameters[: arrays.shape_at.shape[0] - outputs.shape[0]], outputs])
 
 
-def _mixed(found: Rates, near: _Near, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
-    own = near.along * found.scaled + arrays.gamma_weight
-    if layout.poisson_gammas:
-        own = own + jnp.where(arrays.gamma_poisson, data.gamma / (found.gamma * found.gamma), 0.0)
-    has = (arrays.gamma_weight > 0) | arrays.gamma_poisson
-    moves = has & (found.gamma > data.gamma_lower) & (found.gamma < data.gamma_upper) & (own > 0)
-    inverse = jnp.where(moves, 1 / jnp.where(moves, own, 1.0), 0.0)
-    mixed = near.weight.reshape(-1, 1) * near.scaled + near.along.reshape(-1, 1) * near.jacobian
-    return mixed, inverse.reshape(-1)
+def _unconstrained(arrays: Arrays, data: Data) -> tuple[Arrays, Data]:
+    """Without the normal constraints, which stand in the parameters of the fit."""
+    nothing = jnp.zeros(0)
+    plain = arrays._replace(normal_par=jnp.zeros(0, dtype=int), normal_weight=nothing)
+    return plain, data._replace(normal=nothing)
 
 
-def _rate_curvature(theta: Any, found: Rates, near: _Near, arrays: Arrays, layout: Layout) -> Any:
-    """Σ (1 − n/λ) ∂²λ at fixed gammas, (R, R)."""
-    weighted, cell_slopes = near.weighted, near.cell_slopes
-    bent = jnp.einsum("csw,cksw->ck", weighted, arrays.shape_even)
-    plain = weighted / found.cell[:, :, None]
-    sums = jnp.einsum("csw,cksw->cks", plain, found.slopes)
-    if layout.sparse_shapes:
-        number = arrays.shapes.shape[0]
-        bent = jnp.zeros(number).at[arrays.shape_par].add(bent, mode="drop")
-    else:
-        bent = jnp.sum(bent, axis=0)
-    shapes = _to_shapes(sums, arrays, layout)  # (C, S, N)
-    mixed = jnp.einsum("csn,csr->nr", shapes, cell_slopes)
-    mixed = _columns(mixed.T, arrays.shape_at)  # (R, R): [cell, shape]
-    cells = jnp.einsum("csw,csw->cs", weighted, found.base)
-    among = jnp.einsum("csg,csh->gh", cells[:, :, None] * found.cell_slopes, found.cell_slopes)
-    own = jnp.einsum("cs,csg->g", cells, found.cell_bends)
-    among = jnp.where(jnp.eye(len(own), dtype=bool), own, among)
-    among = _columns(_columns(among, arrays.cell_at).T, arrays.cell_at)
-    diagonal = _columns(bent * found.bends, arrays.shape_at)
-    curvature = mixed + mixed.T + among + jnp.diag(diagonal)
-    if layout.layers:
-        curvature = curvature + _layer_curvature(theta, found, weighted, plain, cell_slopes, arrays, layout)
-    return curvature
+def _operators(arrays: Arrays, layout: Layout) -> list[tuple[Any, Any]]:
+    """Each extension as a function of its argument, and the places of that among the parameters."""
+    from inference.extensions.operators import OPERATORS
+
+    def bound(name: str, program: Any, given: Any) -> Any:
+        return lambda argument: OPERATORS[name](argument, program, given)
+
+    return [
+        (bound(*operator, given), reads)
+        for operator, given, reads in zip(
+            layout.operators, arrays.composition.arrays, arrays.composition.reads, strict=True
+        )
+    ]
 
 
-def _layer_curvature(
-    theta: Any, found: Rates, weighted: Any, plain: Any, cell_slopes: Any, arrays: Arrays, layout: Layout
-) -> Any:
-    """Second derivatives in which a parameter of a single entry takes part."""
-    size = theta.shape[0]
-    factors = _layer_factors(theta, arrays)
-    blocks, slots, width = found.base.shape
-    half = jnp.zeros((size, size))
-    pairs = jnp.zeros((size, size))
-    for index in range(layout.layers):
-        place = arrays.layer_par[index]
-        by_cell = (plain * found.base / factors[index])[..., None] * cell_slopes[:, :, None, :]
-        half = half.at[place.reshape(-1)].add(by_cell.reshape(-1, size), mode="drop")
-        by_shape = (weighted / factors[index])[:, None] * found.slopes  # (C, K, S, W)
-        if layout.sparse_shapes:
-            rows = jnp.broadcast_to(place[:, None], by_shape.shape)
-            reduced = jnp.append(arrays.shapes, size)[arrays.shape_par]
-            columns = jnp.broadcast_to(reduced[:, :, None, None], by_shape.shape)
-            half = half.at[rows, columns].add(by_shape, mode="drop")
-        else:
-            moved = jnp.moveaxis(by_shape, 1, -1).reshape(blocks * slots * width, arrays.shapes.shape[0])
-            half = half.at[place.reshape(-1)].add(_columns(moved, arrays.shape_at), mode="drop")
-        for other in range(index):
-            both = weighted * found.base / (factors[index] * factors[other])
-            pairs = pairs.at[place, arrays.layer_par[other]].add(both, mode="drop")
-    half = half + pairs
-    return half + half.T
+def _apply(parameters: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any]:
+    """All outputs and all residuals."""
+    found = [compute(parameters[reads]) for compute, reads in _operators(arrays, layout)]
+    nothing = jnp.zeros(0)
+    return (
+        jnp.concatenate([nothing, *(outputs for outputs, _ in found)]),
+        jnp.concatenate([nothing, *(residuals for _, residuals in found)]),
+    )
+
+
+def _slopes(parameters: Any, arrays: Arrays, layout: Layout, weights: Any, residuals: Any) -> _Slopes:
+    size = parameters.shape[0]
+    rows: tuple[list[Any], list[Any]] = ([jnp.zeros((0, size))], [jnp.zeros((0, size))])
+    bends = jnp.zeros((size, size))
+    first = [0, 0]
+    for compute, reads in _operators(arrays, layout):
+        argument = parameters[reads]
+        jacobians = jax.jacfwd(compute)(argument)
+        pieces = []
+        for side, (jacobian, factors) in enumerate(zip(jacobians, (weights, residuals), strict=True)):
+            count = jacobian.shape[0]
+            rows[side].append(jnp.zeros((count, size)).at[:, reads].add(jacobian))
+            pieces.append(factors[first[side] : first[side] + count])
+            first[side] += count
+
+        def weighted(at: Any, compute: Any = compute, pieces: Any = pieces) -> Any:
+            return sum(jnp.dot(piece, each) for piece, each in zip(pieces, compute(at), strict=True))
+
+        bends = bends.at[reads[:, None], reads].add(jax.hessian(weighted)(argument))
+    return _Slopes(jnp.concatenate(rows[0]), jnp.concatenate(rows[1]), bends)
+
+
+def _back(last: Any, outputs: Any) -> Any:
+    """Last axis from HistFactory's reduced parameters to those of the fit, by the Jacobian of the outputs."""
+    count, size = outputs.shape
+    shared = last.shape[-1] - count
+    padding = jnp.zeros((*last.shape[:-1], size - shared))
+    return jnp.concatenate([last[..., :shared], padding], axis=-1) + last[..., shared:] @ outputs

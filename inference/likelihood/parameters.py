@@ -96,7 +96,7 @@ def parameter_sets(uses: Sequence[Use], settings: Iterable[Mapping[str, Any]]) -
         if setting["name"] in chosen:
             raise InvalidWorkspace(f"the measurement sets the parameter {setting['name']!r} twice")
         chosen[setting["name"]] = setting
-    return tuple(_configured(made, chosen.get(name, {})) for name, made in found.items())
+    return tuple(configured(made, chosen.get(name, {})) for name, made in found.items())
 
 
 def _of_kind(kind: str, uses: Sequence[Use]) -> Iterator[ParameterSet]:
@@ -170,8 +170,8 @@ _MAKERS = {
 }
 
 
-def _configured(made: ParameterSet, setting: Mapping[str, Any]) -> ParameterSet:
-    """With what the measurement says of it."""
+def configured(made: ParameterSet, setting: Mapping[str, Any]) -> ParameterSet:
+    """With what the measurement says of it; raises ``InvalidWorkspace`` where that does not fit."""
 
     def given(key: str, default: tuple[float, ...]) -> tuple[float, ...]:
         values = tuple(float(value) for value in setting.get(key, default))

@@ -53,4 +53,5 @@ def _bent(likelihood: "Likelihood") -> list[int]:
     size = np.zeros(len(arrays.shapes) + 1)
     np.add.at(size, arrays.shape_par, (even**2 / rate[:, None, :]).sum(axis=2))
     order = np.argsort(-size[:-1], kind="stable")
-    return [int(likelihood.places.reduced[arrays.shapes[k]]) for k in order if size[k] > BENT]
+    own = arrays.shapes < likelihood.places.shared  # the others are set by extensions
+    return [int(likelihood.places.reduced[arrays.shapes[k]]) for k in order if size[k] > BENT and own[k]]

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InvalidWorkspace, nearest
 from inference.likelihood.parameters import TYPES, ParameterSet, Use, parameter_sets
+
+if TYPE_CHECKING:
+    from inference.extensions.parts import Extension
 
 Floats = NDArray[np.float64]
 
@@ -37,15 +40,19 @@ class Specification:
 
     Attributes:
         channels: sorted by name, as their bins stand in every array of bins.
-        parameters: in pyhf's order.
-        poi: name of the parameter of interest, or None.
+        parameters: of the fit, in pyhf's order; then those that extensions introduce.
+        poi: label of the parameter of interest, or None.
         observed: contents of all bins, or None where the workspace has none.
+        histfactory: parameters of the modifiers, in pyhf's order; without extensions those of the fit.
+        extensions: documents of ``inference.extensions``.
     """
 
     channels: tuple[Channel, ...]
     parameters: tuple[ParameterSet, ...]
     poi: str | None
     observed: Floats | None
+    histfactory: tuple[ParameterSet, ...]
+    extensions: tuple["Extension", ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -59,9 +66,13 @@ class Specification:
 
     @property
     def offsets(self) -> dict[str, int]:
-        """Place of each name's first parameter."""
-        sizes = np.cumsum([0, *(made.size for made in self.parameters)])
-        return {made.name: int(place) for made, place in zip(self.parameters, sizes[:-1], strict=True)}
+        """Place of each name's first parameter among those of the fit."""
+        return offsets(self.parameters)
+
+    @property
+    def correlations(self) -> tuple[tuple[tuple[str, ...], Floats], ...]:
+        """Labels of parameters whose constraints are correlated, and the matrix."""
+        return tuple(each.correlation for each in self.extensions if each.correlation is not None)
 
     def joined(self, attribute: str) -> Floats:
         """``init``, ``lower``, ``upper`` or ``fixed`` of all parameters in one array."""
@@ -86,13 +97,32 @@ def specification(workspace: Mapping[str, Any], measurement: str | None = None) 
         ]
         _check_names([channel.name for channel in channels], "channel")
         _check_staterrors(uses)
-        parameters = parameter_sets(uses, config.get("parameters", ()))
+        histfactory = parameter_sets(uses, config.get("parameters", ()))
         observed = _observed(channels, workspace.get("observations", ()))
+        parameters, histfactory, extensions = _extended(histfactory, workspace, config)
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidWorkspace(f"no workspace of pyhf: {type(error).__name__}: {error}") from error
     if not parameters:
         raise InvalidWorkspace("the workspace has no parameter: give a sample a modifier")
-    return Specification(channels, parameters, _poi(config, parameters), observed)
+    return Specification(channels, parameters, _poi(config, parameters), observed, histfactory, extensions)
+
+
+def offsets(parameters: Sequence[ParameterSet]) -> dict[str, int]:
+    """Place of each name's first parameter."""
+    sizes = np.cumsum([0, *(made.size for made in parameters)])
+    return {made.name: int(place) for made, place in zip(parameters, sizes[:-1], strict=True)}
+
+
+def _extended(
+    histfactory: tuple[ParameterSet, ...], workspace: Mapping[str, Any], config: Mapping[str, Any]
+) -> "tuple[tuple[ParameterSet, ...], tuple[ParameterSet, ...], tuple[Extension, ...]]":
+    """Parameters of the fit, HistFactory's, and the extensions."""
+    if not workspace.get("extensions"):
+        return histfactory, histfactory, ()
+    from inference.extensions.registry import extend, read
+
+    made = extend(histfactory, read(workspace["extensions"]), config.get("parameters", ()))
+    return made.parameters, made.histfactory, made.extensions
 
 
 def _measurement(measurements: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any]:
@@ -204,7 +234,7 @@ def _observed(channels: Sequence[Channel], observations: Sequence[Mapping[str, A
 
 def _poi(config: Mapping[str, Any], parameters: Sequence[ParameterSet]) -> str | None:
     name = config.get("poi") or None
-    known = [made.name for made in parameters]
+    known = [name for made in parameters for name in {made.name, *made.labels}]
     if name is not None and name not in known:
         raise InvalidWorkspace(f"the parameter of interest {name!r} is in no sample; {nearest(name, known)}")
     return name
