@@ -64,7 +64,7 @@ class Arrays(NamedTuple):
     gamma_weight: Any  # (C, W): 1 / sigma² of a normal gamma, 0 if none
     gamma_factor: Any  # (C, W): factor of a Poisson gamma, 0 if none
     gamma_poisson: Any  # (C, W): whether its constraint is Poisson
-    composition: Any = None  # arrays of the extensions, a ``Composition``
+    composition: Any = ()  # arrays of the extensions, a ``Composition``
 
 
 @dataclass(frozen=True, slots=True)
