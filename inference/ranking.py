@@ -1,61 +1,33 @@
-"""Impacts of the nuisance parameters on the parameter of interest, by refits.
+"""Impacts of the nuisance parameters on the parameters of interest, ranked, grouped and split.
 
-For each nuisance parameter the fit is repeated with that parameter held at its best fit ± its post-fit uncertainty,
-and ± its pre-fit width (the width of its constraint). The impact is the shift of the parameter of interest.
-
-Each refit starts where the covariance of the nominal fit predicts its minimum to be, and ends with a certificate. One
-that fails is recorded with its reason and spoils no other.
+Three methods. *Refit*: the fit is repeated with each nuisance parameter held at its best fit ± its post-fit
+uncertainty, and ± its pre-fit width (the width of its constraint); the impact is the shift of the parameter of
+interest. *Covariance*: what the covariance predicts for these shifts. *Global*: the shift under ±1σ of the parameter's
+auxiliary measurement, see `inference.impacts.linear`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from inference.errors import UnknownParameter
-from inference.fit import FitSettings
+from inference.fit import FitSettings, fit_likelihood
+from inference.impacts.results import GroupImpact, Impact, Impacts, Method, Ranking, Split
 from inference.results import FitResult
 from inference.workspace import load_workspace
 
 if TYPE_CHECKING:
-    from inference.likelihood.model import Likelihood, Minimum
+    from inference.impacts.refits import Shifts
+    from inference.likelihood.model import Likelihood
 
+__all__ = ["GroupImpact", "Impact", "Impacts", "Method", "Ranking", "Split", "impacts", "ranking"]
 
-@dataclass(frozen=True, slots=True)
-class Impact:
-    """Shifts of the parameter of interest; None where a refit failed or there is no pre-fit width.
-
-    ``pull`` is (best fit − constraint's centre) / pre-fit width, ``constraint`` post-fit uncertainty / pre-fit
-    width; both None for a parameter without constraint.
-    """
-
-    parameter: str
-    bestfit: float
-    uncertainty: float
-    pull: float | None
-    constraint: float | None
-    postfit_up: float | None
-    postfit_down: float | None
-    prefit_up: float | None
-    prefit_down: float | None
-    failures: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> float:
-        """Largest post-fit shift, the order of the ranking."""
-        return max((abs(shift) for shift in (self.postfit_up, self.postfit_down) if shift is not None), default=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Impacts on ``poi``, the largest post-fit one first."""
-
-    poi: str
-    bestfit: float
-    uncertainty: float
-    impacts: tuple[Impact, ...]
+SIDES = {
+    "postfit_up": "post-fit up",
+    "postfit_down": "post-fit down",
+    "prefit_up": "pre-fit up",
+    "prefit_down": "pre-fit down",
+}
 
 
 def ranking(
@@ -67,7 +39,7 @@ def ranking(
     bin_gammas: bool = False,
     settings: FitSettings | None = None,
 ) -> Ranking:
-    """Rank the nuisance parameters of a fitted workspace.
+    """Rank the nuisance parameters of a fitted workspace by refits.
 
     Args:
         workspace: the workspace that ``result`` was fitted to.
@@ -82,85 +54,131 @@ def ranking(
     """
     from inference.likelihood.model import Likelihood
 
-    settings = settings or FitSettings()
-    likelihood = Likelihood(load_workspace(workspace), settings.measurement)
-    if likelihood.labels != result.labels:
-        raise UnknownParameter("the fit result has other parameters than the workspace: fit this workspace first")
-    poi = poi or result.poi
-    if poi is None:
-        raise UnknownParameter("the workspace names no parameter of interest: give one")
-    target = likelihood.index(poi)
-    labels = parameters if parameters is not None else _nuisances(likelihood, result, poi, bin_gammas)
-    impacts = _impacts(likelihood, result, [likelihood.index(label) for label in labels], target)
-    impacts.sort(key=lambda impact: (-impact.size, impact.parameter))
-    return Ranking(poi, *result.value(poi), tuple(impacts))
+    likelihood = Likelihood(load_workspace(workspace), (settings or FitSettings()).measurement)
+    pois = None if poi is None else [poi]
+    found = impacts(likelihood, fit=result, pois=pois, parameters=parameters, bin_gammas=bin_gammas)
+    return found.rankings[0]
 
 
-def _nuisances(likelihood: "Likelihood", result: FitResult, poi: str, bin_gammas: bool) -> list[str]:
-    gammas = {label for made in likelihood.specification.parameters if made.per_bin for label in made.labels}
-    return [
-        label
-        for label, fixed in zip(likelihood.labels, result.fixed, strict=True)
-        if label != poi and not fixed and (bin_gammas or label not in gammas)
-    ]
-
-
-def _impacts(likelihood: "Likelihood", result: FitResult, indices: Sequence[int], target: int) -> list[Impact]:
-    """Every refit of every parameter, in one call, each begun where the covariance predicts its minimum."""
-    bestfit, covariance = np.asarray(result.bestfit), np.asarray(result.covariance)
-    free = ~np.asarray(result.fixed)
-    held: dict[tuple[int, str], float] = {}
-    for index in indices:
-        width = result.prefit[index]
-        for name, distance in (("postfit", result.uncertainties[index]), ("prefit", width)):
-            if distance is not None and distance > 0:
-                held[index, f"{name}_up"] = bestfit[index] + distance
-                held[index, f"{name}_down"] = bestfit[index] - distance
-    inside = {key: at for key, at in held.items() if likelihood.lower[key[0]] <= at <= likelihood.upper[key[0]]}
-    tasks = []
-    for (index, _), at in inside.items():
-        begin = bestfit + covariance[:, index] / covariance[index, index] * (at - bestfit[index])
-        begin = np.clip(begin, likelihood.lower, likelihood.upper)
-        begin[~free], begin[index] = bestfit[~free], at
-        tasks.append((likelihood.observed, begin, free & (np.arange(len(free)) != index)))
-    refits = dict(zip(inside, likelihood.minima(tasks), strict=True))
-    return [_impact(likelihood, result, index, target, held, refits) for index in indices]
-
-
-def _impact(
+def impacts(
     likelihood: "Likelihood",
-    result: FitResult,
-    index: int,
-    target: int,
-    held: Mapping[tuple[int, str], float],
-    refits: "Mapping[tuple[int, str], Minimum]",
-) -> Impact:
-    shifts: dict[str, float | None] = {}
-    failures: list[str] = []
-    for name, words in _SHIFTS.items():
-        refit = refits.get((index, name))
-        shifts[name] = None
-        if refit is not None and refit.certificate.converged:
-            shifts[name] = float(refit.parameters[target] - result.bestfit[target])
-        elif refit is not None:
-            failures.append(f"{words}: {refit.certificate.reason}")
-        elif (index, name) in held:
-            failures.append(f"{words}: {likelihood.labels[index]} = {held[index, name]:.4g} is outside its bounds")
-    width = result.prefit[index]
-    return Impact(
-        parameter=result.labels[index],
-        bestfit=result.bestfit[index],
-        uncertainty=result.uncertainties[index],
-        pull=(result.bestfit[index] - result.nominal[index]) / width if width else None,
-        constraint=result.uncertainties[index] / width if width else None,
-        failures=tuple(failures),
-        **shifts,
+    *,
+    fit: FitResult | None = None,
+    pois: Sequence[str] | None = None,
+    method: Method = "refit",
+    parameters: Sequence[str] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    bin_gammas: bool = False,
+    fixed: Mapping[str, float] | None = None,
+) -> Impacts:
+    """Impacts on every parameter of interest at once.
+
+    Args:
+        likelihood: with the data that were fitted.
+        fit: the fit; made if None.
+        pois: labels of the parameters of interest; the workspace's one if None.
+        method: "refit", "covariance" or "global".
+        parameters: labels to rank; all free ones that are not of interest if None.
+        groups: by name, patterns of `inference.impacts.groups`; parameters of interest are never members.
+        bin_gammas: rank the parameters of single bins too (ignored when ``parameters`` is given).
+        fixed: parameters to hold in a fit that is made.
+
+    Raises:
+        UnknownParameter: no such parameter of interest, parameter or group, or ``fit`` is of another model.
+        FitFailed: of a fit that is made.
+    """
+    fit = fit or fit_likelihood(likelihood, fixed)
+    if likelihood.labels != fit.labels:
+        raise UnknownParameter("the fit result has other parameters than the workspace: fit this workspace first")
+    targets = _targets(likelihood, fit, pois)
+    if parameters is None:
+        places = _nuisances(likelihood, fit, targets, method, bin_gammas=bin_gammas)
+    else:
+        places = [likelihood.index(label) for label in parameters]
+    shifts = _shifts(likelihood, fit, places, method)
+    return Impacts(
+        tuple(_ranking(likelihood, fit, target, targets, places, shifts, method, groups or {}) for target in targets)
     )
 
 
-_SHIFTS = {
-    "postfit_up": "post-fit up",
-    "postfit_down": "post-fit down",
-    "prefit_up": "pre-fit up",
-    "prefit_down": "pre-fit down",
-}
+def _targets(likelihood: "Likelihood", fit: FitResult, pois: Sequence[str] | None) -> list[int]:
+    if pois is None:
+        if fit.poi is None:
+            raise UnknownParameter("the workspace names no parameter of interest: give one")
+        pois = [fit.poi]
+    targets = [likelihood.index(label) for label in pois]
+    for target in targets:
+        if fit.fixed[target]:
+            raise UnknownParameter(f"{likelihood.labels[target]} was held in the fit: nothing has an impact on it")
+    return targets
+
+
+def _nuisances(
+    likelihood: "Likelihood", fit: FitResult, targets: Sequence[int], method: Method, *, bin_gammas: bool
+) -> list[int]:
+    specified = likelihood.specification
+    per_bin = [made.per_bin for made in specified.parameters for _ in made.init]
+    return [
+        place
+        for place, fixed in enumerate(fit.fixed)
+        if not fixed and place not in targets
+        if bin_gammas or not per_bin[place]
+        if method != "global" or fit.prefit[place] is not None
+    ]
+
+
+def _shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int], method: Method) -> "Shifts":
+    if method == "refit":
+        from inference.impacts.refits import refit_shifts
+
+        return refit_shifts(likelihood, fit, places)
+    from inference.impacts.linear import covariance_shifts, observable_shifts
+
+    return covariance_shifts(fit, places) if method == "covariance" else observable_shifts(likelihood, fit, places)
+
+
+def _ranking(
+    likelihood: "Likelihood",
+    fit: FitResult,
+    target: int,
+    targets: Sequence[int],
+    places: Sequence[int],
+    shifts: "Shifts",
+    method: Method,
+    groups: Mapping[str, Sequence[str]],
+) -> Ranking:
+    from inference.impacts.linear import group_impacts, split
+    from inference.impacts.pulls import centres
+
+    centre = centres(likelihood)
+    found = [_impact(fit, place, target, centre[place], shifts) for place in places if place != target]
+    found.sort(key=lambda impact: (-impact.size, impact.parameter))
+    label = likelihood.labels[target]
+    return Ranking(
+        label,
+        *fit.value(label),
+        tuple(found),
+        method,
+        group_impacts(likelihood, fit, target, targets, groups, method),
+        split(likelihood, fit, target, method),
+    )
+
+
+def _impact(fit: FitResult, place: int, target: int, centre: float, shifts: "Shifts") -> Impact:
+    values: dict[str, float | None] = {}
+    failures: list[str] = []
+    for side, words in SIDES.items():
+        shift = shifts.get((place, side))
+        values[side] = None if shift is None or isinstance(shift, str) else float(shift[target])
+        if isinstance(shift, str):
+            failures.append(f"{words}: {shift}")
+    width = fit.prefit[place]
+    return Impact(
+        parameter=fit.labels[place],
+        bestfit=fit.bestfit[place],
+        uncertainty=fit.uncertainties[place],
+        pull=(fit.bestfit[place] - float(centre)) / width if width else None,
+        constraint=fit.uncertainties[place] / width if width else None,
+        failures=tuple(failures),
+        **values,
+    )

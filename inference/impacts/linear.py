@@ -1,0 +1,137 @@
+"""Impacts from the covariance of the fit: no refit, exact where the likelihood is quadratic.
+
+*Traditional*: the shift of a parameter when another is moved by its uncertainty is cov / σ. *Global* (Pinto et al.,
+arXiv:2307.04007): a parameter's auxiliary measurement is one of the data, and its impact is the shift of the fit when
+it fluctuates by its own standard deviation. Such shifts, and those under the fluctuation of each bin's count, are
+independent: their squares add up to the variance, which those of traditional impacts do not.
+
+The shift of the fit with any datum d follows from g(θ̂, d) = 0: dθ̂/dd = −C ∂g/∂d, C the covariance.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.impacts.groups import members, of_single_bins
+from inference.impacts.results import GroupImpact, Method, Split
+from inference.likelihood.specification import Floats
+from inference.results import FitResult
+
+if TYPE_CHECKING:
+    from inference.impacts.refits import Shifts
+    from inference.likelihood.model import Likelihood
+
+
+def covariance_shifts(fit: FitResult, places: Sequence[int]) -> "Shifts":
+    """Shifts of all parameters, as the covariance predicts them, when one is held off its best fit."""
+    covariance = np.asarray(fit.covariance)
+    found: Shifts = {}
+    for place in places:
+        sigma, width = fit.uncertainties[place], fit.prefit[place]
+        if sigma > 0:
+            slope = covariance[:, place] / sigma**2
+            for stage, distance in (("postfit", sigma), ("prefit", width)):
+                if distance:
+                    found[place, f"{stage}_up"], found[place, f"{stage}_down"] = distance * slope, -distance * slope
+    return found
+
+
+def observable_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]) -> "Shifts":
+    """Shifts of all parameters under ±1σ of the auxiliary measurement of each of ``places``."""
+    shifts = global_shifts(likelihood, fit)
+    found: Shifts = {}
+    for place in places:
+        if fit.prefit[place] is None:
+            found[place, "postfit_up"] = f"{fit.labels[place]} has no auxiliary measurement"
+        else:
+            found[place, "postfit_up"], found[place, "postfit_down"] = shifts[:, place], -shifts[:, place]
+    return found
+
+
+def group_impacts(
+    likelihood: "Likelihood",
+    fit: FitResult,
+    target: int,
+    targets: Sequence[int],
+    groups: Mapping[str, Sequence[str]],
+    method: Method,
+) -> tuple[GroupImpact, ...]:
+    """See `GroupImpact`; ``targets`` are the parameters of interest, which are in no group."""
+    covariance = np.asarray(fit.covariance)
+    among = [place for place, fixed in enumerate(fit.fixed) if not fixed and place not in targets]
+    found = []
+    for name, places in members(likelihood, groups, among).items():
+        remaining = conditional_variance(covariance, target, places)
+        if method == "global":
+            square = float(np.sum(global_shifts(likelihood, fit)[target, list(places)] ** 2))
+        else:
+            square = max(float(covariance[target, target]) - remaining, 0.0)
+        labels = tuple(fit.labels[place] for place in places)
+        found.append(GroupImpact(name, labels, float(np.sqrt(square)), float(np.sqrt(remaining))))
+    return tuple(found)
+
+
+def split(likelihood: "Likelihood", fit: FitResult, target: int, method: Method) -> Split:
+    """See `Split`."""
+    constrained = {place for place, width in enumerate(fit.prefit) if width is not None and not fit.fixed[place]}
+    gammas = of_single_bins(likelihood) & constrained
+    if method == "global":
+        squares = global_shifts(likelihood, fit)[target] ** 2
+        variances = [
+            data_variance(likelihood, fit, target),
+            *(float(squares[sorted(part)].sum()) for part in (gammas, constrained - gammas)),
+        ]
+    else:
+        covariance = np.asarray(fit.covariance)
+        data = conditional_variance(covariance, target, constrained)
+        with_gammas = conditional_variance(covariance, target, constrained - gammas)
+        variances = [data, with_gammas - data, float(covariance[target, target]) - with_gammas]
+    return Split(*(float(np.sqrt(max(variance, 0.0))) for variance in variances))
+
+
+def conditional_variance(covariance: Floats, target: int, held: Iterable[int]) -> float:
+    """Variance of a parameter with others held where they are.
+
+    A fit repeated with parameters held at their best fit ends at the same point, and its covariance is the inverse of
+    the remaining block of the Hessian: this number (Schur's complement), without the fit.
+    """
+    places = [place for place in sorted(set(held)) if covariance[place, place] > 0 and place != target]
+    if not places:
+        return float(covariance[target, target])
+    scale = np.sqrt(np.diag(covariance)[places])
+    across = covariance[target, places] / scale
+    among = covariance[np.ix_(places, places)] / np.outer(scale, scale)
+    return max(float(covariance[target, target] - across @ np.linalg.solve(among, across)), 0.0)
+
+
+def global_shifts(likelihood: "Likelihood", fit: FitResult) -> Floats:
+    """Shift of every parameter under +1σ of every auxiliary measurement, shape (parameters, parameters).
+
+    Column k belongs to the auxiliary measurement of parameter k; 0 for parameters without one, or held.
+    """
+    covariance, bestfit = np.asarray(fit.covariance), np.asarray(fit.bestfit)
+    auxiliary = likelihood.observed.auxiliary
+    poisson = counted(likelihood)
+    # −log L has (θ − a)² / 2w², or f θ − a log θ: the mixed derivative is −1/w² or −1/θ, and σ of a is w or sqrt(a).
+    width = np.where(np.isfinite(likelihood.widths), likelihood.widths, np.inf)
+    count = np.sqrt(np.maximum(np.nan_to_num(auxiliary), 0.0))
+    return np.asarray(covariance * np.where(poisson, count / np.where(poisson, bestfit, 1.0), 1.0 / width))
+
+
+def counted(likelihood: "Likelihood") -> NDArray[np.bool_]:
+    """Which parameters have a Poisson constraint, shape (parameters,)."""
+    made = likelihood.specification.parameters
+    return np.asarray([each.constraint == "poisson" for each in made for _ in each.init])
+
+
+def data_variance(likelihood: "Likelihood", fit: FitResult, target: int) -> float:
+    """Variance of a parameter from the Poisson fluctuation of every bin that counts."""
+    from inference.propagation import along
+
+    seen, bestfit = likelihood.observed, np.asarray(fit.bestfit)
+    [slopes] = along(likelihood, bestfit, np.asarray(fit.covariance)[[target]])
+    rates = likelihood.expected(bestfit)
+    usable = (seen.mask > 0) & (seen.main > 0) & (rates > 0)
+    return float(np.sum(seen.main[usable] * (slopes[usable] / rates[usable]) ** 2))
