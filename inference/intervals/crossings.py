@@ -89,19 +89,33 @@ def _run(likelihood: "Likelihood", nominal: Nominal, searches: "Sequence[_Search
 
 
 def _other_valleys(likelihood: "Likelihood", nominal: Nominal, searches: "Sequence[_Search]") -> bool:
-    """Fit each crossing anew from the initial values; resume where that is lower."""
-    at_crossing = [search for search in searches if search.ended == "crossing"]
-    starts = []
-    for search in at_crossing:
-        start = np.where(nominal.free, likelihood.init, nominal.parameters)
-        start[list(search.ray.held)] = search.values(search.trial)
-        starts.append(Task(search.ray.held, start))
-    resumed = False
-    for search, found in zip(at_crossing, conditional_minima(likelihood, starts, nominal.free), strict=True):
-        if found.converged and search.last is not None and found.minimum.nll < search.last.minimum.nll - LOWER:
-            search.resume(found)
-            resumed = True
-    return resumed
+    """Fit at each crossing from the initial values and beyond every bent shape; resume where that is lower."""
+    tasks: list[tuple[_Search, Task]] = []
+    for search in searches:
+        if search.ended == "crossing":
+            tasks += [(search, Task(search.ray.held, start)) for start in _other_starts(likelihood, nominal, search)]
+    found = conditional_minima(likelihood, [task for _, task in tasks], nominal.free, derivatives=False)
+    lowest: dict[int, Minimum] = {}
+    for (search, _), each in zip(tasks, found, strict=True):
+        best = lowest.get(id(search), search.last.minimum if search.last is not None else each.minimum)
+        if each.converged and each.minimum.nll < best.nll - LOWER:
+            lowest[id(search)] = each.minimum
+    resumed = [search for search in searches if id(search) in lowest]
+    again = [Task(search.ray.held, lowest[id(search)].parameters) for search in resumed]
+    for search, each in zip(resumed, conditional_minima(likelihood, again, nominal.free), strict=True):
+        search.resume(each)
+    return bool(resumed)
+
+
+def _other_starts(likelihood: "Likelihood", nominal: Nominal, search: "_Search") -> list[Floats]:
+    from inference.likelihood.search import reflections
+
+    assert search.last is not None  # noqa: S101 (it ended at a crossing)
+    held = list(search.ray.held)
+    cold = np.where(nominal.free, likelihood.init, nominal.parameters)
+    cold[held] = search.values(search.trial)
+    others = nominal.free & ~np.isin(np.arange(len(nominal.free)), held)
+    return [cold, *reflections(likelihood, search.last.minimum, others)]
 
 
 @dataclass(slots=True)

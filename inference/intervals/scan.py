@@ -1,8 +1,9 @@
 """Scans: the profiled 2 Δ log L of one parameter on points, or of two on a grid.
 
-Every point is fitted from where the nominal fit's covariance predicts its minimum and from the minima of its
-neighbours; the lowest counts, and what was lowered is offered to its neighbours again. So a profile with several
-valleys is followed in the lowest one everywhere. A point that cannot be fitted stays empty, with its reason.
+Every point is fitted from where the nominal fit's covariance predicts its minimum, from the minima of its neighbours
+and from beyond shapes that bend much; the lowest counts, and what was lowered is offered to its neighbours again. So a
+profile with several valleys is followed in the lowest one everywhere. A point that cannot be fitted stays empty, with
+its reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -188,6 +189,8 @@ def _fitted(
     progress: Callable[[int, int], None] | None,
 ) -> "list[Minimum]":
     """The lowest minimum found at each point."""
+    from inference.likelihood.search import reflections
+
     covariance = nominal.covariance
     follow = covariance[:, held] @ np.linalg.pinv(covariance[np.ix_(held, held)])
 
@@ -198,9 +201,10 @@ def _fitted(
         start[list(held)] = points[at]
         return Task(held, start)
 
+    others = nominal.free & ~np.isin(np.arange(len(nominal.free)), held)
     lowest: dict[int, Minimum] = {}
     wanted = [(at, nominal.parameters) for at in range(len(points))]
-    done, known = 0, len(points) + sum(map(len, neighbours))
+    done, known = 0, len(points) + sum(map(len, neighbours))  # and those that the search adds
     for _ in range(PASSES):
         found = conditional_minima(likelihood, [task(*each) for each in wanted], nominal.free, derivatives=False)
         lowered = {at for (at, _), each in zip(wanted, found, strict=True) if _lowers(lowest, at, each.minimum)}
@@ -208,6 +212,7 @@ def _fitted(
         if progress is not None:
             progress(done, max(done, known))
         wanted = [(near, lowest[at].parameters) for at in sorted(lowered) for near in neighbours[at]]
+        wanted += [(at, start) for at in sorted(lowered) for start in reflections(likelihood, lowest[at], others)]
         if not wanted:
             break
     return [lowest[at] for at in range(len(points))]
