@@ -1,0 +1,1 @@
+"""Datacards of CMS Combine, read into workspaces."""
