@@ -15,6 +15,8 @@ from inference.model import Data, Model, Region, Sample, Systematic, load_model
 from inference.templates import Floats, rebin
 
 Workspace = dict[str, Any]
+# Keys of a workspace that are our own: what the likelihood reads beside pyhf's.
+OWN_KEYS = ("extensions", "interpolation")
 Histograms = Mapping[str, hist.Hist[Any]]
 
 
@@ -72,18 +74,26 @@ def load_workspace(source: Mapping[str, Any] | Path | str) -> Workspace:
 
 
 def workspace_bytes(workspace: Mapping[str, Any]) -> bytes:
-    """UTF-8 JSON with sorted keys: equal workspaces have equal bytes."""
-    return (json.dumps(workspace, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+    """UTF-8 JSON with sorted keys: equal workspaces have equal bytes.
+
+    Raises:
+        NotSerialisable: an extension is a Python function.
+    """
+    from inference.extensions.workspaces import plain
+
+    return (json.dumps(plain(workspace), sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 
 
 def validate(workspace: Any) -> None:
-    """Check a workspace against pyhf's schema.
+    """Check a workspace against pyhf's schema, which does not know the keys that are our own.
 
     Raises:
         InvalidWorkspace: with the place in the document and what the schema wants there.
     """
     import pyhf
 
+    if isinstance(workspace, Mapping):
+        workspace = {key: value for key, value in workspace.items() if key not in OWN_KEYS}
     try:
         pyhf.Workspace(workspace)
     except pyhf.exceptions.InvalidSpecification as error:

@@ -35,7 +35,8 @@ class Unfold(Extension):
 
     Attributes:
         parameter: name of the vector of strengths, one for each generated bin.
-        response: probability (or expectation) of each generated bin to be seen in each output, (outputs, generated).
+        response: expectation of a generated bin to be seen in each output, (outputs, generated). Without one, outputs
+            are the strengths themselves: those of samples, one for each generated bin, that are folded already.
         truth: yield of each generated bin at strength 1; by default 1, the strengths being yields.
         edges: of the generated bins; by default of width 1.
         regularisation: what τ holds small; ``of`` yields per average bin width, or strengths.
@@ -46,7 +47,7 @@ class Unfold(Extension):
     operator: Literal["unfold"]
     parameter: Name
     sets: Names
-    response: Matrix
+    response: Matrix | None = None
     truth: Row | None = None
     edges: Row | None = None
     init: Number | Row = 1.0
@@ -59,6 +60,8 @@ class Unfold(Extension):
     @property
     def generated(self) -> int:
         """Number of generated bins."""
+        if self.response is None:
+            return len(self.sets)
         return len(self.response[0]) if self.response else 0
 
     @property
@@ -69,7 +72,7 @@ class Unfold(Extension):
     @property
     def introduces(self) -> tuple[Parameter, ...]:
         """The strengths, and τ where something is regularised."""
-        strengths = Parameter(name=self.parameter, size=self.generated or 1, init=self.init, bounds=self.bounds)
+        strengths = Parameter(name=self.parameter, size=max(self.generated, 1), init=self.init, bounds=self.bounds)
         if self.regularisation == "none":
             return (strengths,)
         return (strengths, Parameter(name=self.tau_label, init=self.tau, bounds=(0.0, MOST_TAU), fixed=True))
@@ -108,7 +111,7 @@ class Unfold(Extension):
             ("edges", self.edges, self.generated + 1),
         ):
             if row is not None and len(row) != length:
-                raise ValueError(f"{what} has {len(row)} elements, the response says {length}")
+                raise ValueError(f"{what} has {len(row)} elements, {length} are needed")
         if self.truth is not None and min(self.truth) <= 0:
             raise ValueError("truth must be positive: leave generated bins without events out")
         if self.edges is not None and np.min(np.diff(self.edges)) <= 0:
@@ -117,9 +120,10 @@ class Unfold(Extension):
 
     def program(self, sizes: Mapping[str, int]) -> Program:
         """Response to strengths, L, and where nothing is paid."""
-        response = table("response", self.response)
-        check_shape("response", response, (total(sizes, self.sets), self.generated))
-        return self.regularisation != "none", (response * self.yields, self.conditions(), self.target())
+        outputs = total(sizes, self.sets)
+        response = np.eye(self.generated) if self.response is None else table("response", self.response) * self.yields
+        check_shape("response", response, (outputs, self.generated))
+        return self.regularisation != "none", (response, self.conditions(), self.target())
 
 
 def conditions(mode: Mode, widths: Floats) -> Floats:
