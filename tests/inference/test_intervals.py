@@ -1,0 +1,264 @@
+"""Profiled intervals: against closed forms, pyhf's likelihood at the crossings, iminuit and cabinetry."""
+
+import json
+import logging
+import math
+import tarfile
+
+import iminuit
+import jsonpatch
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import chi2
+
+from inference.documents import from_json, to_json
+from inference.errors import InferenceError, UnknownParameter
+from inference.fit import fit_likelihood
+from inference.intervals.minos import Intervals, intervals
+from inference.likelihood.model import Likelihood
+from inference.reference import reference_model
+
+# jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
+pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
+
+
+def counting(seen, signal=10.0, background=50.0, bounds=(0.0, 10.0)):
+    """One bin without nuisances: n events of a Poisson with mean μ s + b."""
+    mu = {"name": "mu", "type": "normfactor", "data": None}
+    samples = [
+        {"name": "s", "data": [signal], "modifiers": [mu]},
+        {"name": "b", "data": [background], "modifiers": []},
+    ]
+    config = {"poi": "mu", "parameters": [{"name": "mu", "bounds": [list(bounds)], "inits": [1.0]}]}
+    return {
+        "version": "1.0.0",
+        "channels": [{"name": "c", "samples": samples}],
+        "observations": [{"name": "c", "data": [seen]}],
+        "measurements": [{"name": "m", "config": config}],
+    }
+
+
+def counting_rise(mu, seen, best, signal=10.0, background=50.0):
+    """2 Δ log L in closed form."""
+    there, here = mu * signal + background, best * signal + background
+    return 2 * (there - here - seen * math.log(there / here))
+
+
+@pytest.fixture(scope="module")
+def sbottom(shared_data):
+    """ATLAS's published likelihood, region A with one signal (ins1748602); its best fit is at μ = 0, a bound."""
+    with tarfile.open(shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz") as files:
+        background, patch = (
+            json.loads(files.extractfile(f"RegionA/{name}.json").read())
+            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
+        )
+    workspace = jsonpatch.apply_patch(background, patch)
+    likelihood = Likelihood(workspace)
+    return workspace, likelihood, fit_likelihood(likelihood)
+
+
+@pytest.fixture(scope="module")
+def agc(fitted):
+    workspace, result = fitted("10")
+    return workspace, Likelihood(workspace), result
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0, 5.0])
+def test_a_counting_experiment_has_its_closed_form(sigma):
+    likelihood = Likelihood(counting(83.0, bounds=(-4.0, 30.0)))
+    found = intervals(likelihood, sigma=sigma).intervals[0]
+    best = (83.0 - 50.0) / 10.0
+    assert found.bestfit == pytest.approx(best, abs=1e-10)
+
+    def above(mu):
+        return counting_rise(mu, 83.0, best) - sigma**2
+
+    assert found.upper.value == pytest.approx(brentq(above, best, 30.0, xtol=1e-14), abs=5e-9)
+    assert found.lower.value == pytest.approx(brentq(above, -4.9, best, xtol=1e-14), abs=5e-9)
+    assert found.upper.status == found.lower.status == "crossing"
+    assert max(found.upper.fits, found.lower.fits) <= 5
+
+
+def test_a_side_that_ends_on_a_bound_says_so():
+    """Fewer events than background: the best fit is at the bound 0, and the upper end counts from there."""
+    likelihood = Likelihood(counting(44.0))
+    found = intervals(likelihood).interval("mu")
+    assert found.bestfit == 0.0
+    assert found.lower.status == "bound"
+    assert (found.lower.value, found.lower.twice_rise) == (0.0, 0.0)
+    expected = brentq(lambda mu: counting_rise(mu, 44.0, 0.0) - 1, 0.0, 10.0, xtol=1e-14)
+    assert found.upper.value == pytest.approx(expected, abs=1e-9)
+    # a bound that is met on the way
+    near = intervals(Likelihood(counting(57.0))).interval("mu")
+    assert near.lower.status == "bound"
+    assert near.lower.value == 0.0
+    assert near.lower.twice_rise == pytest.approx(counting_rise(0.0, 57.0, 0.7), abs=1e-9)
+    assert near.upper.status == "crossing"
+
+
+def test_a_side_beyond_which_there_is_no_density_is_found_nonetheless():
+    """Bounds that reach to negative rates, where −log L is infinite."""
+    found = intervals(Likelihood(counting(3.0, background=4.0, bounds=(-5.0, 10.0))), sigma=4).interval("mu")
+
+    def above(mu):
+        return counting_rise(mu, 3.0, -0.1, background=4.0) - 16
+
+    assert found.lower.value == pytest.approx(brentq(above, -0.4 + 1e-12, -0.1, xtol=1e-15), abs=1e-10)
+    assert found.upper.value == pytest.approx(brentq(above, -0.1, 10.0, xtol=1e-14), abs=1e-9)
+
+
+@pytest.mark.parametrize(("model", "sigma"), [("agc", 1.0), ("agc", 2.0), ("sbottom", 1.0)])
+def test_crossings_of_all_parameters_are_exact(model, sigma, request):
+    """The profile at each end, by a fit of its own from the initial values, and by pyhf's likelihood at that point."""
+    workspace, likelihood, result = request.getfixturevalue(model)
+    free = [label for label, fixed in zip(result.labels, result.fixed, strict=True) if not fixed]
+    found = intervals(likelihood, parameters=free, sigma=sigma, fit=result)
+    assert found.minimum is None
+    assert [each.parameter for each in found.intervals] == free
+    pdf, data = reference_model(workspace)
+    best = -float(pdf.logpdf(np.asarray(result.bestfit), data)[0])
+    for each in found.intervals:
+        for side in (each.lower, each.upper):
+            assert side.status == ("bound" if (each.parameter, side) == ("mu_SIG", each.lower) else "crossing")
+            if side.status == "crossing":
+                refit = likelihood.fit(fixed={each.parameter: side.value})
+                assert refit.certificate.converged
+                rise = 2 * (-float(pdf.logpdf(refit.parameters, data)[0]) - best)
+                assert math.sqrt(rise) == pytest.approx(sigma, abs=1e-8)
+                assert side.twice_rise == pytest.approx(sigma**2, abs=1e-8)
+    assert max(side.fits for each in found.intervals for side in (each.lower, each.upper)) <= 6
+
+
+def test_pyhfs_own_conditional_fit_is_not_lower(agc):
+    import pyhf
+
+    workspace, likelihood, result = agc
+    pdf, data = reference_model(workspace)
+    end = intervals(likelihood, fit=result).intervals[0].upper
+    theirs = pyhf.infer.mle.fixed_poi_fit(end.value, data, pdf, return_fitted_val=True)[1]
+    assert float(theirs) - result.twice_nll > 1 - 1e-8
+    assert float(theirs) - result.twice_nll == pytest.approx(1, abs=1e-3)
+
+
+def test_cabinetrys_minos_agrees(agc, sbottom):
+    """To what Minos promises: a few per mille of the uncertainty."""
+    import cabinetry
+
+    logging.getLogger("cabinetry").setLevel(logging.ERROR)
+    for (workspace, likelihood, result), labels in (
+        (agc, ["ttbar_norm", "Jet energy scale"]),
+        (sbottom, ["mu_ttbar", "ttbar_Gen"]),
+    ):
+        pdf, data = cabinetry.model_utils.model_and_data(workspace)
+        theirs = cabinetry.fit.fit(pdf, data, minos=labels).minos_uncertainty
+        for each in intervals(likelihood, parameters=labels, fit=result).intervals:
+            assert each.errors == pytest.approx(theirs[each.parameter], abs=4e-3 * each.uncertainty)
+
+
+def test_iminuits_minos_agrees_closely_where_its_tolerance_is_tight():
+    """Signal and background in two bins with uncertain rates, Minos on pyhf's likelihood."""
+    workspace = counting(70.0)
+    shape = {"name": "shape", "type": "histosys", "data": {"hi_data": [60.0, 48.0], "lo_data": [43.0, 49.0]}}
+    rate = {"name": "rate", "type": "normsys", "data": {"hi": 1.2, "lo": 0.85}}
+    signal, background = workspace["channels"][0]["samples"]
+    signal["data"], background["data"], background["modifiers"] = [10.0, 25.0], [50.0, 45.0], [shape, rate]
+    workspace["observations"][0]["data"] = [63.0, 74.0]
+    pdf, data = reference_model(workspace)
+    minuit = iminuit.Minuit(
+        lambda values: -2 * float(pdf.logpdf(values, data)[0]), pdf.config.suggested_init(), name=pdf.config.par_names
+    )
+    minuit.strategy, minuit.tol = 2, 1e-6
+    minuit.migrad()
+    for cl in (None, 2):
+        minuit.minos(cl=cl)
+        found = intervals(Likelihood(workspace), parameters=pdf.config.par_names, sigma=cl or 1)
+        for each in found.intervals:
+            theirs = minuit.merrors[each.parameter]
+            assert each.errors == pytest.approx((theirs.lower, theirs.upper), rel=1e-3)
+
+
+def test_the_level_may_be_a_probability():
+    likelihood = Likelihood(counting(83.0))
+    found = intervals(likelihood, confidence=0.95)
+    assert found.sigma**2 == pytest.approx(chi2.ppf(0.95, 1), rel=1e-12)
+    assert found.confidence == pytest.approx(0.95, abs=1e-14)
+    assert found.intervals == intervals(likelihood, sigma=found.sigma).intervals
+
+
+def two_valleys(events, start):
+    """A shape whose both sides raise the rate: 100 becomes 120 for +1 and 124 for −1."""
+    workspace = counting(events)
+    shape = {"name": "shape", "type": "histosys", "data": {"hi_data": [120.0], "lo_data": [124.0]}}
+    workspace["channels"][0]["samples"] = [{"name": "b", "data": [100.0], "modifiers": [shape]}]
+    workspace["measurements"][0]["config"] = {"poi": "shape", "parameters": [{"name": "shape", "inits": [start]}]}
+    return workspace
+
+
+def test_a_lower_minimum_on_the_way_is_told_and_counted_from():
+    likelihood = Likelihood(two_valleys(122.0, 0.8))
+    upper = likelihood.fit()
+    assert upper.parameters[0] > 0
+    lowest = fit_likelihood(likelihood)
+    assert lowest.bestfit[0] < 0
+    # a fit that stopped in the upper valley
+    nominal = fit_from(likelihood, upper)
+    found = intervals(likelihood, sigma=4, fit=nominal)
+    assert found.minimum is not None
+    assert found.minimum.while_holding == ("shape",)
+    assert found.minimum.fall == pytest.approx(2 * upper.nll - lowest.twice_nll, abs=1e-9)
+    assert found.minimum.bestfit == pytest.approx(lowest.bestfit, abs=1e-6)
+    assert found.twice_nll == pytest.approx(lowest.twice_nll, abs=1e-9)
+    for side in (found.intervals[0].lower, found.intervals[0].upper):
+        there = likelihood.fit(fixed={"shape": side.value}).nll
+        assert 2 * there - lowest.twice_nll == pytest.approx(16, abs=1e-8)
+
+
+def fit_from(likelihood, minimum):
+    """The result of a fit that ended at another minimum."""
+    from dataclasses import replace
+
+    covariance = likelihood.covariance(minimum)
+    return replace(
+        fit_likelihood(likelihood),
+        bestfit=tuple(minimum.parameters.tolist()),
+        covariance=tuple(map(tuple, covariance.tolist())),
+        uncertainties=tuple(np.sqrt(np.diag(covariance)).tolist()),
+        twice_nll=2 * minimum.nll,
+    )
+
+
+def test_a_profile_follows_the_lowest_valley(fitted):
+    """The AGC's ME variation, held away from its best fit, leaves two minima of the others: the lower one counts."""
+    workspace, result = fitted("5")
+    likelihood = Likelihood(workspace)
+    found = intervals(likelihood, parameters=["ME variation"], sigma=3, fit=result).intervals[0]
+    for side in (found.lower, found.upper):
+        lowest = likelihood.fit(fixed={"ME variation": side.value}, search=True)
+        assert 2 * lowest.nll - result.twice_nll == pytest.approx(9, abs=1e-7)
+
+
+def test_what_makes_no_sense_is_refused(agc):
+    _, likelihood, result = agc
+    with pytest.raises(UnknownParameter, match="nearest: ttbar_norm"):
+        intervals(likelihood, parameters=["ttbar_nrm"], fit=result)
+    with pytest.raises(InferenceError, match="between 0 and 1, such as 0.95, not 95"):
+        intervals(likelihood, confidence=95, fit=result)
+    with pytest.raises(InferenceError, match="greater than 0"):
+        intervals(likelihood, sigma=-1, fit=result)
+    with pytest.raises(InferenceError, match="held in the fit"):
+        intervals(likelihood, fixed={"ttbar_norm": 1.0})
+
+
+def test_parameters_that_are_held_stay_held(agc):
+    _, likelihood, result = agc
+    alone = {label: value for label, value in zip(result.labels, result.bestfit, strict=True) if label != "ttbar_norm"}
+    found = intervals(likelihood, fixed=alone).intervals[0]
+    profiled = intervals(likelihood, fit=result).intervals[0]
+    assert found.bestfit == pytest.approx(profiled.bestfit, abs=1e-8)
+    assert found.upper.value - found.bestfit < 0.2 * (profiled.upper.value - profiled.bestfit)
+
+
+def test_intervals_survive_json():
+    found = intervals(Likelihood(counting(44.0)))
+    assert from_json(Intervals, to_json(found)) == found
