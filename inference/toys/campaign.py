@@ -5,6 +5,7 @@ campaign that was interrupted, or asks for more toys of the same kind, goes on f
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 CHUNK = 256
 # Raised when other numbers come out of the same request.
 VERSION = 1
+Span = tuple[int, int]
 FREE: Mapping[str, Mapping[str, float]] = {"free": {}}
 
 
@@ -38,7 +40,7 @@ class Campaign:
 
     Attributes:
         parameters: all of them, where the toys are thrown, shape (parameters,).
-        count, seed, method, mask: as `generate.throw`.
+        count, seed, first, method, mask: as `generate.throw`.
         variants: fits of each toy by name, with what each holds besides what the workspace holds.
         keep: labels of the parameters to keep; all if None.
     """
@@ -46,6 +48,7 @@ class Campaign:
     parameters: Floats
     count: int
     seed: Seed
+    first: int = 0
     method: Method = "frequentist"
     mask: Floats | None = None
     variants: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: FREE)
@@ -69,7 +72,7 @@ def carry_out(
         progress: called with toys done and all toys.
 
     Returns:
-        Fits of all toys by the name of the variant, toy k in row k.
+        Fits of all toys by the name of the variant, toy ``first + k`` in row k.
 
     Raises:
         InvalidToys: the model cannot be thrown there, or there is nothing to do.
@@ -79,7 +82,7 @@ def carry_out(
         raise InvalidToys(f"{campaign.count} toys with {len(campaign.variants)} fits: ask for at least one of each")
     for label in (*(campaign.keep or ()), *(label for fixed in campaign.variants.values() for label in fixed)):
         likelihood.index(label)
-    spans = [(first, min(CHUNK, campaign.count - first)) for first in range(0, campaign.count, CHUNK)]
+    spans = _spans(campaign.first, campaign.first + campaign.count)
     requests = _requests(likelihood, campaign, spans) if store is not None else {}
     chunks: dict[Span, dict[str, ToyFits]] = {}
     for span, request in requests.items():
@@ -112,7 +115,10 @@ def chunk(likelihood: "Likelihood", campaign: Campaign, first: int, count: int) 
     return {name: each.keep(campaign.keep) for name, each in found.items()}
 
 
-Span = tuple[int, int]
+def _spans(first: int, stop: int) -> list[Span]:
+    """Cut at multiples of ``CHUNK``: first toy and number of toys of each chunk."""
+    edges = [first, *range(first - first % CHUNK + CHUNK, stop, CHUNK), stop]
+    return [(begin, end - begin) for begin, end in itertools.pairwise(edges)]
 
 
 def _made(

@@ -1,0 +1,62 @@
+"""What all inference with toys shares: where toys are thrown, how many, and the test statistics of their fits."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from artifacts.store import Store
+from inference.likelihood.specification import Floats
+from inference.toys.campaign import Campaign, carry_out
+from inference.toys.fits import ToyFits
+
+if TYPE_CHECKING:
+    from inference.likelihood.model import Likelihood
+
+
+@dataclass(slots=True)
+class Ensembles:
+    """Throws and fits toys of one likelihood, and counts what it cost.
+
+    Attributes:
+        poi: label of the parameter of interest, the only one whose fits are kept.
+        seed: of the whole study; each ensemble has a stream of its own within it.
+        store, workers: as `campaign.carry_out`.
+        fixed: parameters that every fit holds.
+        progress: called with toys done of the ensemble at work and all of its toys.
+        thrown: toys so far.
+        failures: what went wrong, with the number of toys; the first reason of each ensemble.
+    """
+
+    likelihood: "Likelihood"
+    poi: str
+    seed: int
+    store: Store | None = None
+    workers: int | Executor = 1
+    progress: Callable[[int, int], None] | None = None
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    thrown: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def fits(
+        self, parameters: Floats, held: Mapping[str, float], *, stream: int, count: int, first: int = 0
+    ) -> dict[str, ToyFits]:
+        """Fits of toys thrown at ``parameters``: "free", and each of ``held`` with the parameter of interest there."""
+        variants = {"free": self.fixed, **{name: {**self.fixed, self.poi: value} for name, value in held.items()}}
+        campaign = Campaign(parameters, count, (self.seed, stream), first=first, variants=variants, keep=(self.poi,))
+        found = carry_out(self.likelihood, campaign, store=self.store, workers=self.workers, progress=self.progress)
+        self.thrown += count
+        for name, fits in found.items():
+            bad = np.flatnonzero(~fits.converged)
+            if len(bad):
+                where = f"{self.poi} = {held[name]:.6g} held" if name in held else "all free"
+                self.failures.append(f"{len(bad)} of {count} toys, {where}: {fits.reasons[bad[0]]}")
+        return found
+
+
+def rise(held: ToyFits, free: ToyFits) -> Floats:
+    """2 Δ log L from the best fit to where a parameter is held, shape (toys,), NaN where a fit failed."""
+    good = held.converged & free.converged
+    return np.where(good, np.maximum(2 * (held.nll - free.nll), 0.0), np.nan)
