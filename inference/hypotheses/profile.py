@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # −log L below the best fit by more than this is another minimum, not rounding.
 LOWER = 1e-8
 WIDEST = 1e6
-STEPS = 12
+STEPS = 24
+SHORTEST = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +114,26 @@ class Profile:
             self.notes.append(f"the best fit of {self.label} was at its bound {point.mu:g}, widened to {upper:g}")
             self.likelihood = with_bounds(self.likelihood, self.poi, self.likelihood.lower[self.poi], upper)
             point = self._fit(point.minimum.parameters, self.free)
-        return self._certified(point, f"best fit of {self.label}")
+        if not point.minimum.certificate.converged:
+            raise FitFailed(f"best fit of {self.label}: {point.minimum.certificate.reason}")
+        return point
 
     def _held(self, mu: float) -> Point:
-        """Begun where the nearest fit's tangent leads; if that fails, by ever smaller steps from there."""
-        point = self._from_nearest(mu)
-        for step in range(1, STEPS):
-            if point.minimum.certificate.converged:
-                break
+        """Begun where the nearest fit's tangent leads; if that fails, by smaller steps from there."""
+        share, reason = 1.0, ""
+        for _ in range(STEPS):
             begin = self._nearest(mu).mu
-            between = self._from_nearest(begin + (mu - begin) * 0.5**step)
-            if between.minimum.certificate.converged:
-                self.points[between.mu] = between
-            point = self._from_nearest(mu)
-        return self._certified(point, f"fit with {self.label} = {mu:.6g}")
+            point = self._from_nearest(mu if share == 1.0 else begin + share * (mu - begin))
+            if not point.minimum.certificate.converged:
+                share, reason = 0.25 * share, point.minimum.certificate.reason
+                if share < SHORTEST:
+                    break
+            elif share == 1.0:
+                return point
+            else:
+                self.points[point.mu] = point
+                share = 1.0
+        raise FitFailed(f"fit with {self.label} = {mu:.6g}: {reason}")
 
     def _nearest(self, mu: float) -> Point:
         return min((self.best, *self.points.values()), key=lambda point: abs(point.mu - mu))
@@ -142,12 +149,6 @@ class Profile:
             point = self._fit(begin, free)
             if point.minimum.certificate.converged:
                 break
-        return point
-
-    @staticmethod
-    def _certified(point: Point, what: str) -> Point:
-        if not point.minimum.certificate.converged:
-            raise FitFailed(f"{what}: {point.minimum.certificate.reason}")
         return point
 
     def _fit(self, begin: Floats, free: Any) -> Point:

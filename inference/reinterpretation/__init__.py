@@ -1,0 +1,1 @@
+"""Limits on new signals in a preserved workspace."""
