@@ -40,13 +40,14 @@ def covariance_shifts(fit: FitResult, places: Sequence[int]) -> "Shifts":
 
 def observable_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]) -> "Shifts":
     """Shifts of all parameters under ±1σ of the auxiliary measurement of each of ``places``."""
-    shifts = global_shifts(likelihood, fit)
+    slopes, covariance = observable_slopes(likelihood, fit), observable_covariance(likelihood)
     found: Shifts = {}
     for place in places:
         if fit.prefit[place] is None:
             found[place, "postfit_up"] = f"{fit.labels[place]} has no auxiliary measurement"
         else:
-            found[place, "postfit_up"], found[place, "postfit_down"] = shifts[:, place], -shifts[:, place]
+            shift = slopes[:, place] * np.sqrt(covariance[place, place])
+            found[place, "postfit_up"], found[place, "postfit_down"] = shift, -shift
     return found
 
 
@@ -65,7 +66,7 @@ def group_impacts(
     for name, places in members(likelihood, groups, among).items():
         remaining = conditional_variance(covariance, target, places)
         if method == "global":
-            square = float(np.sum(global_shifts(likelihood, fit)[target, list(places)] ** 2))
+            square = observable_variance(likelihood, fit, target, places)
         else:
             square = max(float(covariance[target, target]) - remaining, 0.0)
         labels = tuple(fit.labels[place] for place in places)
@@ -78,10 +79,10 @@ def split(likelihood: "Likelihood", fit: FitResult, target: int, method: Method)
     constrained = {place for place, width in enumerate(fit.prefit) if width is not None and not fit.fixed[place]}
     gammas = of_single_bins(likelihood) & constrained
     if method == "global":
-        squares = global_shifts(likelihood, fit)[target] ** 2
+        parts = (sorted(gammas), sorted(constrained - gammas))
         variances = [
             data_variance(likelihood, fit, target),
-            *(float(squares[sorted(part)].sum()) for part in (gammas, constrained - gammas)),
+            *(observable_variance(likelihood, fit, target, part) for part in parts),
         ]
     else:
         covariance = np.asarray(fit.covariance)
@@ -106,18 +107,35 @@ def conditional_variance(covariance: Floats, target: int, held: Iterable[int]) -
     return max(float(covariance[target, target] - across @ np.linalg.solve(among, across)), 0.0)
 
 
-def global_shifts(likelihood: "Likelihood", fit: FitResult) -> Floats:
-    """Shift of every parameter under +1σ of every auxiliary measurement, shape (parameters, parameters).
+def observable_slopes(likelihood: "Likelihood", fit: FitResult) -> Floats:
+    """Derivative of every parameter's best fit with every auxiliary measurement, shape (parameters, parameters).
 
     Column k belongs to the auxiliary measurement of parameter k; 0 for parameters without one, or held.
     """
-    covariance, bestfit = np.asarray(fit.covariance), np.asarray(fit.bestfit)
-    auxiliary = likelihood.observed.auxiliary
-    poisson = counted(likelihood)
-    # −log L has (θ − a)² / 2w², or f θ − a log θ: the mixed derivative is −1/w² or −1/θ, and σ of a is w or sqrt(a).
-    width = np.where(np.isfinite(likelihood.widths), likelihood.widths, np.inf)
-    count = np.sqrt(np.maximum(np.nan_to_num(auxiliary), 0.0))
-    return np.asarray(covariance * np.where(poisson, count / np.where(poisson, bestfit, 1.0), 1.0 / width))
+    # −log L has ½ (θ − a)ᵀ V⁻¹ (θ − a), or f θ − a log θ of a count: the mixed derivatives are −V⁻¹ and −1/θ.
+    bestfit, poisson = np.asarray(fit.bestfit), counted(likelihood)
+    mixed = np.where(poisson, 1 / np.where(poisson, bestfit, 1.0), np.nan_to_num(likelihood.widths**-2.0))
+    matrix = np.diag(mixed)
+    if likelihood.layout.extended:
+        correlated = likelihood.places.reduced[likelihood.arrays.normal_par]
+        matrix[np.ix_(correlated, correlated)] = likelihood.arrays.composition.precision
+    return np.asarray(np.asarray(fit.covariance) @ matrix)
+
+
+def observable_covariance(likelihood: "Likelihood") -> Floats:
+    """Of the auxiliary measurements themselves, shape (parameters, parameters): V, or the counts."""
+    counts = np.nan_to_num(likelihood.observed.auxiliary)
+    matrix = np.diag(np.where(counted(likelihood), counts, np.nan_to_num(likelihood.widths**2)))
+    if likelihood.layout.extended:
+        correlated = likelihood.places.reduced[likelihood.arrays.normal_par]
+        matrix[np.ix_(correlated, correlated)] = np.linalg.inv(likelihood.arrays.composition.precision)
+    return matrix
+
+
+def observable_variance(likelihood: "Likelihood", fit: FitResult, target: int, places: Sequence[int]) -> float:
+    """Variance of a parameter from the fluctuation of the auxiliary measurements of ``places`` together."""
+    slopes = observable_slopes(likelihood, fit)[target, list(places)]
+    return float(slopes @ observable_covariance(likelihood)[np.ix_(places, places)] @ slopes)
 
 
 def counted(likelihood: "Likelihood") -> NDArray[np.bool_]:

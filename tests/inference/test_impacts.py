@@ -7,6 +7,7 @@ import pytest
 
 from inference.documents import from_json, to_json
 from inference.errors import UnknownParameter
+from inference.extensions.workspaces import attach
 from inference.fit import fit_likelihood
 from inference.impacts.pulls import pulls
 from inference.likelihood.model import Likelihood
@@ -158,6 +159,23 @@ def test_global_impacts_and_the_datas_own_add_up_to_the_uncertainty(quiet):
     assert np.hypot(ranked.groups[0].impact, ranked.split.statistical) == pytest.approx(sigma, rel=1e-9)
     traditional = impacts(likelihood, fit=result, method="covariance", bin_gammas=True).of("ttbar_norm")
     assert sum(one.postfit_up**2 for one in traditional.impacts) > 1.2 * sigma**2
+
+
+def test_correlated_auxiliary_measurements_fluctuate_together():
+    """Constraints with a correlation of 0.6: the shares still add up, each with V where it is one covariance."""
+    both = {"operator": "correlation", "name": "both", "of": ["first", "second"], "matrix": [[1, 0.6], [0.6, 1]]}
+    likelihood = Likelihood(attach(counting(), both))
+    likelihood.observed = asimov(likelihood, likelihood.init)
+    result = fit_likelihood(likelihood)
+    groups = {"norms": ["first", "second"]}
+    ranked = impacts(likelihood, fit=result, method="global", groups=groups).of("mu")
+    assert np.sqrt(sum(part**2 for part in dataclasses.astuple(ranked.split))) == pytest.approx(
+        result.value("mu")[1], rel=1e-9
+    )
+    first, second = (one.postfit_up for one in sorted(ranked.impacts, key=lambda one: one.parameter))
+    together = np.sqrt(first**2 + second**2 + 2 * 0.6 * first * second)
+    assert ranked.groups[0].impact == pytest.approx(together, rel=1e-9)
+    assert ranked.split.systematic == pytest.approx(together, rel=1e-9)
 
 
 def test_a_group_and_the_split_are_those_of_fits_with_parameters_held(agc):
