@@ -1,14 +1,15 @@
 """Contours of constant profiled 2 Δ log L of two parameters, as MINUIT's MNCONTOUR draws them, each point exact.
 
 Points lie on rays from the best fit, evenly spread in the metric of the covariance; where neighbours are far apart,
-rays are added between them. The region inside is taken to be seen whole from the best fit (as is the region of a
+rays are added between them. Where a bound cuts the region off, the curve follows the bound, from where the contour
+meets it to where it leaves it. The region inside is taken to be seen whole from the best fit (as is the region of a
 likelihood with one valley). Heights are those of a chi-squared distribution with two degrees of freedom: 2.30 for
 68.27 % and 5.99 for 95 % (PDG, Statistics, table of Δχ²).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from inference.errors import InferenceError
 from inference.fit import fit_likelihood
 from inference.intervals.crossings import Crossing, LowerMinimum, Ray, crossings
 from inference.intervals.lowest import NewMinimum, from_lowest
-from inference.intervals.profile import Nominal, nominal_of, require_free, unit
+from inference.intervals.profile import Nominal, Task, conditional_minima, nominal_of, require_free, unit
 from inference.likelihood.specification import Floats
 from inference.results import FitResult
 
@@ -118,7 +119,8 @@ def _trace(
     likelihood: "Likelihood", nominal: Nominal, places: tuple[int, int], confidence: float, points: int
 ) -> Contour | LowerMinimum:
     rise = -2 * math.log1p(-confidence)  # chi-squared quantile, two degrees of freedom
-    metric = _metric(likelihood, nominal, places)
+    metric, centre = _metric(likelihood, nominal, places), nominal.parameters[list(places)]
+    metric_inverse = np.asarray(np.linalg.inv(metric))
     traced: dict[float, Crossing] = {}
     angles = np.linspace(0, 2 * np.pi, points - 2 * (points // 4), endpoint=False).tolist()
     for _ in range(3):
@@ -127,7 +129,42 @@ def _trace(
         if isinstance(found, LowerMinimum):
             return found
         traced |= dict(zip(angles, found, strict=True))
-        angles = _between(traced, np.asarray(np.linalg.inv(metric)), points // 4)
+        angles = _between(traced, metric_inverse, points // 4)
+    for held, bound in _cutting(likelihood, places, traced.values()):
+        ends = _ends_on_bound(likelihood, nominal, places, held, bound, math.sqrt(rise))
+        if isinstance(ends, LowerMinimum):
+            return ends
+        steps = [(end, metric_inverse @ (end.values - centre)) for end in ends if end.values is not None]
+        traced |= {math.atan2(step[1], step[0]) % (2 * np.pi): end for end, step in steps}
+    return _contour(confidence, rise, traced)
+
+
+def _cutting(likelihood: "Likelihood", places: tuple[int, int], found: Iterable[Crossing]) -> list[tuple[int, float]]:
+    """Bounds that rays ended on: which of the two parameters, and its value there."""
+    ended = [each.values for each in found if each.status == "bound" and each.values is not None]
+    limits = [
+        (held, float(bound))
+        for held, place in enumerate(places)
+        for bound in (likelihood.lower[place], likelihood.upper[place])
+    ]
+    return [(held, bound) for held, bound in limits if any(values[held] == bound for values in ended)]
+
+
+def _ends_on_bound(
+    likelihood: "Likelihood", nominal: Nominal, places: tuple[int, int], held: int, bound: float, height: float
+) -> list[Crossing] | LowerMinimum:
+    """Where the contour meets a bound of one parameter: from the minimum there along the other, both ways."""
+    start = nominal.parameters.copy()
+    start[places[held]] = bound
+    lowest = conditional_minima(likelihood, [Task((places[held],), start)], nominal.free, derivatives=False)[0]
+    if not lowest.converged:
+        return []
+    along = np.eye(2)[1 - held] * unit(likelihood, nominal, places[1 - held])
+    there = replace(nominal, parameters=lowest.minimum.parameters)
+    return crossings(likelihood, there, [Ray(places, along), Ray(places, -along)], height)
+
+
+def _contour(confidence: float, rise: float, traced: Mapping[float, Crossing]) -> Contour:
     good: list[ContourPoint] = []
     failures: list[str] = []
     for angle, each in sorted(traced.items()):
