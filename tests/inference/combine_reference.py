@@ -5,6 +5,7 @@ Sources: Combine's manual ("Setting up the analysis", "Automatic statistical unc
 ProcessNormalization, VerticalInterpPdf and CMSHistErrorPropagator.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,9 @@ class Example:
         lines: nuisances: name, kind, events of a gmN, (bin, process) -> text of the entry.
         varied: (bin, process, nuisance) -> up and down.
         rates: name, bin, process, value and what follows, as in the card.
+        computed: rates that are formulas, as functions of the parameters.
+        more: lines at the end of the card.
+        starts: values of the rates and of what formulas use, at which statistical errors are taken.
         threshold: of autoMCStats, None without.
     """
 
@@ -32,7 +36,9 @@ class Example:
     lines: list[tuple[str, str, int | None, dict[tuple[str, str], str]]]
     varied: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     rates: list[tuple[str, str, str, str]] = field(default_factory=list)
+    computed: dict[str, Callable[[dict[str, float]], float]] = field(default_factory=dict)
     more: tuple[str, ...] = ()
+    starts: dict[str, float] = field(default_factory=dict)
     threshold: float | None = None
     counting: bool = False
 
@@ -83,8 +89,8 @@ class Example:
             elif kind not in ("lnU", "shapeU"):
                 total += 0.5 * at[name] ** 2
         for line in self.more:
-            name, kind, mean, width = line.split()[:4]
-            if kind == "param":
+            if line.split()[1] == "param":
+                name, _, mean, width = line.split()[:4]
                 total += 0.5 * ((at[name] - float(mean)) / float(width)) ** 2
         return total
 
@@ -96,7 +102,8 @@ class Example:
                 contents[cell[1]] = norm * self._shape(cell, at)
                 values, sigmas = self.templates[cell]
                 errors[cell[1]] = norm * sigmas / values.sum()
-                nominal[cell[1]], sizes[cell[1]] = values, sigmas
+                scale = self._scale(cell, {"r": 1.0} | self.starts)
+                nominal[cell[1]], sizes[cell[1]] = scale * values, scale * sigmas
         rate = np.sum(list(contents.values()), axis=0)
         penalty = 0.0
         if self.threshold is not None:
@@ -119,10 +126,14 @@ class Example:
             else:
                 up, down = (side.sum() / values.sum() for side in self.varied[(*cell, name)])
                 norm *= power(at[name], down ** float(entry), up ** float(entry))
+        return float(norm) * self._scale(cell, at)
+
+    def _scale(self, cell: tuple[str, str], at: dict[str, float]) -> float:
+        scale = 1.0
         for name, bin_, process, _ in self.rates:
             if bin_ in ("*", cell[0]) and process in ("*", cell[1]):
-                norm *= at[name]
-        return float(norm)
+                scale *= self.computed[name](at) if name in self.computed else at[name]
+        return scale
 
     def _shape(self, cell: tuple[str, str], at: dict[str, float]) -> np.ndarray:
         values = self.templates[cell][0]

@@ -17,7 +17,7 @@ from inference.likelihood.interpolation import chosen_codes
 from inference.likelihood.model import Likelihood
 
 SEEDS = st.integers(0, 2**32 - 1)
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def likelihood(workspace):
@@ -72,7 +72,8 @@ def shape_example(seed, threshold=10.0):
         ("jes", "shape", None, dict.fromkeys(cells, "1")),
         ("scale", "shape", None, {cell: "1" for cell in cells if cell[1] != "fake"}),
     ]
-    return Example(identifiers, templates, lines, varied, [("fakes", "*", "fake", "1 [0,5]")], threshold=threshold)
+    fakes, starts = [("fakes", "*", "fake", "1.2 [0,5]")], {"fakes": 1.2}
+    return Example(identifiers, templates, lines, varied, fakes, starts=starts, threshold=threshold)
 
 
 def somewhere(made, rng):
@@ -83,13 +84,17 @@ def somewhere(made, rng):
     )
 
 
+def as_names(made, point):
+    return dict(zip(made.labels, map(float, point), strict=True))
+
+
 def differences(example, folder, seed, points=4):
     """−log L of both at random points, the first one subtracted."""
     made = likelihood(read_datacard(example.write(folder)).workspace)
     rng = np.random.default_rng(seed)
     where = [somewhere(made, rng) for _ in range(points)]
     ours = np.asarray([made.nll(point) for point in where])
-    theirs = np.asarray([example.nll(dict(zip(made.labels, point, strict=True))) for point in where])
+    theirs = np.asarray([example.nll(as_names(made, point)) for point in where])
     return ours - ours[0], theirs - theirs[0]
 
 
@@ -105,3 +110,105 @@ def test_values_of_counting_cards(tmp_path, seed):
 def test_values_of_cards_with_shapes(tmp_path, seed):
     ours, theirs = differences(shape_example(seed), tmp_path, seed)
     assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-9)
+
+
+def full_example():
+    """What needs formulas: flat priors, a shape at another scale, rates of other parameters, external constraints."""
+    example = shape_example(5, threshold=0.0)
+    cells = example.cells
+    [lumi, xs, jes, (_, _, _, scale)] = example.lines
+    flat = ("free", "lnU", None, {cell: "1.3" if cell[0] == "b1" else "0.9/1.5" for cell in cells if cell[1] == "bkg"})
+    example.lines = [lumi, xs, jes, ("scale", "shape", None, dict.fromkeys(scale, "0.4")), flat]
+    example.rates += [
+        ("eff", "b1", "bkg", "0.9 [0.1,3]"),
+        ("rest", "b2", "bkg", "(2-@0)*pow(@1,2)+TMath::Exp(-@2)^2 eff,tilt,external"),
+        ("tilt", "b2", "sig", "1"),
+    ]
+    example.computed["rest"] = lambda at: (2 - at["eff"]) * at["tilt"] ** 2 + np.exp(-at["external"]) ** 2
+    example.starts |= {"eff": 0.9, "tilt": 1.0, "external": 2.0}
+    example.more = ("tilt param 1.0 0.2", "external extArg 2.0 [0,5]", "theory group = xs free")
+    return example
+
+
+def test_values_with_formulas_flat_priors_and_other_scales(tmp_path):
+    example = full_example()
+    ours, theirs = differences(example, tmp_path, 1, points=20)
+    assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-9)
+    read = read_datacard(tmp_path / "card.txt")
+    assert read.groups == {"theory": ("xs", "free")}
+    made = likelihood(read.workspace)
+    assert {"eff", "tilt", "external", "free", "scale"} <= set(made.labels)
+    assert not {"rest", "free*1", "scale*0.4"} & set(made.labels)
+    widths = as_names(made, made.widths)
+    assert (widths["tilt"], widths["scale"]) == (0.2, 1.0)
+    assert np.isnan([widths["free"], widths["eff"], widths["external"]]).all()
+
+
+def least(example, made, **held):
+    """The reference's own minimum, by SciPy, with some parameters held."""
+    names = [
+        name for name, constant in zip(made.labels, made.constant, strict=True) if not constant and name not in held
+    ]
+    start = as_names(made, made.fit(fixed=held).parameters)
+
+    def value(moved):
+        return example.nll(start | held | dict(zip(names, moved, strict=True)))
+
+    bounds = [(made.lower[made.index(name)], made.upper[made.index(name)]) for name in names]
+    begin = [start[name] + 0.05 for name in names]
+    found = minimize(
+        value, begin, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "maxfun": 10**6, "maxiter": 10**4}
+    )
+    return found.fun, dict(zip(names, found.x, strict=True))
+
+
+@pytest.mark.parametrize("make", [counting_example, shape_example])
+def test_minimum_and_interval(tmp_path, make):
+    example = make(11)
+    made = likelihood(read_datacard(example.write(tmp_path)).workspace)
+    best = made.fit()
+    assert best.certificate.converged
+    lowest, at = least(example, made)
+    assert best.parameters[made.index("r")] == pytest.approx(at["r"], abs=2e-4)
+    assert example.nll(as_names(made, best.parameters)) == pytest.approx(lowest, abs=1e-7)
+
+    def rise(r):
+        return made.fit(fixed={"r": r}).nll - best.nll - 0.5
+
+    upper = brentq(rise, at["r"], at["r"] + 10, xtol=1e-10)
+    assert least(example, made, r=upper)[0] - lowest == pytest.approx(0.5, abs=1e-6)
+
+
+REALISTIC = """\
+imax 1  number of channels
+jmax 3  number of backgrounds
+kmax 5  number of nuisance parameters (sources of systematical uncertainties)
+------------
+# we have just one channel, in which we observe 0 events
+bin bin1
+observation 0
+------------
+bin              bin1     bin1     bin1     bin1
+process         ggH  qqWW  ggWW  others
+process          0     1     2     3
+rate           1.47  0.63  0.06  0.22
+------------
+lumi    lnN    1.11    -   1.11    -    lumi affects both signal and gg->WW (mc-driven). lnN = lognormal
+xs_ggH  lnN    1.16    -     -     -    gg->H cross section + signal efficiency + other minor ones.
+WW_norm gmN 4    -   0.16    -     -    WW estimate of 0.64 comes from sidebands: 4 events in sideband times 0.16
+xs_ggWW lnN      -     -   1.50    -    50% uncertainty on gg->WW cross section
+bg_others lnN    -     -     -   1.30   30% uncertainty on the rest of the backgrounds
+"""
+
+
+def test_limit_of_the_manuals_counting_experiment(tmp_path):
+    """Combine's manual prints r < 1.6281 and bands (AsymptoticLimits); its search stops at 0.5 % of r, the outer
+    bands at more.
+    """
+    from inference.hypotheses.limits import upper_limit
+
+    (tmp_path / "card.txt").write_text(REALISTIC)
+    limit = upper_limit(likelihood(read_datacard(tmp_path / "card.txt").workspace))
+    assert limit.observed == pytest.approx(1.6281, rel=2e-3)
+    assert limit.expected[1:4] == pytest.approx((1.4329, 2.3281, 3.9800), rel=3e-3)
+    assert limit.expected == pytest.approx((0.9640, 1.4329, 2.3281, 3.9800, 6.6194), rel=2e-2)

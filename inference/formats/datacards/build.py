@@ -23,7 +23,7 @@ from inference.formats.datacards.parameters import Parameters
 from inference.formats.datacards.parse import parse_card
 from inference.formats.datacards.statistics import Process, add_statistics
 from inference.formats.datacards.templates import DATA, Templates
-from inference.likelihood.specification import Floats
+from inference.likelihood.specification import Floats, specification
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ def read_datacard(path: Path | str, *, mass: float = 120.0) -> Datacard:
 
     Raises:
         DatacardError: with file and line, and what is supported.
+        InvalidWorkspace: two meanings of one name.
     """
     card = parse_card(Path(path))
     templates, parameters = Templates(card, mass), Parameters(card)
@@ -63,15 +64,14 @@ def read_datacard(path: Path | str, *, mass: float = 120.0) -> Datacard:
     for channel, count in parameters.control_regions():
         channels.append(channel)
         observations.append({"name": channel["name"], "data": [float(count)]})
-    workspace = {
+    workspace: dict[str, Any] = {
         "channels": channels,
         "observations": observations,
         "measurements": [{"name": card.name, "config": parameters.measurement()}],
         "version": "1.0.0",
         "interpolation": {"histosys": "code4p", "normsys": "combine"},
     }
-    names = {each["name"] for channel in channels for sample in channel["samples"] for each in sample["modifiers"]}
-    extension = parameters.extension(names)
+    extension = parameters.extension([each.name for each in specification(workspace).parameters])
     if extension:
         workspace["extensions"] = [extension]
     return Datacard(workspace, dict(card.groups), tuple(notes))

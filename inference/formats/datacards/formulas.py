@@ -3,7 +3,11 @@
 import ast
 import re
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+
+from inference.extensions.formulas import parse
 from inference.formats.datacards.card import RateParameter
 from inference.formats.datacards.errors import refuse
 
@@ -39,6 +43,26 @@ def translated(rate: RateParameter, others: Mapping[str, RateParameter], seen: t
     except SyntaxError as error:
         raise refuse(rate.place, f"{rate.formula!r} is no formula: {error.msg}") from error
     return ast.unparse(_Powers().visit(tree))
+
+
+def value(text: str, parameters: Mapping[str, float]) -> float:
+    """A translated formula at a point; parameters that are not given count as 1."""
+
+    def of(tree: Any) -> float:
+        match tree:
+            case ("label", name):
+                return parameters.get(name, 1.0)
+            case ("number", number):
+                return float(number)
+            case ("whole_power", base, power):
+                return float(of(base) ** power)
+            case ("min" | "max" as which, *arguments):
+                return (min if which == "min" else max)(map(of, arguments))
+            case (operation, *arguments):  # called as NumPy calls it
+                return float(getattr(np, operation)(*map(of, arguments)))
+        raise AssertionError(tree)
+
+    return of(parse(text).root)
 
 
 class _Powers(ast.NodeTransformer):

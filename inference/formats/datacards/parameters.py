@@ -1,6 +1,6 @@
 """Parameters of a card: what the measurement says of them, control regions, and formulas as one extension."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -9,7 +9,7 @@ from inference.errors import nearest
 from inference.extensions.formulas import parse
 from inference.formats.datacards.card import Card, Column, Nuisance, Parameter, RateParameter
 from inference.formats.datacards.errors import refuse
-from inference.formats.datacards.formulas import translated
+from inference.formats.datacards.formulas import translated, value
 
 POI = "r"
 POI_BOUNDS = (0.0, 20.0)  # Combine's
@@ -56,7 +56,7 @@ class Parameters:
             if any(modifier["name"] == rate.name for modifier in modifiers):
                 raise refuse(rate.place, f"{rate.name!r} scales {column.process!r} in {column.bin!r} already")
             modifiers.append({"name": rate.name, "type": self._rate(rate), "data": None})
-            scale *= 1.0 if rate.value is None else rate.value
+            scale *= self._nominal(rate)
         return modifiers, scale
 
     def _rate(self, rate: RateParameter) -> str:
@@ -72,6 +72,21 @@ class Parameters:
         if self.settings.setdefault(rate.name, made) != made:
             raise refuse(rate.place, f"{rate.name!r} has another value or range above: give it the same everywhere")
         return "lumi" if constraint is not None else "normfactor"
+
+    def _nominal(self, rate: RateParameter) -> float:
+        if rate.value is not None:
+            return rate.value
+        text, place = self.formulas[rate.name]
+        known = {each.name: each.mean for each in self.card.parameters} | dict.fromkeys(self._nuisances, 0.0)
+        known |= {each.name: each.value for each in self.card.rates if each.value is not None}
+        try:
+            return value(text, known)
+        except ValueError as error:
+            raise refuse(place, str(error)) from error
+
+    @property
+    def _nuisances(self) -> list[str]:
+        return [each.name for each in self.card.nuisances if each.count is None]
 
     def control_regions(self) -> Iterable[tuple[Modifier, int]]:
         """Channels of one bin in which the events of each gmN were counted, and how many they were."""
@@ -94,11 +109,11 @@ class Parameters:
         settings = [poi, *(each for name, each in sorted(self.settings.items()) if name != POI)]
         return {"poi": POI, "parameters": settings}
 
-    def extension(self, used: set[str]) -> dict[str, Any] | None:
-        """The document of the formulas, with the parameters that no modifier has.
+    def extension(self, used: Sequence[str]) -> dict[str, Any] | None:
+        """The document of the formulas in the order of what they set, with the parameters that no modifier has.
 
         Args:
-            used: names of the modifiers.
+            used: names of HistFactory's parameters, in their order.
 
         Raises:
             DatacardError: a formula that cannot be read, or one of a parameter that is nowhere.
@@ -117,10 +132,10 @@ class Parameters:
             "operator": "formula",
             "name": "datacard",
             "parameters": [made for _, made in sorted(self.introduced.items())],
-            "formulas": {name: text for name, (text, _) in sorted(self.formulas.items())},
+            "formulas": {name: self.formulas[name][0] for name in used if name in self.formulas},
         }
 
-    def _outside(self, name: str, used: set[str], place: str) -> dict[str, Any]:
+    def _outside(self, name: str, used: Sequence[str], place: str) -> dict[str, Any]:
         """A parameter that only formulas use."""
         for each in self.card.parameters:
             if each.name == name:

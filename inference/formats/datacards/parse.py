@@ -237,7 +237,7 @@ def _rate_parameter(place: str, words: list[str]) -> RateParameter:
     try:
         value = float(what)
     except ValueError:
-        if ":" in what:
+        if re.search(r"(?<!:):(?!:)", what):  # file.root:workspace, not TMath::Exp
             raise refuse(place, f"{what}: functions from a RooFit workspace cannot be read; write a formula") from None
         arguments = tuple(name for name in ",".join(rest).split(",") if name)
         return RateParameter(name, bin_, process, None, None, what, arguments, place)
