@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from inference.ranking import Ranking
 from inference.results import FitResult
 from inference.yields import Yields
 
@@ -82,34 +81,6 @@ def parameter_table(result: FitResult) -> Table:
     """Best fit and uncertainty of every parameter, with its pre-fit width."""
     rows = zip(result.labels, result.bestfit, result.uncertainties, result.prefit, strict=True)
     return Table("Fitted parameters", ("parameter", "best fit", "uncertainty", "pre-fit width"), tuple(rows))
-
-
-def ranking_table(ranking: Ranking) -> Table:
-    """Impacts on the parameter of interest."""
-    columns = (
-        "parameter",
-        "pull",
-        "constraint",
-        "post-fit up",
-        "post-fit down",
-        "pre-fit up",
-        "pre-fit down",
-        "failed",
-    )
-    rows = tuple(
-        (
-            impact.parameter,
-            impact.pull,
-            impact.constraint,
-            impact.postfit_up,
-            impact.postfit_down,
-            impact.prefit_up,
-            impact.prefit_down,
-            "; ".join(impact.failures) or None,
-        )
-        for impact in ranking.impacts
-    )
-    return Table(f"Impacts on {ranking.poi}", columns, rows)
 
 
 def yield_table(yields: Yields, *, bins: bool = False) -> Table:

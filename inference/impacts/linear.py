@@ -86,9 +86,9 @@ def split(likelihood: "Likelihood", fit: FitResult, target: int, method: Method)
         ]
     else:
         covariance = np.asarray(fit.covariance)
-        data = conditional_variance(covariance, target, constrained)
-        with_gammas = conditional_variance(covariance, target, constrained - gammas)
-        variances = [data, with_gammas - data, float(covariance[target, target]) - with_gammas]
+        total = float(covariance[target, target])
+        data, no_gammas = (conditional_variance(covariance, target, held) for held in (constrained, gammas))
+        variances = [data, total - no_gammas, no_gammas - data]
     return Split(*(float(np.sqrt(max(variance, 0.0))) for variance in variances))
 
 

@@ -55,10 +55,12 @@ class Split:
     """The uncertainty in parts whose squares add up to its square.
 
     Attributes:
-        statistical: of the data alone: all constrained parameters held; with the method "global" the shifts under
-            the Poisson fluctuation of each bin.
-        mc_statistical: what the constrained parameters of single bins (staterror, shapesys) add to that.
-        systematic: what all other constrained parameters add.
+        statistical: what is left with all constrained parameters held: of the data alone.
+        mc_statistical: what goes when the constrained parameters of single bins (staterror, shapesys) are held.
+        systematic: what goes when all other constrained parameters are held besides.
+
+    With the method "global" these are the shifts under the fluctuations of the counts of all bins, of the auxiliary
+    measurements of single bins, and of all others.
     """
 
     statistical: float

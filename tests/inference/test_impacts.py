@@ -1,19 +1,23 @@
 """Impacts and pulls: against each other, against fits with parameters held or data moved, closed forms, cabinetry."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from inference.documents import from_json, to_json
 from inference.errors import UnknownParameter
 from inference.extensions.workspaces import attach
 from inference.fit import fit_likelihood
+from inference.impacts import figures
 from inference.impacts.pulls import pulls
 from inference.likelihood.model import Likelihood
 from inference.ranking import Impacts, impacts
 from inference.reference import reference_model
 from inference.toys.generate import asimov, throw
+from skimflow.commands.ranking import ranking as ranking_command
 
 # jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
@@ -198,10 +202,7 @@ def test_a_group_and_the_split_are_those_of_fits_with_parameters_held(agc):
         assert group.impact == pytest.approx(np.sqrt(sigma**2 - remaining**2), rel=1e-6)
     constrained = [label for label, width in zip(result.labels, result.prefit, strict=True) if width]
     assert found.split.statistical == pytest.approx(with_held(constrained), rel=1e-8)
-    no_systematics = with_held([label for label in constrained if not label.startswith("staterror")])
-    assert found.split.mc_statistical == pytest.approx(
-        np.sqrt(no_systematics**2 - found.split.statistical**2), rel=1e-6
-    )
+    assert found.split.mc_statistical == found.groups[1].impact
     assert np.sqrt(sum(part**2 for part in dataclasses.astuple(found.split))) == pytest.approx(sigma, rel=1e-12)
 
 
@@ -303,3 +304,57 @@ def test_normalised_pulls_of_toys_are_standard_normal():
     # Four standard deviations of a mean and of a standard deviation of 300.
     assert np.abs(spread.mean(axis=0)).max() < 4 / np.sqrt(300)
     assert np.abs(spread.std(axis=0) - 1).max() < 4 / np.sqrt(600)
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ranking") / "workspace.json"
+    path.write_text(json.dumps(counting(1000.0)), encoding="utf-8")
+    return path
+
+
+def typed(*words):
+    return CliRunner().invoke(ranking_command, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_the_command_ranks_groups_and_draws(on_disk, tmp_path):
+    figure, kept = tmp_path / "impacts.png", tmp_path / "impacts.json"
+    groups = ("--group", "norms=first", "--group", "norms=sec*", "--group", "bins=type:shapesys")
+    ended = typed(on_disk, "--poi", "mu", "--poi", "other", *groups, "--figure", figure, "--output", kept)
+    assert ended.exit_code == 0, ended.output
+    result = from_json(Impacts, kept.read_text())
+    assert [(one.group, len(one.parameters)) for one in result.of("other").groups] == [("norms", 2), ("bins", 4)]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert "Impacts by refits on mu = 0.9981 ± 0.1" in ended.output
+    assert "simulated events" in ended.output
+    latex = typed(on_disk, "--method", "global", "--table", "latex").output
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 2
+
+
+def test_the_command_expects_impacts(on_disk):
+    """At the values that are held: the signal strength's uncertainty grows with it."""
+    ended = typed(on_disk, "--asimov", "--method", "covariance", "--json", "--fix", "other=2")
+    [found] = json.loads(ended.output)["rankings"]
+    assert found["bestfit"] == pytest.approx(1.0, abs=1e-9)
+    assert max(abs(one["pull"]) for one in found["impacts"]) < 1e-9
+    [observed] = json.loads(typed(on_disk, "--method", "covariance", "--json").output)["rankings"]
+    assert observed["bestfit"] != pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_command_says_what_a_group_is(on_disk):
+    ended = typed(on_disk, "--group", "first")
+    assert ended.exit_code == 2
+    assert "'first' is not NAME=PATTERN" in ended.output
+
+
+def test_figures_show_all_parameters_of_interest_in_one_order(agc):
+    likelihood, result = agc
+    found = impacts(likelihood, fit=result, pois=POIS, method="covariance")
+    figure = figures.impacts(found, largest=5)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(names) == 5
+    assert names[0] == found.of("ttbar_norm").impacts[0].parameter
+    assert [axes.get_xlabel() for axes in figure.axes[1:]] == [f"Impact on {poi}" for poi in POIS]
+    assert [len(axes.patches) for axes in figure.axes[1:]] == [20, 20]
+    shown = figures.pulls(pulls(likelihood, fit=result))
+    assert len(shown.axes[0].get_yticklabels()) == 33

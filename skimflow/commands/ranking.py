@@ -1,0 +1,81 @@
+"""`skimflow ranking`: what each nuisance parameter, and each group of them, does to the result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from skimflow.commands.workspaces import Output, on_workspace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from inference.impacts.results import Method
+    from inference.likelihood.model import Likelihood
+
+
+@click.command()
+@on_workspace
+@click.option("--poi", "pois", multiple=True, help="Parameter of interest; may be given repeatedly.")
+@click.option(
+    "--method",
+    type=click.Choice(["refit", "covariance", "global"]),
+    default="refit",
+    show_default=True,
+    help="Refits, the covariance's prediction of them, or shifts of the auxiliary measurements.",
+)
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME=PATTERN",
+    help="Impact of several together: a label, a pattern such as 'b-tag*', or type:staterror; may be given repeatedly.",
+)
+@click.option("--gammas", is_flag=True, help="Rank the parameters of single bins too.")
+@click.option("--asimov", is_flag=True, help="Expected impacts: data as the model predicts them before the fit.")
+def ranking(
+    likelihood: Likelihood,
+    fixed: dict[str, float],
+    output: Output,
+    pois: tuple[str, ...],
+    method: Method,
+    groups: tuple[str, ...],
+    gammas: bool,
+    asimov: bool,
+) -> None:
+    """Rank the nuisance parameters of WORKSPACE (a pyhf JSON file, - for standard input) by their impacts."""
+    patterns = _patterns(groups)
+    if asimov:
+        _expect(likelihood, fixed)
+    from inference.impacts.tables import impact_tables
+    from inference.ranking import impacts
+
+    result = impacts(likelihood, pois=pois or None, method=method, groups=patterns, bin_gammas=gammas, fixed=fixed)
+
+    def figure() -> Figure:
+        from inference.impacts.figures import impacts as draw
+
+        return draw(result)
+
+    output.show(result, lambda: impact_tables(result), figure)
+
+
+def _patterns(texts: tuple[str, ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, sign, pattern = text.partition("=")
+        if not (sign and name and pattern):
+            raise click.BadParameter(f"{text!r} is not NAME=PATTERN, such as btag='b-tag*'", param_hint="--group")
+        found.setdefault(name, []).append(pattern)
+    return found
+
+
+def _expect(likelihood: Likelihood, fixed: dict[str, float]) -> None:
+    """Replace the data by what is expected at the initial values, and at those that are held."""
+    from inference.toys.generate import asimov
+
+    parameters = likelihood.init.copy()
+    for label, value in fixed.items():
+        parameters[likelihood.index(label)] = value
+    likelihood.observed = asimov(likelihood, parameters)
