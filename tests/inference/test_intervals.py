@@ -242,7 +242,7 @@ def test_what_makes_no_sense_is_refused(agc):
     _, likelihood, result = agc
     with pytest.raises(UnknownParameter, match="nearest: ttbar_norm"):
         intervals(likelihood, parameters=["ttbar_nrm"], fit=result)
-    with pytest.raises(InferenceError, match="between 0 and 1, such as 0.95, not 95"):
+    with pytest.raises(InferenceError, match="between 0 and 1"):
         intervals(likelihood, confidence=95, fit=result)
     with pytest.raises(InferenceError, match="greater than 0"):
         intervals(likelihood, sigma=-1, fit=result)
