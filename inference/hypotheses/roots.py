@@ -6,7 +6,7 @@ import numpy as np
 
 # A step of this, relative to the place, is the last one: what remains after it is about its square.
 LAST_STEP = 1e-6
-FARTHEST = 1e6
+FARTHEST = 1e4
 STEPS = 200
 
 
@@ -39,7 +39,7 @@ def crossing(function: Callable[[float], tuple[float, float]], low: float, guess
             if high - low <= LAST_STEP**2 * abs(high):
                 return float(x)
             x = after if low < after < high else 0.5 * (low + high)
-        elif x > FARTHEST * max(abs(guess), 1.0):
+        elif x > FARTHEST * abs(guess):
             break
         else:
             # Threefold at most: where the function is flat, its slope says nothing.

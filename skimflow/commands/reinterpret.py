@@ -1,0 +1,117 @@
+"""`skimflow reinterpret`: limits on new signals in a preserved workspace."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from skimflow.commands.workspaces import Output, assignments, output_options, source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@click.command()
+@click.argument("workspace", type=click.Path(dir_okay=False, allow_dash=True, path_type=str))
+@click.option(
+    "--signal",
+    "archive",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="JSON Patch, PatchSet, folder or tar archive of patches, named signals, or histograms (UHI JSON or ROOT).",
+)
+@click.option("--select", multiple=True, metavar="PATTERN", help="Only signals of such names, for example '*_60'.")
+@click.option("--leave-out", multiple=True, metavar="CHANNEL", help="Take a channel away, such as a validation region.")
+@click.option("--measurement", help="Name of the measurement (default: the first).")
+@click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter; may be given more than once.")
+@click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
+@click.option("--method", type=click.Choice(["CLs", "CLsb"]), default="CLs", show_default=True)
+@click.option("--labels", default="", metavar="NAME,…", help="Names of the numbers in the signals' names.")
+@click.option("--plane", metavar="X,Y", help="Figure: exclusion contour in two of the labels, instead of a summary.")
+@click.option("--patchset", "kept", type=click.Path(dir_okay=False, path_type=Path), help="Keep as a PatchSet; no fit.")
+@click.option("--hepdata", default="ins0000000", help="Record that a kept PatchSet refers to, such as ins1748602.")
+@output_options
+def reinterpret(
+    workspace: str,
+    archive: Path,
+    output: Output,
+    select: tuple[str, ...],
+    leave_out: tuple[str, ...],
+    measurement: str | None,
+    fix: tuple[str, ...],
+    level: float,
+    method: Literal["CLs", "CLsb"],
+    labels: str,
+    plane: str | None,
+    kept: Path | None,
+    hepdata: str,
+) -> None:
+    """Limits on new signals in WORKSPACE, a pyhf JSON file of the background, - for standard input."""
+    from inference.reinterpretation.archive import read_signals
+    from inference.reinterpretation.reinterpret import poi_of
+    from inference.reinterpretation.reinterpret import reinterpret as limits_on
+    from inference.reinterpretation.signals import chosen
+    from inference.reinterpretation.tables import signal_table
+    from inference.workspace import load_workspace
+
+    background = load_workspace(source(workspace))
+    signals, own = read_signals(archive, background, poi_of(background, measurement))
+    signals = chosen(signals, select)
+    names = tuple(name for name in labels.split(",") if name) or own
+    if kept is not None:
+        _keep(kept, background, signals, names, hepdata)
+        return
+    axes = _axes(plane, names)
+    result = limits_on(
+        background,
+        signals,
+        measurement=measurement,
+        labels=names,
+        leave_out=leave_out,
+        level=level,
+        method=method,
+        fixed=assignments(fix, "--fix"),
+        progress=_progress(output.as_json),
+    )
+
+    def figure() -> Figure:
+        from inference.reinterpretation.figures import exclusion, limit_summary
+
+        return limit_summary(result) if axes is None else exclusion(result, axes)
+
+    output.show(result, lambda: [signal_table(result)], figure)
+
+
+def _keep(file: Path, background: Any, signals: Any, labels: tuple[str, ...], hepdata: str) -> None:
+    from inference.reinterpretation.patchset import write
+
+    description = f"{len(signals)} signals"
+    document = write(background, signals, labels=labels, hepdata=hepdata, description=description)
+    file.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    click.echo(f"{description} with the background's digests in {file}")
+
+
+def _axes(plane: str | None, labels: tuple[str, ...]) -> tuple[int, int] | None:
+    if plane is None:
+        return None
+    chosen = plane.split(",")
+    if len(chosen) != 2 or not set(chosen) <= set(labels):
+        known = ", ".join(labels) or "none: name them with --labels"
+        raise click.BadParameter(f"{plane!r} is not two of the labels ({known})", param_hint="--plane")
+    return labels.index(chosen[0]), labels.index(chosen[1])
+
+
+def _progress(quiet: bool) -> Callable[[int, int], None] | None:
+    """A line on a terminal's standard error."""
+    if quiet or not sys.stderr.isatty():
+        return None
+
+    def told(done: int, all_: int) -> None:
+        click.echo(f"\r{done}/{all_} signals", nl=done == all_, err=True)
+
+    return told
