@@ -19,6 +19,8 @@ from inference.likelihood.evaluate import Data, Point, point
 GOAL = 1e-13
 # Rise that is rounding: the terms of −log L are summed to about this.
 NOISE = 1e-13
+# Share of a parameter's curvature below which it counts as none.
+FLAT = 1e-13
 MOST_DAMPING = 1e12
 ITERATIONS = 200
 
@@ -53,7 +55,7 @@ def minimise(start: Any, free: Any, lower: Any, upper: Any, data: Data, arrays: 
 
     def step(state: _State) -> _State:
         there = point(state.trial, arrays, layout, data)
-        down = there.value <= state.here.value + NOISE * (1 + jnp.abs(there.value))
+        down = there.value <= state.here.value + NOISE * (1 + jnp.abs(state.here.value))
         good = down & jnp.all(jnp.isfinite(there.gradient))
         here, theta = jax.tree.map(
             lambda new, old: jnp.where(good, new, old), (there, state.trial), (state.here, state.theta)
@@ -94,12 +96,17 @@ def _held(theta: Any, gradient: Any, lower: Any, upper: Any) -> Any:
 
 
 def _factor(matrix: Any, fisher: Any, moving: Any, damping: Any) -> tuple[Any, Any]:
-    """Cholesky factor over the moving parameters, and whether it could be had."""
+    """Cholesky factor over the moving parameters, and whether it could be had.
+
+    A pivot squared over its diagonal is the share of a parameter's curvature that the others do not take away; one
+    at the level of rounding belongs to a direction without curvature.
+    """
     both = moving[:, None] & moving[None, :]
     scale = jnp.maximum(jnp.diag(fisher), 1e-8)
     inside = jnp.where(both, matrix, 0.0) + jnp.diag(jnp.where(moving, damping * scale, 1.0))
     factor = jnp.linalg.cholesky(inside, symmetrize_input=False)
-    return factor, jnp.all(jnp.isfinite(jnp.diag(factor)))
+    pivots = jnp.diag(factor)
+    return factor, jnp.all(pivots * pivots > FLAT * jnp.diag(inside))
 
 
 def _ended(state: _State, free: Any, lower: Any, upper: Any) -> Ended:
