@@ -123,7 +123,10 @@ class Unfold(Extension):
         outputs = total(sizes, self.sets)
         response = np.eye(self.generated) if self.response is None else table("response", self.response) * self.yields
         check_shape("response", response, (outputs, self.generated))
-        return self.regularisation != "none", (response, self.conditions(), self.target())
+        found = self.conditions()
+        rows = np.zeros((self.generated, self.generated))  # of equal number for all modes: one compiled function
+        rows[: len(found)] = found
+        return self.regularisation != "none", (response, rows, self.target())
 
 
 def conditions(mode: Mode, widths: Floats) -> Floats:
