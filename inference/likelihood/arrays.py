@@ -45,8 +45,8 @@ class Arrays(NamedTuple):
     """
 
     nominal: Any  # (C, S, W)
-    shape_odd: Any  # (C, K, S, W): half of up minus down
-    shape_even: Any  # (C, K, S, W): half of up plus down, minus nominal
+    shape_odd: Any  # (C, S, W, K): half of up minus down
+    shape_even: Any  # (C, S, W, K): half of up plus down, minus nominal
     shape_par: Any  # (C, K): which shape parameter of all; only used if sparse
     shapes: Any  # (N,): reduced parameter of each shape parameter of all
     cells: Any  # (G,): reduced parameter of each cell parameter
@@ -238,7 +238,7 @@ class _Builder:
         sparse = most < 0.7 * len(union)
         size = most if sparse else len(union)
         order = {place: index for index, place in enumerate(union)}
-        odd = np.zeros((len(self.blocks), size, self.slots, self.width))
+        odd = np.zeros((len(self.blocks), self.slots, self.width, size))
         even = np.zeros_like(odd)
         shape_par = np.full((len(self.blocks), size), len(union), dtype=np.int64)
         for c, block in self.shapes.items():
@@ -246,8 +246,8 @@ class _Builder:
                 k = index if sparse else order[place]
                 shape_par[c, k] = order[place]
                 for s, one, other in parts:
-                    odd[c, k, s, : len(one)] += one
-                    even[c, k, s, : len(other)] += other
+                    odd[c, s, : len(one), k] += one
+                    even[c, s, : len(other), k] += other
         return odd, even, shape_par, np.asarray([at[place] for place in union], dtype=np.int64), sparse
 
     def _cell_arrays(self, at: Mapping[int, int], code: str) -> tuple[Indices, Floats, Floats, Floats]:

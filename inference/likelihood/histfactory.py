@@ -42,7 +42,7 @@ class Data(NamedTuple):
 class Rates(NamedTuple):
     """Parts of the entries' rates that all of the derivatives use."""
 
-    slopes: Any  # (C, K, S, W) of the shapes
+    slopes: Any  # (C, S, W, K) of the shapes
     bends: Any  # (N,) second derivatives of the even function
     base: Any  # (C, S, W) nominal plus shapes
     cell: Any  # (C, S)
@@ -73,14 +73,13 @@ def rates(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Rates:
     bent, slope, bends = even(shapes, layout.histosys)
     if layout.sparse_shapes:
         padded = jnp.concatenate([jnp.stack([shapes, bent, slope]), jnp.zeros((3, 1))], axis=1)[:, arrays.shape_par]
-        odd, curved, slope = padded[0], padded[1], padded[2]
-        base = arrays.nominal + jnp.einsum("ck,cksw->csw", odd, arrays.shape_odd)
-        base = base + jnp.einsum("ck,cksw->csw", curved, arrays.shape_even)
-        slopes = arrays.shape_odd + slope[:, :, None, None] * arrays.shape_even
+        odd, curved, slope = padded[:, :, None, None, :]
+        base = arrays.nominal + jnp.sum(odd * arrays.shape_odd + curved * arrays.shape_even, axis=3)
     else:
-        base = arrays.nominal + jnp.einsum("k,cksw->csw", shapes, arrays.shape_odd)
-        base = base + jnp.einsum("k,cksw->csw", bent, arrays.shape_even)
-        slopes = arrays.shape_odd + slope[:, None, None] * arrays.shape_even
+        flat = (arrays.nominal.size, arrays.shapes.shape[0])
+        moved = arrays.shape_odd.reshape(flat) @ shapes + arrays.shape_even.reshape(flat) @ bent
+        base = arrays.nominal + moved.reshape(arrays.nominal.shape)
+    slopes = arrays.shape_odd + slope * arrays.shape_even
     cell, cell_slopes, cell_bends = _cells(theta, arrays, layout)
     layer = jnp.prod(_layer_factors(theta, arrays), axis=0)
     entries = base * cell[:, :, None] * layer
@@ -177,53 +176,86 @@ def point(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:
     found = rates(theta, arrays, layout, data)
     size, bins = theta.shape[0], data.observed.size
     near = _near(theta, found, arrays, layout, data)
-    gradient = near.weight.reshape(bins) @ near.jacobian
-    gradient = gradient.at[arrays.normal_par].add(arrays.normal_weight * (theta[arrays.normal_par] - data.normal))
-    counted = theta[arrays.poisson_par]
-    gradient = gradient.at[arrays.poisson_par].add(arrays.poisson_factor - data.poisson / counted)
-
     diagonal = jnp.zeros(size).at[arrays.normal_par].add(arrays.normal_weight)
-    diagonal = diagonal.at[arrays.poisson_par].add(data.poisson / counted**2)
+    diagonal = diagonal.at[arrays.poisson_par].add(data.poisson / theta[arrays.poisson_par] ** 2)
     mixed, inverse = _mixed(found, near, arrays, layout, data)
     rows = jnp.concatenate([near.jacobian, mixed])
     exact = (rows * jnp.concatenate([near.fisher, -inverse])[:, None]).T @ rows
-    exact = exact + _rate_curvature(theta, found, near, arrays, layout) + jnp.diag(diagonal)
+    exact = exact + _rate_curvature(theta, found, near.weighted, arrays, layout) + jnp.diag(diagonal)
     # of the Fisher term that part remains by which the gammas do not follow
     followed = inverse * (found.scaled * found.scaled).reshape(bins) * near.fisher
     fisher = (near.jacobian * (near.fisher * (1 - followed))[:, None]).T @ near.jacobian + jnp.diag(diagonal)
-    return Point(_value(theta, found, arrays, layout, data), gradient, exact, fisher, found.gamma)
+    slope = _gradient(theta, found, near.weighted, arrays, layout, data)
+    return Point(_value(theta, found, arrays, layout, data), slope, exact, fisher, found.gamma)
+
+
+def gradient(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
+    """Value and gradient (R,): without the Jacobian, which the Hessians need."""
+    found = rates(theta, arrays, layout, data)
+    weighted = _weighted(found, _weight(found, data)[0], arrays)
+    return _value(theta, found, arrays, layout, data), _gradient(theta, found, weighted, arrays, layout, data)
+
+
+def _gradient(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:
+    by_shape = _of_shapes(weighted, arrays.shape_odd, arrays, layout)
+    by_shape = by_shape + even(theta[arrays.shapes], layout.histosys)[1] * _of_shapes(
+        weighted, arrays.shape_even, arrays, layout
+    )
+    cells = jnp.sum(weighted * found.base, axis=2)
+    by_cell = jnp.einsum("cs,csg->g", cells, found.cell_slopes)
+    total = _columns(by_shape, arrays.shape_at) + _columns(by_cell, arrays.cell_at)
+    if layout.layers:
+        entries = weighted * found.base
+        for place, factor in zip(arrays.layer_par, _layer_factors(theta, arrays), strict=True):
+            total = total.at[place].add(entries / factor, mode="drop")
+    total = total.at[arrays.normal_par].add(arrays.normal_weight * (theta[arrays.normal_par] - data.normal))
+    counted = theta[arrays.poisson_par]
+    return total.at[arrays.poisson_par].add(arrays.poisson_factor - data.poisson / counted)
+
+
+def _of_shapes(weights: Any, shapes: Any, arrays: Arrays, layout: Layout) -> Any:
+    """Σ weights · shape over all entries, for each shape parameter of all (N,)."""
+    if not layout.sparse_shapes:
+        return weights.reshape(-1) @ shapes.reshape(weights.size, shapes.shape[3])
+    sums = jnp.sum(weights[..., None] * shapes, axis=(1, 2))
+    return jnp.zeros(arrays.shapes.shape[0]).at[arrays.shape_par].add(sums, mode="drop")
 
 
 class _Near(NamedTuple):
-    """What gradient and Hessian share."""
+    """What the Hessians are made of."""
 
     weight: Any  # (C, W): ∂(−log L)/∂λ
     along: Any  # (C, W): ∂²(−log L)/∂λ∂gamma at fixed a
     fisher: Any  # (C·W,): ∂²(−log L)/∂λ²
     weighted: Any  # (C, S, W): weight · cell · layer · gamma
-    cell_slopes: Any  # (C, S, R): ∂cell
     scaled: Any  # (C·W, R): Jacobian of the part that gamma scales, before it does
     jacobian: Any  # (C·W, R): of λ
 
 
 def _near(theta: Any, found: Rates, arrays: Arrays, layout: Layout, data: Data) -> _Near:
     size, bins = theta.shape[0], data.observed.size
-    safe = jnp.where(found.total > 0, found.total, 1.0)
-    ratio = jnp.where(data.observed > 0, data.observed / safe, 0.0)
-    weight = data.mask * (1 - ratio)
-    per_slot = jnp.where(arrays.gamma_on > 0, found.gamma[:, None, :], 1.0)
-    weighted = weight[:, None, :] * found.cell[:, :, None] * found.layer * per_slot
-    cell_slopes = found.cell[:, :, None] * _columns(found.cell_slopes, arrays.cell_at)
-    scaled, jacobian = _jacobians(theta, found, cell_slopes, arrays, layout)
+    weight, bent = _weight(found, data)
+    scaled, jacobian = _jacobians(theta, found, arrays, layout)
     return _Near(
         weight,
-        data.mask * ratio / safe * found.scaled,
-        (data.mask * ratio / safe).reshape(bins),
-        weighted,
-        cell_slopes,
+        bent * found.scaled,
+        bent.reshape(bins),
+        _weighted(found, weight, arrays),
         scaled.reshape(bins, size),
         jacobian.reshape(bins, size),
     )
+
+
+def _weight(found: Rates, data: Data) -> tuple[Any, Any]:
+    """First and second derivative of −log L with respect to λ, (C, W)."""
+    safe = jnp.where(found.total > 0, found.total, 1.0)
+    ratio = jnp.where(data.observed > 0, data.observed / safe, 0.0)
+    return data.mask * (1 - ratio), data.mask * ratio / safe
+
+
+def _weighted(found: Rates, weight: Any, arrays: Arrays) -> Any:
+    per_slot = jnp.where(arrays.gamma_on > 0, found.gamma[:, None, :], 1.0)
+    return weight[:, None, :] * found.cell[:, :, None] * found.layer * per_slot
 
 
 def gamma_derivatives(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
@@ -238,43 +270,34 @@ def _columns(values: Any, places: Any) -> Any:
     return jnp.concatenate([values, padding], axis=-1)[..., places]
 
 
-def _jacobians(theta: Any, found: Rates, cell_slopes: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any]:
+def _jacobians(theta: Any, found: Rates, arrays: Arrays, layout: Layout) -> tuple[Any, Any]:
     """Of ``scaled`` (before gamma) and of λ, each (C, W, R)."""
-    on = arrays.gamma_on
-
-    def both(pattern: str, of_slots: Any, *others: Any) -> tuple[Any, Any]:
-        plain = of_slots * on
-        rest = of_slots * (1 - on)
-        first = jnp.einsum(pattern, plain, *others)
-        return first, jnp.einsum(pattern, rest, *others)
-
     entries = found.cell[:, :, None] * found.layer
-    shape_scaled, shape_rest = both("csw,cksw->ckw", entries, found.slopes)
-    cell_scaled, cell_rest = both("csw,csr->cwr", found.base * found.layer, cell_slopes)
-    scaled = _columns(_to_shapes(shape_scaled, arrays, layout), arrays.shape_at) + cell_scaled
-    rest = _columns(_to_shapes(shape_rest, arrays, layout), arrays.shape_at) + cell_rest
-    if layout.layers:
-        factors = _layer_factors(theta, arrays)
-        rates_ = found.base * entries
-        blocks, _, width = found.base.shape
-        c = jnp.arange(blocks)[:, None, None]
-        w = jnp.arange(width)[None, None, :]
-        for index in range(layout.layers):
-            each = rates_ / factors[index]
-            place = arrays.layer_par[index]
-            scaled = scaled.at[c, w, place].add(each * on, mode="drop")
-            rest = rest.at[c, w, place].add(each * (1 - on), mode="drop")
-    return scaled, found.gamma[:, :, None] * scaled + rest
+    rates_ = found.base * entries
+
+    def half(on: Any) -> Any:
+        shapes = jnp.sum((entries * on)[..., None] * found.slopes, axis=1)
+        cells = jnp.sum((rates_ * on)[..., None] * found.cell_slopes[:, :, None, :], axis=1)
+        together = _columns(_to_shapes(shapes, arrays, layout), arrays.shape_at) + _columns(cells, arrays.cell_at)
+        if layout.layers:
+            blocks, _, width = found.base.shape
+            c, w = jnp.arange(blocks)[:, None, None], jnp.arange(width)[None, None, :]
+            for place, factor in zip(arrays.layer_par, _layer_factors(theta, arrays), strict=True):
+                together = together.at[c, w, place].add(rates_ / factor * on, mode="drop")
+        return together
+
+    scaled = half(arrays.gamma_on)
+    return scaled, found.gamma[:, :, None] * scaled + half(1 - arrays.gamma_on)
 
 
 def _to_shapes(values: Any, arrays: Arrays, layout: Layout) -> Any:
-    """(C, K, X) per block to (C, X, N) for all shape parameters."""
+    """(C, X, K) of the shapes of each block to (C, X, N) of all shape parameters."""
     if not layout.sparse_shapes:
-        return jnp.swapaxes(values, 1, 2)
-    blocks, _, width = values.shape
-    spread = jnp.zeros((blocks, arrays.shapes.shape[0], width))
-    spread = spread.at[jnp.arange(blocks)[:, None], arrays.shape_par].add(values, mode="drop")
-    return jnp.swapaxes(spread, 1, 2)
+        return values
+    blocks, rows, _ = values.shape
+    spread = jnp.zeros((blocks, rows, arrays.shapes.shape[0]))
+    c, x = jnp.arange(blocks)[:, None, None], jnp.arange(rows)[None, :, None]
+    return spread.at[c, x, arrays.shape_par[:, None, :]].add(values, mode="drop")
 
 
 def _mixed(found: Rates, near: _Near, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
@@ -288,54 +311,46 @@ def _mixed(found: Rates, near: _Near, arrays: Arrays, layout: Layout, data: Data
     return mixed, inverse.reshape(-1)
 
 
-def _rate_curvature(theta: Any, found: Rates, near: _Near, arrays: Arrays, layout: Layout) -> Any:
+def _rate_curvature(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: Layout) -> Any:
     """Σ (1 − n/λ) ∂²λ at fixed gammas, (R, R)."""
-    weighted, cell_slopes = near.weighted, near.cell_slopes
-    bent = jnp.einsum("csw,cksw->ck", weighted, arrays.shape_even)
-    plain = weighted / found.cell[:, :, None]
-    sums = jnp.einsum("csw,cksw->cks", plain, found.slopes)
-    if layout.sparse_shapes:
-        number = arrays.shapes.shape[0]
-        bent = jnp.zeros(number).at[arrays.shape_par].add(bent, mode="drop")
-    else:
-        bent = jnp.sum(bent, axis=0)
+    bent = _of_shapes(weighted, arrays.shape_even, arrays, layout)
+    sums = jnp.sum(weighted[..., None] * found.slopes, axis=2)
     shapes = _to_shapes(sums, arrays, layout)  # (C, S, N)
-    mixed = jnp.einsum("csn,csr->nr", shapes, cell_slopes)
-    mixed = _columns(mixed.T, arrays.shape_at)  # (R, R): [cell, shape]
-    cells = jnp.einsum("csw,csw->cs", weighted, found.base)
+    mixed = _spread(jnp.einsum("csg,csn->gn", found.cell_slopes, shapes), arrays.cell_at, arrays.shape_at)
+    cells = jnp.sum(weighted * found.base, axis=2)
     among = jnp.einsum("csg,csh->gh", cells[:, :, None] * found.cell_slopes, found.cell_slopes)
     own = jnp.einsum("cs,csg->g", cells, found.cell_bends)
     among = jnp.where(jnp.eye(len(own), dtype=bool), own, among)
-    among = _columns(_columns(among, arrays.cell_at).T, arrays.cell_at)
     diagonal = _columns(bent * found.bends, arrays.shape_at)
-    curvature = mixed + mixed.T + among + jnp.diag(diagonal)
+    curvature = mixed + mixed.T + _spread(among, arrays.cell_at, arrays.cell_at) + jnp.diag(diagonal)
     if layout.layers:
-        curvature = curvature + _layer_curvature(theta, found, weighted, plain, cell_slopes, arrays, layout)
+        curvature = curvature + _layer_curvature(theta, found, weighted, arrays, layout)
     return curvature
 
 
-def _layer_curvature(
-    theta: Any, found: Rates, weighted: Any, plain: Any, cell_slopes: Any, arrays: Arrays, layout: Layout
-) -> Any:
+def _spread(matrix: Any, rows: Any, columns: Any) -> Any:
+    """Both axes to the reduced parameters."""
+    return _columns(_columns(matrix, columns).T, rows).T
+
+
+def _layer_curvature(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: Layout) -> Any:
     """Second derivatives in which a parameter of a single entry takes part."""
     size = theta.shape[0]
     factors = _layer_factors(theta, arrays)
-    blocks, slots, width = found.base.shape
     half = jnp.zeros((size, size))
     pairs = jnp.zeros((size, size))
     for index in range(layout.layers):
         place = arrays.layer_par[index]
-        by_cell = (plain * found.base / factors[index])[..., None] * cell_slopes[:, :, None, :]
-        half = half.at[place.reshape(-1)].add(by_cell.reshape(-1, size), mode="drop")
-        by_shape = (weighted / factors[index])[:, None] * found.slopes  # (C, K, S, W)
+        by_cell = (weighted * found.base / factors[index])[..., None] * found.cell_slopes[:, :, None, :]
+        by_cell = _columns(by_cell.reshape(found.base.size, by_cell.shape[3]), arrays.cell_at)
+        half = half.at[place.reshape(-1)].add(by_cell, mode="drop")
+        by_shape = (weighted / factors[index])[..., None] * found.slopes  # (C, S, W, K)
         if layout.sparse_shapes:
-            rows = jnp.broadcast_to(place[:, None], by_shape.shape)
             reduced = jnp.append(arrays.shapes, size)[arrays.shape_par]
-            columns = jnp.broadcast_to(reduced[:, :, None, None], by_shape.shape)
-            half = half.at[rows, columns].add(by_shape, mode="drop")
+            half = half.at[place[..., None], reduced[:, None, None, :]].add(by_shape, mode="drop")
         else:
-            moved = jnp.moveaxis(by_shape, 1, -1).reshape(blocks * slots * width, arrays.shapes.shape[0])
-            half = half.at[place.reshape(-1)].add(_columns(moved, arrays.shape_at), mode="drop")
+            flat = _columns(by_shape.reshape(found.base.size, by_shape.shape[3]), arrays.shape_at)
+            half = half.at[place.reshape(-1)].add(flat, mode="drop")
         for other in range(index):
             both = weighted * found.base / (factors[index] * factors[other])
             pairs = pairs.at[place, arrays.layer_par[other]].add(both, mode="drop")

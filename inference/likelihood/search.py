@@ -49,9 +49,9 @@ def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floa
 def _bent(likelihood: "Likelihood") -> list[int]:
     """Places of the bent shapes among all parameters."""
     arrays = likelihood.arrays
-    even, rate = arrays.shape_even.sum(axis=2), np.maximum(arrays.nominal.sum(axis=1), 1.0)
+    even, rate = arrays.shape_even.sum(axis=1), np.maximum(arrays.nominal.sum(axis=1), 1.0)
     size = np.zeros(len(arrays.shapes) + 1)
-    np.add.at(size, arrays.shape_par, (even**2 / rate[:, None, :]).sum(axis=2))
+    np.add.at(size, arrays.shape_par, (even**2 / rate[..., None]).sum(axis=1))
     order = np.argsort(-size[:-1], kind="stable")
     own = arrays.shapes < likelihood.places.shared  # the others are set by extensions
     return [int(likelihood.places.reduced[arrays.shapes[k]]) for k in order if size[k] > BENT and own[k]]
