@@ -51,13 +51,14 @@ class Yields:
     """Predictions of all regions.
 
     ``stage`` is ``"pre-fit"`` or ``"post-fit"``; ``band`` says how uncertainties were propagated: ``"varied"``,
-    ``"linear"``, or ``"sampled"`` from ``draws`` draws.
+    ``"linear"``, or ``"sampled"`` from ``draws`` draws. ``blinded``: parameters of interest are not at their best fit.
     """
 
     stage: str
     regions: tuple[RegionYield, ...]
     band: Band = "linear"
     draws: int | None = None
+    blinded: bool = False
 
     def region(self, name: str) -> RegionYield:
         """The region of that name; raises ``InferenceError``."""

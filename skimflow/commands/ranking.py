@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 )
 @click.option("--gammas", is_flag=True, help="Rank the parameters of single bins too.")
 @click.option("--asimov", is_flag=True, help="Expected impacts: data as the model predicts them before the fit.")
+@click.option("--blind", metavar="PHRASE", help="Hide the best fit behind an offset made of this phrase.")
+@click.option("--blind-scale", type=float, default=1.0, show_default=True, help="Largest offset.")
 def ranking(
     likelihood: Likelihood,
     fixed: dict[str, float],
@@ -43,6 +45,8 @@ def ranking(
     groups: tuple[str, ...],
     gammas: bool,
     asimov: bool,
+    blind: str | None,
+    blind_scale: float,
 ) -> None:
     """Rank the nuisance parameters of WORKSPACE (a pyhf JSON file, - for standard input) by their impacts."""
     patterns = _patterns(groups)
@@ -52,6 +56,10 @@ def ranking(
     from inference.ranking import impacts
 
     result = impacts(likelihood, pois=pois or None, method=method, groups=patterns, bin_gammas=gammas, fixed=fixed)
+    if blind is not None:
+        from inference.blinding import Blinding, blind_impacts
+
+        result = blind_impacts(result, Blinding(blind, blind_scale))
 
     def figure() -> Figure:
         from inference.impacts.figures import impacts as draw
