@@ -183,17 +183,16 @@ def _thrown(
 def _values(likelihood: "Likelihood", toys: "Toys", parameters: Floats, rise: Floats) -> dict[Name, _Values]:
     """All statistics of observations (N) fitted at ``parameters`` (N, parameters), ``rise`` above the saturated."""
     from inference.toys.batches import expected
-    from inference.toys.generate import Constraints
 
     sizes = [channel.bins for channel in likelihood.specification.channels]
     rates = expected(likelihood, parameters)
-    pearson, neyman = formulas.constraint_terms(toys.auxiliary, parameters, Constraints.of(likelihood))
+    pearson, neyman = formulas.constraint_terms(likelihood, toys.auxiliary, parameters)
     seen = formulas.per_channel(sizes, toys.main * toys.mask)
     model = formulas.per_channel(sizes, rates * toys.mask)
 
     def summed(terms: Floats, constraints: Floats) -> _Values:
         parts = [part.sum(axis=-1) for part in formulas.per_channel(sizes, terms)]
-        return _Values(np.sum(parts, axis=0) + constraints.sum(axis=-1), parts)
+        return _Values(np.sum(parts, axis=0) + constraints, parts)
 
     def shapes(formula: Callable[[Floats, Floats], Floats]) -> _Values:
         parts = [formula(data, prediction) for data, prediction in zip(seen, model, strict=True)]

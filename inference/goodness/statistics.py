@@ -11,7 +11,7 @@ import numpy as np
 from inference.likelihood.specification import Floats
 
 if TYPE_CHECKING:
-    from inference.toys.generate import Constraints
+    from inference.likelihood.model import Likelihood
 
 NO_EVENTS = -1.0  # what Combine gives for a channel without events, where the distance is not defined
 
@@ -28,13 +28,25 @@ def neyman(seen: Floats, expected: Floats, mask: Floats) -> Floats:
     return np.asarray(np.where(mask > 0, (seen - expected) ** 2 / np.maximum(seen, 1.0), 0.0))
 
 
-def constraint_terms(auxiliary: Floats, parameters: Floats, constraints: "Constraints") -> tuple[Floats, Floats]:
-    """The same of the auxiliary measurements (…, parameters), for Pearson and for Neyman; 0 where free."""
-    one = np.ones(parameters.shape[-1])
+def constraint_terms(likelihood: "Likelihood", auxiliary: Floats, parameters: Floats) -> tuple[Floats, Floats]:
+    """The same of all auxiliary measurements, for Pearson and for Neyman: arrays (…, parameters) to (…)."""
+    from inference.toys.generate import Constraints
+
+    constraints = Constraints.of(likelihood)
     centres = constraints.centres(parameters)
-    normal = np.where(constraints.normal, (auxiliary - centres) / constraints.scale, 0.0) ** 2
+    normal = np.where(constraints.normal, (auxiliary - centres) / constraints.scale, 0.0)
+    correlated = np.zeros(parameters.shape[:-1])
+    if likelihood.layout.extended:
+        places = likelihood.places.reduced[likelihood.arrays.normal_par]
+        apart = (auxiliary - centres)[..., places]
+        correlated = np.einsum("...i,ij,...j", apart, likelihood.arrays.composition.precision, apart)
+        normal[..., places] = 0.0
     counted, rate = np.where(constraints.poisson, auxiliary, 0.0), np.where(constraints.poisson, centres, 0.0)
-    return normal + pearson(counted, rate, one), normal + np.where(constraints.poisson, neyman(counted, rate, one), 0.0)
+    one, quadratic = constraints.poisson.astype(float), (normal**2).sum(axis=-1) + correlated
+    return (
+        np.asarray(quadratic + pearson(counted, rate, one).sum(axis=-1)),
+        np.asarray(quadratic + neyman(counted, rate, one).sum(axis=-1)),
+    )
 
 
 def kolmogorov_smirnov(seen: Floats, expected: Floats) -> Floats:
