@@ -6,8 +6,8 @@ What Combine does (its ProcessNormalization, CMSHistFunc, CMSHistErrorPropagator
 * shape: a histosys with the templates scaled to the nominal's integral (code 4p is Combine's vertical morphing) and a
   normsys with the ratios of integrals;
 * gmN: the control region as a channel of one bin, which a free parameter scales;
-* rateParam: normfactor; with ``param`` a factor with a Gaussian constraint (lumi);
-* lnU, shapeU, shapes of another scale, formulas: parameters set by an extension.
+* rateParam: normfactor;
+* formulas, constraints of rates (param), lnU, shapeU, shapes of another scale: parameters set by an extension.
 """
 
 from dataclasses import dataclass

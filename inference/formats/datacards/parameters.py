@@ -53,25 +53,27 @@ class Parameters:
         for rate in self.card.rates:
             if not (fnmatchcase(column.bin, rate.bin) and fnmatchcase(column.process, rate.process)):
                 continue
-            if any(modifier["name"] == rate.name for modifier in modifiers):
+            made = {"name": self._rate(rate), "type": "normfactor", "data": None}
+            if made in modifiers:
                 raise refuse(rate.place, f"{rate.name!r} scales {column.process!r} in {column.bin!r} already")
-            modifiers.append({"name": rate.name, "type": self._rate(rate), "data": None})
+            modifiers.append(made)
             scale *= self._nominal(rate)
         return modifiers, scale
 
     def _rate(self, rate: RateParameter) -> str:
-        """Type of the modifier; settings on the way."""
+        """Name of the factor; settings on the way. One with a constraint is set by a formula: a normfactor has none."""
         if rate.value is None:
             self.formulas[rate.name] = (translated(rate, {each.name: each for each in self.card.rates}), rate.place)
-            return "normfactor"
-        constraint = next((each for each in self.card.parameters if each.name == rate.name and each.width), None)
+            return rate.name
+        for each in self.card.parameters:
+            if each.name == rate.name and each.width is not None:
+                self.formulas[f"{rate.name}*1"] = (repr(rate.name), rate.place)
+                self.introduced[rate.name] = _constrained(each, rate.value, rate.bounds)
+                return f"{rate.name}*1"
         made = {"name": rate.name, "inits": [rate.value], "bounds": [list(rate.bounds or _wide(rate.value))]}
-        if constraint is not None:
-            bounds = rate.bounds or _around(constraint)
-            made |= {"auxdata": [constraint.mean], "sigmas": [constraint.width], "bounds": [list(bounds)]}
         if self.settings.setdefault(rate.name, made) != made:
             raise refuse(rate.place, f"{rate.name!r} has another value or range above: give it the same everywhere")
-        return "lumi" if constraint is not None else "normfactor"
+        return rate.name
 
     def _nominal(self, rate: RateParameter) -> float:
         if rate.value is not None:
@@ -139,9 +141,7 @@ class Parameters:
         """A parameter that only formulas use."""
         for each in self.card.parameters:
             if each.name == name:
-                bounds = each.bounds or (_around(each) if each.width else _wide(each.mean))
-                made = {"name": name, "init": each.mean, "bounds": list(bounds)}
-                return made | ({"constraint": {"mean": each.mean, "sigma": each.width}} if each.width else {})
+                return _constrained(each, each.mean, None)
         for rate in self.card.rates:
             if rate.name == name and rate.value is not None:
                 return {"name": name, "init": rate.value, "bounds": list(rate.bounds or _wide(rate.value))}
@@ -155,6 +155,11 @@ def _wide(value: float) -> tuple[float, float]:
     return value - size, value + size
 
 
-def _around(constrained: Parameter) -> tuple[float, float]:
-    size = 5 * (constrained.width or 0.0)
-    return constrained.mean - size, constrained.mean + size
+def _constrained(made: Parameter, init: float, bounds: tuple[float, float] | None) -> dict[str, Any]:
+    """A parameter of the extension; without a width it is free."""
+    bounds = bounds or made.bounds
+    if made.width is None:
+        return {"name": made.name, "init": init, "bounds": list(bounds or _wide(made.mean))}
+    around = (made.mean - 5 * made.width, made.mean + 5 * made.width)
+    constraint = {"mean": made.mean, "sigma": made.width}
+    return {"name": made.name, "init": init, "bounds": list(bounds or around), "constraint": constraint}

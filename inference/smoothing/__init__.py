@@ -1,0 +1,1 @@
+"""Templates of systematic uncertainties made fit for a fit: symmetrised, smoothed, pruned."""
