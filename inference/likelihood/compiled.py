@@ -35,6 +35,7 @@ _ready()
 
 value = jax.jit(evaluate.value, static_argnames="layout")
 point = jax.jit(evaluate.point, static_argnames="layout")
+gradient = jax.jit(evaluate.gradient, static_argnames="layout")
 rates = jax.jit(evaluate.rates, static_argnames="layout")
 mixed = jax.jit(evaluate.gamma_derivatives, static_argnames="layout")
 fit = jax.jit(minimise, static_argnames="layout")

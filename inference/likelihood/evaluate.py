@@ -21,7 +21,18 @@ from inference.likelihood import histfactory
 from inference.likelihood.arrays import Arrays, Layout
 from inference.likelihood.histfactory import TINY, Data, Point, Rates, half_deviance
 
-__all__ = ["TINY", "Data", "Point", "Rates", "gamma_derivatives", "half_deviance", "point", "rates", "value"]
+__all__ = [
+    "TINY",
+    "Data",
+    "Point",
+    "Rates",
+    "gamma_derivatives",
+    "gradient",
+    "half_deviance",
+    "point",
+    "rates",
+    "value",
+]
 
 
 def rates(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> Rates:
@@ -63,6 +74,20 @@ def point(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:
         _back(_back(inner.fisher, slopes.outputs).T, slopes.outputs) + among,
         inner.gamma,
     )
+
+
+def gradient(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any, Any]:
+    """Value, gradient (R,), and derivatives with respect to the profiled gammas (C, W)."""
+    if not layout.extended:
+        return histfactory.gradient(parameters, arrays, layout, data)
+    outputs, residuals = _apply(parameters, arrays, layout)
+    plain, unseen = _unconstrained(arrays, data)
+    inner, slope, by_gamma = histfactory.gradient(_joined(parameters, outputs, arrays), plain, layout, unseen)
+    slopes = _slopes(parameters, arrays, layout, jnp.zeros_like(outputs), residuals)
+    pull = data.normal - parameters[arrays.normal_par]
+    along = arrays.composition.precision @ pull
+    total = _back(slope, slopes.outputs) + slopes.residuals.T @ residuals
+    return inner + 0.5 * (pull @ along + residuals @ residuals), total.at[arrays.normal_par].add(-along), by_gamma
 
 
 def gamma_derivatives(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:

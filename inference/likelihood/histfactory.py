@@ -189,11 +189,15 @@ def point(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:
     return Point(_value(theta, found, arrays, layout, data), slope, exact, fisher, found.gamma)
 
 
-def gradient(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
-    """Value and gradient (R,): without the Jacobian, which the Hessians need."""
+def gradient(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any, Any]:
+    """Value, gradient (R,), and derivatives with respect to the profiled gammas (C, W); without the Jacobian."""
     found = rates(theta, arrays, layout, data)
-    weighted = _weighted(found, _weight(found, data)[0], arrays)
-    return _value(theta, found, arrays, layout, data), _gradient(theta, found, weighted, arrays, layout, data)
+    weight = _weight(found, data)[0]
+    slope = _gradient(theta, found, _weighted(found, weight, arrays), arrays, layout, data)
+    by_gamma = weight * found.scaled + arrays.gamma_weight * (found.gamma - data.gamma)
+    if layout.poisson_gammas:
+        by_gamma = by_gamma + jnp.where(arrays.gamma_poisson, arrays.gamma_factor - data.gamma / found.gamma, 0.0)
+    return _value(theta, found, arrays, layout, data), slope, by_gamma
 
 
 def _gradient(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:

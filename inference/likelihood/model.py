@@ -58,8 +58,8 @@ class Likelihood:
         measurement: str | None = None,
         *,
         profile: bool = True,
-        histosys: str = "code4p",
-        normsys: str = "code4",
+        histosys: str | None = None,
+        normsys: str | None = None,
     ) -> None:
         """Read the workspace.
 
@@ -67,7 +67,8 @@ class Likelihood:
             workspace: pyhf's JSON, decoded, or what was read of it before.
             measurement: by name; the first if None.
             profile: solve for the gammas of single bins in closed form instead of carrying them along.
-            histosys: "code0", "code2" or "code4p"; normsys: "code1" or "code4".
+            histosys: "code0", "code2" or "code4p"; normsys: "code1", "code4" or "combine". What the workspace's own
+                key "interpolation" says if None, and pyhf's choice, code4p and code4, where it says nothing.
 
         Raises:
             InvalidWorkspace: what is wrong and where.
@@ -79,9 +80,18 @@ class Likelihood:
         self.constant = made.joined("fixed") > 0
         self.poi = made.poi
         self.bins = made.bins
-        self.arrays, self.layout, self.places = lay_out(made, profile=profile, histosys=histosys, normsys=normsys)
-        self._constrained = np.asarray([each.constraint != "free" for each in made.parameters for _ in each.init])
+        arrays, self.layout, self.places = lay_out(
+            made, profile=profile, histosys=histosys or made.codes["histosys"], normsys=normsys or made.codes["normsys"]
+        )
+        # Where the compiled functions want them: not to be copied there with every call.
+        self.arrays = jax.tree.map(jax.device_put, arrays)
+        self._normal = self.places.reduced[np.asarray(arrays.normal_par)]
+        self._poisson = self.places.reduced[np.asarray(arrays.poisson_par)]
+        constraints = np.asarray([each.constraint for each in made.parameters for _ in each.init])
+        self._constrained, self._counted = constraints != "free", constraints == "poisson"
         self._gamma_of = self.places.gamma[self.places.gamma >= 0]
+        widths = self.widths[constraints == "normal"]
+        self._normal_constant = float(np.sum(np.log(widths)) + 0.5 * len(widths) * np.log(2 * np.pi))
 
     def index(self, label: str) -> int:
         """Position of a parameter.
@@ -139,15 +149,14 @@ class Likelihood:
         seen = seen or self.observed
         parameters = self.init if parameters is None else parameters
         free = ~self.constant if free is None else free
-        bin_at, gamma, reduced = self.places.bin_at, self.places.gamma, self.places.reduced
+        bin_at, gamma = self.places.bin_at, self.places.gamma
         held = (gamma >= 0) & ~free[gamma]
         has = gamma >= 0
-        auxiliary = seen.auxiliary[reduced]
         return Data(
             np.append(seen.main, 0.0)[bin_at],
             np.append(seen.mask, 0.0)[bin_at],
-            auxiliary[self.arrays.normal_par],
-            auxiliary[self.arrays.poisson_par],
+            seen.auxiliary[self._normal],
+            seen.auxiliary[self._poisson],
             np.where(has, seen.auxiliary[gamma], 1.0),
             np.where(has, np.where(held, parameters[gamma], self.lower[gamma]), 1.0),
             np.where(has, np.where(held, parameters[gamma], self.upper[gamma]), 1.0),
@@ -165,17 +174,19 @@ class Likelihood:
         from scipy.special import gammaln, xlogy
 
         seen = seen or self.observed
-        counts = [seen.main[seen.mask > 0]]
-        normal = 0.0
-        offset = 0
-        for made in self.specification.parameters:
-            if made.constraint == "poisson":
-                counts.append(seen.auxiliary[offset : offset + made.size])
-            elif made.constraint == "normal":
-                normal += float(np.sum(np.log(made.widths)) + 0.5 * made.size * np.log(2 * np.pi))
-            offset += made.size
-        joined = np.concatenate(counts)
-        return normal + float(np.sum(joined - xlogy(joined, joined) + gammaln(joined + 1)))
+        counts = np.concatenate([seen.main[seen.mask > 0], seen.auxiliary[self._counted]])
+        return self._normal_constant + float(np.sum(counts - xlogy(counts, counts) + gammaln(counts + 1)))
+
+    def gradient(self, parameters: Floats, seen: Observation | None = None) -> tuple[float, Floats]:
+        """−log L and its derivatives at any point, shape (parameters,); no better gammas are sought."""
+        seen = seen or self.observed
+        held = np.zeros(len(self.labels), dtype=bool)
+        data, theta = self.data(seen, parameters, held), parameters[self.places.reduced]
+        found, slope, gammas = compiled.gradient(theta, self.arrays, self.layout, data)
+        full = np.zeros(len(self.labels))
+        full[self.places.reduced] = np.asarray(slope)
+        full[self._gamma_of] = np.asarray(gammas)[self.places.gamma >= 0]
+        return float(found) + self.saturated(seen), full
 
     def expected(self, parameters: Floats) -> Floats:
         """Rate of every bin, shape (bins,)."""
@@ -185,7 +196,7 @@ class Likelihood:
         """Rates, shape (slots, bins): slot i of a bin is the i-th sample of its channel, 0 where there is none."""
         data = self.data(self._anything, parameters, np.zeros(len(self.labels), dtype=bool))
         found = compiled.rates(parameters[self.places.reduced], self.arrays, self.layout, data)
-        gamma = np.where(self.arrays.gamma_on > 0, np.asarray(found.gamma)[:, None, :], 1.0)
+        gamma = np.where(np.asarray(self.arrays.gamma_on) > 0, np.asarray(found.gamma)[:, None, :], 1.0)
         entries = np.asarray(found.base) * np.asarray(found.cell)[:, :, None] * np.asarray(found.layer) * gamma
         flat = np.zeros((entries.shape[1], self.bins + 1))
         flat[:, self.places.bin_at] = np.moveaxis(entries, 1, 0)

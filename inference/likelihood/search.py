@@ -7,6 +7,7 @@ has ended is begun again on the other side of every such α, and the lowest mini
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from inference.likelihood.specification import Floats
@@ -48,7 +49,7 @@ def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floa
 
 def _bent(likelihood: "Likelihood") -> list[int]:
     """Places of the bent shapes among all parameters."""
-    arrays = likelihood.arrays
+    arrays = jax.tree.map(np.asarray, likelihood.arrays)
     even, rate = arrays.shape_even.sum(axis=1), np.maximum(arrays.nominal.sum(axis=1), 1.0)
     size = np.zeros(len(arrays.shapes) + 1)
     np.add.at(size, arrays.shape_par, (even**2 / rate[..., None]).sum(axis=1))

@@ -1,13 +1,14 @@
 """A workspace in pyhf's JSON, read into plain values: channels, samples, modifiers, parameters, observations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InvalidWorkspace, nearest
+from inference.likelihood.interpolation import chosen_codes
 from inference.likelihood.parameters import TYPES, ParameterSet, Use, parameter_sets
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Specification:
         observed: contents of all bins, or None where the workspace has none.
         histfactory: parameters of the modifiers, in pyhf's order; without extensions those of the fit.
         extensions: documents of ``inference.extensions``.
+        codes: interpolation of "histosys" and "normsys".
     """
 
     channels: tuple[Channel, ...]
@@ -53,6 +55,7 @@ class Specification:
     observed: Floats | None
     histfactory: tuple[ParameterSet, ...]
     extensions: tuple["Extension", ...] = ()
+    codes: Mapping[str, str] = field(default_factory=lambda: chosen_codes({}))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,7 +107,9 @@ def specification(workspace: Mapping[str, Any], measurement: str | None = None) 
         raise InvalidWorkspace(f"no workspace of pyhf: {type(error).__name__}: {error}") from error
     if not parameters:
         raise InvalidWorkspace("the workspace has no parameter: give a sample a modifier")
-    return Specification(channels, parameters, _poi(config, parameters), observed, histfactory, extensions)
+    return Specification(
+        channels, parameters, _poi(config, parameters), observed, histfactory, extensions, chosen_codes(workspace)
+    )
 
 
 def offsets(parameters: Sequence[ParameterSet]) -> dict[str, int]:

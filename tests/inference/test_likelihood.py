@@ -311,3 +311,19 @@ def test_the_lower_of_two_minima_is_found(fitted):
     model, data = reference_model(workspace)
     for minimum in (near, searched):
         assert minimum.nll == pytest.approx(-float(model.logpdf(minimum.parameters, data)[0]), abs=1e-9)
+
+
+@pytest.mark.parametrize("profile", [True, False])
+def test_the_gradient_alone_is_that_of_all_parameters(sbottom, profile):
+    """Gammas too, which the minimiser may leave out: against differences of pyhf's log-density."""
+    likelihood = Likelihood(sbottom, profile=profile)
+    model, data = reference_model(sbottom)
+    generator = np.random.default_rng(3)
+    at = likelihood.init + generator.uniform(0.05, 0.2, len(likelihood.init))
+    value, slope = likelihood.gradient(at)
+    assert value == pytest.approx(-float(model.logpdf(at, data)[0]), rel=1e-12)
+    for place in range(len(at)):
+        step = np.zeros_like(at)
+        step[place] = 1e-4
+        difference = (float(model.logpdf(at - step, data)[0]) - float(model.logpdf(at + step, data)[0])) / 2e-4
+        assert slope[place] == pytest.approx(difference, rel=1e-5, abs=1e-5)
