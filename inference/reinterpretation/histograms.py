@@ -1,8 +1,9 @@
 """Signals from plain histograms, by names alone.
 
 A histogram is named after its signal and channel, ``SIGNAL/CHANNEL``, and a variation of it
-``SIGNAL/CHANNEL/SYSTEMATIC_Up`` or ``…_Down``; in a ROOT file these are folders. A name without a folder is that of a
-channel, and the file's name that of the signal. The templates get
+``SIGNAL/CHANNEL/SYSTEMATIC_Up`` or ``…_Down``; ``SIGNAL/CHANNEL/Nominal`` is the histogram itself, since in a ROOT
+file, where these are folders, a channel cannot be both. A name without a folder is that of a channel, and the file's
+name that of the signal. The templates get
 
 * a staterror of the histogram's errors, under the name that the channel's other samples share, if they do;
 * the luminosity, if the background has one;
@@ -83,18 +84,22 @@ def _parts(name: str, stem: str) -> tuple[str, str, str | None]:
         return stem, parts[0], None
     if len(parts) > 3:
         raise InvalidSignal(f"{name} is not SIGNAL/CHANNEL or SIGNAL/CHANNEL/SYSTEMATIC_Up")
-    return parts[0], parts[1], parts[2] if len(parts) == 3 else None
+    varied = len(parts) == 3 and parts[2].lower() != "nominal"
+    return parts[0], parts[1], parts[2] if varied else None
 
 
 def _own_modifiers(histogram: Any, channel: str, background: Mapping[str, Any]) -> list[dict[str, Any]]:
-    samples = [sample for each in background["channels"] if each["name"] == channel for sample in each["samples"]]
-    used = [(modifier["type"], modifier["name"]) for sample in samples for modifier in sample["modifiers"]]
-    modifiers: list[dict[str, Any]] = [
-        {"name": name, "type": kind, "data": None} for kind, name in dict.fromkeys(used) if kind == "lumi"
+    used = [
+        (each["name"], modifier["type"], modifier["name"])
+        for each in background["channels"]
+        for sample in each["samples"]
+        for modifier in sample["modifiers"]
     ]
+    lumi = dict.fromkeys(name for _, kind, name in used if kind == "lumi")
+    modifiers: list[dict[str, Any]] = [{"name": name, "type": "lumi", "data": None} for name in lumi]
     variances = histogram.variances()
     if variances is not None:
-        shared = next((name for kind, name in used if kind == "staterror"), f"staterror_{channel}")
+        stat = (name for where, kind, name in used if (where, kind) == (channel, "staterror"))
         errors = np.sqrt(variances).tolist()
-        modifiers.append({"name": shared, "type": "staterror", "data": errors})
+        modifiers.append({"name": next(stat, f"staterror_{channel}"), "type": "staterror", "data": errors})
     return modifiers
