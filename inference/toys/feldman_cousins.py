@@ -12,18 +12,19 @@ p-values in the bracket, which gives its error too. Where the data are so few ev
 end is the middle of the bracket and its error half of it.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy.special import ndtri
 
 from artifacts.store import Store
 from inference.errors import FitFailed
 from inference.hypotheses.profile import Profile, place_of
 from inference.likelihood.certificate import Certificate
+from inference.toys.curves import line
 from inference.toys.ensembles import Ensembles, rise
 from inference.toys.errors import InvalidToys
 from inference.toys.fractions import TIE, Fraction, beyond
@@ -270,13 +271,12 @@ class _Belt:
         """Where a line through the points of a bracket crosses; of p-values that go in steps the middle of it."""
         low, high = sorted((inside, outside))
         near = [point for mu, point in self.points.items() if low <= mu <= high]
-        near = [point for point in near if 0 < point.p_value.count < point.p_value.toys]
-        if not self.steps and len(near) > 1:
-            line = _crossing(
-                np.asarray([point.mu for point in near]), [point.p_value for point in near], 1 - self.level
-            )
-            if line is not None and low <= line[0] <= high:
-                return End("crossing", *line)
+        if not self.steps:
+            tried = np.asarray([point.mu for point in near])
+            counts = np.asarray([(point.p_value.count, point.p_value.toys) for point in near])
+            place, error = line(tried, counts[:, 0], counts[:, 1]).reaches(float(ndtri(1 - self.level)))
+            if low <= place <= high:
+                return End("crossing", place, error)
         return End("crossing", 0.5 * (inside + outside), 0.5 * abs(outside - inside))
 
     def fill(self, count: int, lower: float | None, upper: float | None) -> None:
@@ -314,22 +314,3 @@ def _tied(values: "Floats") -> bool:
     """Whether most of the values that are not 0 are there more than once."""
     some = values[values > TIE]
     return len(np.unique(np.round(some, 6))) < 0.5 * len(some)
-
-
-def _crossing(mu: "Floats", p_values: list[Fraction], goal: float) -> tuple[float, float] | None:
-    """Where a straight line through the normal deviates of p-values reaches that of ``goal``, and its error."""
-    from scipy.stats import norm
-
-    height = norm.isf([each.value for each in p_values]) - norm.isf(goal)
-    error = np.asarray([each.error for each in p_values]) / norm.pdf(norm.isf([each.value for each in p_values]))
-    weight, centre = error**-2, float(np.average(mu, weights=error**-2))
-    spread = float(np.sum(weight * (mu - centre) ** 2))
-    if spread <= 0:
-        return None
-    slope = float(np.sum(weight * (mu - centre) * height)) / spread
-    offset = float(np.average(height, weights=weight))
-    if slope == 0 or abs(slope) * math.sqrt(spread) < 2:
-        return None
-    distance = -offset / slope
-    variance = 1 / float(np.sum(weight)) + distance**2 / spread
-    return centre + distance, math.sqrt(variance) / abs(slope)

@@ -48,3 +48,18 @@ def beyond(values: "Floats", observed: float) -> Fraction:
     """Toys whose test statistic is at least the observed one; ties count, NaN (failed fits) do not."""
     good = values[np.isfinite(values)]
     return Fraction.of(int(np.sum(good >= observed - TIE * (1 + abs(observed)))), len(good))
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Numbers of toys between equally spaced edges, those beyond the last edge in the last bin."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+def histogram(values: "Floats", *, lowest: float = 0.0, highest: float, bins: int = 40) -> Histogram:
+    """Of finite values."""
+    edges = np.linspace(lowest, max(highest, lowest + 1e-9), bins + 1)
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+    return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
