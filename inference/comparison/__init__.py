@@ -1,0 +1,1 @@
+"""Two models or two fits side by side."""

@@ -1,0 +1,88 @@
+"""`skimflow compare`: two models, or two fits, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skimflow.commands.workspaces import Output, assignments, output_options
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from inference.comparison.results import Comparison
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
+@click.option("--measurement", help="Name of the measurement (default: the first).")
+@click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter in both; may be given repeatedly.")
+@click.option("--fix-second", multiple=True, metavar="NAME=VALUE", help="Hold a parameter in the second alone.")
+@output_options
+def compare(
+    first: Path,
+    second: Path,
+    measurement: str | None,
+    fix: tuple[str, ...],
+    fix_second: tuple[str, ...],
+    output: Output,
+) -> None:
+    """Compare the models of two workspaces (pyhf JSON files), or two fits that `skimflow fit --output` kept."""
+    held, held_second = assignments(fix, "--fix"), assignments(fix_second, "--fix-second")
+    result = _compare((first, second), measurement, held, held_second)
+    from inference.comparison.tables import comparison_tables, sentence
+
+    def figure() -> Figure:
+        from inference.comparison.figures import parameters
+
+        return parameters(result)
+
+    output.show(result, lambda: comparison_tables(result), figure, sentences=[sentence(result)])
+
+
+def _compare(
+    paths: tuple[Path, Path], measurement: str | None, held: dict[str, float], held_second: dict[str, float]
+) -> Comparison:
+    documents = [_document(path) for path in paths]
+    names = _names(paths)
+    fits = [document.get("kind") == "FitResult" for document in documents]
+    if any(fits):
+        if not all(fits):
+            raise click.UsageError(f"{paths[fits.index(False)]} is no fit: give two workspaces, or two fits")
+        if held or held_second:
+            raise click.UsageError("nothing can be held in fits that are made: give the workspaces")
+        from inference.comparison.compare import compare_fits
+        from inference.documents import from_document
+        from inference.results import FitResult
+
+        one, other = (from_document(FitResult, document) for document in documents)
+        return compare_fits(one, other, names=names)
+    from inference.comparison.compare import compare as compare_models
+    from inference.likelihood.model import Likelihood
+    from inference.workspace import load_workspace
+
+    models = [Likelihood(load_workspace(document), measurement) for document in documents]
+    return compare_models(models[0], models[1], names=names, fixed=held, fixed_second=held_second)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"{path} is no JSON object: {error}") from error
+
+
+def _names(paths: tuple[Path, Path]) -> tuple[str, str]:
+    """The files' names, with as many folders as it takes to tell them apart."""
+    one, other = (path.resolve() for path in paths)
+    if one == other:
+        return one.stem, f"{one.stem}, held"
+    if one.stem != other.stem:
+        return one.stem, other.stem
+    return f"{one.parent.name}/{one.stem}", f"{other.parent.name}/{other.stem}"
