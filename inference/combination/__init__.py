@@ -1,0 +1,1 @@
+"""Several workspaces as one: channels joined, parameters correlated as a map says."""
