@@ -11,16 +11,24 @@ from inference.likelihood.specification import specification
 KEY = "extensions"
 
 
-def attach(workspace: Mapping[str, Any], *documents: Mapping[str, Any] | Extension) -> dict[str, Any]:
+def attach(
+    workspace: Mapping[str, Any], *documents: Mapping[str, Any] | Extension, poi: str | None = None
+) -> dict[str, Any]:
     """The workspace with more extensions.
 
     Args:
         documents: JSON, decoded, or documents made in Python.
+        poi: the parameter of interest of all measurements from now on; as it was if None.
 
     Raises:
         InvalidExtension: one does not fit the workspace, or has the name of another.
+        InvalidWorkspace: there is no such parameter of interest.
     """
     extended = {**workspace, KEY: [*workspace.get(KEY, ()), *documents]}
+    if poi is not None:
+        extended["measurements"] = [
+            {**each, "config": {**each["config"], "poi": poi}} for each in workspace["measurements"]
+        ]
     for measurement in workspace["measurements"]:
         specification(extended, measurement["name"])
     return extended

@@ -194,10 +194,7 @@ class _Builder:
 
     def arrays(self, histosys: str, normsys: str) -> tuple[Arrays, Layout, Places]:
         profiled = set(self.gamma[self.gamma >= 0].tolist())
-        kept = {each.name for each in self.made.parameters}
-        is_set = [each.name not in kept for each in self.made.histfactory for _ in each.init]
-        order = sorted(range(self.total), key=lambda place: is_set[place])  # those that extensions set come last
-        reduced = np.asarray([place for place in order if place not in profiled], dtype=np.int64)
+        reduced = np.asarray([place for place in self._order() if place not in profiled], dtype=np.int64)
         at = {int(place): index for index, place in enumerate(reduced)}
         odd, even, shape_par, shapes, sparse = self._shape_arrays(at)
         cells, factor, poly, logs = self._cell_arrays(at, normsys)
@@ -221,6 +218,13 @@ class _Builder:
         poisson = bool(np.any(arrays.gamma_poisson))
         layout = Layout(histosys, normsys, len(layer_par), sparse, poisson)  # type: ignore[arg-type]
         return arrays, layout, self._places(reduced)
+
+    def _order(self) -> list[int]:
+        """Places of all parameters: those that extensions set come last, in the order of the extensions' outputs."""
+        outputs = [name for each in self.made.extensions for name in each.changes]
+        rank = [outputs.index(each.name) if each.name in outputs else -1 for each in self.made.histfactory]
+        of_each = [turn for turn, each in zip(rank, self.made.histfactory, strict=True) for _ in each.init]
+        return sorted(range(self.total), key=lambda place: of_each[place])
 
     def _places(self, reduced: Indices) -> Places:
         bin_at = np.full((len(self.blocks), self.width), self.made.bins, dtype=np.int64)

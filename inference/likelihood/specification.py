@@ -108,7 +108,13 @@ def specification(workspace: Mapping[str, Any], measurement: str | None = None) 
     if not parameters:
         raise InvalidWorkspace("the workspace has no parameter: give a sample a modifier")
     return Specification(
-        channels, parameters, _poi(config, parameters), observed, histfactory, extensions, chosen_codes(workspace)
+        channels,
+        parameters,
+        _poi(config, parameters, histfactory),
+        observed,
+        histfactory,
+        extensions,
+        chosen_codes(workspace),
     )
 
 
@@ -237,9 +243,14 @@ def _observed(channels: Sequence[Channel], observations: Sequence[Mapping[str, A
     return np.concatenate([contents[channel.name] for channel in channels])
 
 
-def _poi(config: Mapping[str, Any], parameters: Sequence[ParameterSet]) -> str | None:
+def _poi(
+    config: Mapping[str, Any], parameters: Sequence[ParameterSet], histfactory: Sequence[ParameterSet]
+) -> str | None:
+    """None also where an extension sets it: then it is no parameter of the fit."""
     name = config.get("poi") or None
     known = [name for made in parameters for name in {made.name, *made.labels}]
+    if name not in known and name in [made.name for made in histfactory]:
+        return None
     if name is not None and name not in known:
         raise InvalidWorkspace(f"the parameter of interest {name!r} is in no sample; {nearest(name, known)}")
     return name
