@@ -109,6 +109,8 @@ class Example:
         if self.threshold is not None:
             rate, penalty = self._statistics(bin_, at, contents, errors, nominal, sizes, additive)
         data = self.templates[bin_, "data_obs"][0]
+        if (rate <= 0).any():
+            return 1e9
         return float(np.sum(rate - data * np.log(rate) + gammaln(data + 1))) + penalty
 
     def _norm(self, cell: tuple[str, str], at: dict[str, float]) -> float:

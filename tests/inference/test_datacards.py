@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from combine_reference import Example
 
 from inference.formats.datacards.build import read_datacard
-from inference.likelihood.interpolation import chosen_codes
 from inference.likelihood.model import Likelihood
 from inference.workspace import load_workspace
 
@@ -21,11 +20,7 @@ from inference.workspace import load_workspace
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
 
 SEEDS = st.integers(0, 2**32 - 1)
-SLOW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def likelihood(workspace):
-    return Likelihood(workspace, **chosen_codes(workspace))
+SLOW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def kappa(rng):
@@ -52,8 +47,12 @@ def counting_example(seed):
     return Example(identifiers, templates, lines, counting=True)
 
 
+# Relative statistical errors of a process in each bin: well populated, badly (Poisson; the signal Gaussian), without.
+ERRORS = {"sig": (0.05, 0.1, 0.1, 0.2), "bkg": (0.02, 0.06, 0.55, 0.05), "fake": (0.1, 0.15, 0.5, 0.0)}
+
+
 def shape_example(seed, threshold=10.0):
-    """Two bins of the card, 4 bins each; well and badly populated ones."""
+    """Two bins of the card, 4 bins each."""
     rng = np.random.default_rng(seed)
     identifiers = {"sig": -1, "bkg": 1, "fake": 2}
     templates, varied = {}, {}
@@ -61,7 +60,7 @@ def shape_example(seed, threshold=10.0):
         total = np.zeros(4)
         for process, size in (("sig", 5), ("bkg", 40), ("fake", 8)):
             values = rng.uniform(0.5, 1.5, 4) * size
-            errors = values * rng.uniform(0.02, 0.6, 4) * (rng.random(4) > 0.2)
+            errors = values * np.asarray(ERRORS[process]) * rng.uniform(0.8, 1.2, 4)
             templates[bin_, process] = (values, errors)
             total += values
         templates[bin_, "data_obs"] = (rng.poisson(total).astype(float), np.zeros(4))
@@ -94,7 +93,7 @@ def as_names(made, point):
 
 def differences(example, folder, seed, points=4):
     """−log L of both at random points, the first one subtracted."""
-    made = likelihood(read_datacard(example.write(folder)).workspace)
+    made = Likelihood(read_datacard(example.write(folder), statistics="staterror").workspace)
     rng = np.random.default_rng(seed)
     where = [somewhere(made, rng) for _ in range(points)]
     ours = np.asarray([made.nll(point) for point in where])
@@ -140,7 +139,7 @@ def test_values_with_formulas_flat_priors_and_other_scales(tmp_path):
     assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-9)
     read = read_datacard(tmp_path / "card.txt")
     assert read.groups == {"theory": ("xs", "free")}
-    made = likelihood(load_workspace(read.workspace))
+    made = Likelihood(load_workspace(read.workspace))
     assert {"eff", "tilt", "external", "free", "scale"} <= set(made.labels)
     assert not {"rest", "free*1", "scale*0.4", "tilt*1"} & set(made.labels)
     widths = as_names(made, made.widths)
@@ -148,20 +147,25 @@ def test_values_with_formulas_flat_priors_and_other_scales(tmp_path):
     assert np.isnan([widths["free"], widths["eff"], widths["external"]]).all()
 
 
-def least(example, made, **held):
-    """The reference's own minimum, by SciPy, with some parameters held."""
-    names = [
-        name for name, constant in zip(made.labels, made.constant, strict=True) if not constant and name not in held
-    ]
+def least(example, made, additive=False, **held):
+    """The reference's own minimum, by SciPy, with some parameters held, from beside ours."""
+    labels = [name for name, constant in zip(made.labels, made.constant, strict=True) if not constant]
+    names = [name for name in labels if name not in held]
+    bounds = {name: (made.lower[made.index(name)], made.upper[made.index(name)]) for name in names}
     start = as_names(made, made.fit(fixed=held).parameters)
+    for name in names:
+        if additive and name.endswith("]") and name.count("_") == 1:  # of all processes: nominal 0 for Combine
+            start[name], bounds[name] = 0.0, (-7.0, 7.0)
 
     def value(moved):
-        return example.nll(start | held | dict(zip(names, moved, strict=True)))
+        return example.nll(start | held | dict(zip(names, moved, strict=True)), additive)
 
-    bounds = [(made.lower[made.index(name)], made.upper[made.index(name)]) for name in names]
-    begin = [start[name] + 0.05 for name in names]
     found = minimize(
-        value, begin, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "maxfun": 10**6, "maxiter": 10**4}
+        value,
+        [start[name] + 0.05 for name in names],
+        method="L-BFGS-B",
+        bounds=list(bounds.values()),
+        options={"ftol": 1e-15, "gtol": 1e-9, "maxfun": 10**6, "maxiter": 10**4},
     )
     return found.fun, dict(zip(names, found.x, strict=True))
 
@@ -169,7 +173,7 @@ def least(example, made, **held):
 @pytest.mark.parametrize("make", [counting_example, shape_example])
 def test_minimum_and_interval(tmp_path, make):
     example = make(11)
-    made = likelihood(read_datacard(example.write(tmp_path)).workspace)
+    made = Likelihood(read_datacard(example.write(tmp_path), statistics="staterror").workspace)
     best = made.fit()
     assert best.certificate.converged
     lowest, at = least(example, made)
@@ -181,6 +185,21 @@ def test_minimum_and_interval(tmp_path, make):
 
     upper = brentq(rise, at["r"], at["r"] + 10, xtol=1e-10)
     assert least(example, made, r=upper)[0] - lowest == pytest.approx(0.5, abs=1e-6)
+
+
+def test_additive_statistics_are_combines(tmp_path):
+    """A parameter for each process in each bin has the profile of Combine's one for each bin, whose error follows the
+    norms; the staterror's is another one.
+    """
+    example = shape_example(3, threshold=1.0)
+    path = example.write(tmp_path)
+    plain = Likelihood(read_datacard(path, statistics="staterror").workspace)
+    exact = Likelihood(read_datacard(path).workspace)
+    (lowest, at), (higher, _) = least(example, plain, True), least(example, plain, True, r=3.0)
+    best = exact.fit()
+    assert best.parameters[exact.index("r")] == pytest.approx(at["r"], abs=1e-3)
+    assert exact.fit(fixed={"r": 3.0}).nll - best.nll == pytest.approx(higher - lowest, abs=1e-6)
+    assert plain.fit().parameters[plain.index("r")] != pytest.approx(at["r"], abs=0.1)
 
 
 REALISTIC = """\
@@ -212,7 +231,7 @@ def test_limit_of_the_manuals_counting_experiment(tmp_path):
     from inference.hypotheses.limits import upper_limit
 
     (tmp_path / "card.txt").write_text(REALISTIC)
-    limit = upper_limit(likelihood(read_datacard(tmp_path / "card.txt").workspace))
+    limit = upper_limit(Likelihood(read_datacard(tmp_path / "card.txt").workspace))
     assert limit.observed == pytest.approx(1.6281, rel=2e-3)
     assert limit.expected[1:4] == pytest.approx((1.4329, 2.3281, 3.9800), rel=3e-3)
     assert limit.expected == pytest.approx((0.9640, 1.4329, 2.3281, 3.9800, 6.6194), rel=2e-2)

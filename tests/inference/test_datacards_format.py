@@ -144,7 +144,7 @@ def test_bins_below_the_threshold_have_parameters_of_each_process(tmp_path):
     templates = {("ch", name): tuple(map(np.asarray, both)) for name, both in values.items()}
     templates["ch", "data_obs"] = (np.asarray([100.0, 4.0, 1.0]), np.zeros(3))
     example = Example({"s": 0, "b": 1}, templates, [], threshold=10)
-    samples = by_name(read_datacard(example.write(tmp_path)))
+    samples = by_name(read_datacard(example.write(tmp_path), statistics="staterror"))
     background, signal = modifiers(samples["ch", "b"]), modifiers(samples["ch", "s"])
     assert background["prop_binch", "staterror"] == pytest.approx([5.0, 0.0, 0.0])
     assert background["prop_binch_b", "shapesys"] == pytest.approx([0.0, 2.0, 0.0])  # τ = (4/2)²
@@ -152,6 +152,9 @@ def test_bins_below_the_threshold_have_parameters_of_each_process(tmp_path):
     # the signal has 100 effective events in the second bin: Gaussian
     assert signal["prop_binch_s_bin1", "histosys"]["lo_data"][1] == pytest.approx(0.9)
     assert signal["prop_binch", "staterror"] == pytest.approx([0.1, 0.0, 0.0])
+    exact = modifiers(by_name(read_datacard(tmp_path / "card.txt"))["ch", "b"])
+    assert exact["prop_binch_b_bin0", "histosys"]["lo_data"] == pytest.approx([95.0, 4.0, 1.0])
+    assert exact.keys() - background.keys() == {("prop_binch_b_bin0", "histosys")}
 
 
 REFUSALS = [

@@ -49,7 +49,9 @@ def test_the_agc_workspace_smoothed_and_pruned(agc, tmp_path):
 
 
 def test_a_dry_run_with_figures(agc, tmp_path):
-    shown = run(agc, "--smooth", "ratio", "--tolerance", "0.002", "--only", "ME var*", "--figures", tmp_path / "figures")
+    shown = run(
+        agc, "--smooth", "ratio", "--tolerance", "0.002", "--only", "ME var*", "--figures", tmp_path / "figures"
+    )
     lines = shown.splitlines()
     assert lines[0] == "Changes of templates"
     rows = [line for line in lines if "smoothed" in line]

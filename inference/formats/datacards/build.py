@@ -21,7 +21,7 @@ from inference.formats.datacards.cells import check_rate, process
 from inference.formats.datacards.errors import refuse
 from inference.formats.datacards.parameters import Parameters
 from inference.formats.datacards.parse import parse_card
-from inference.formats.datacards.statistics import Process, add_statistics
+from inference.formats.datacards.statistics import Process, Way, add_statistics
 from inference.formats.datacards.templates import DATA, Templates
 from inference.likelihood.specification import Floats, specification
 
@@ -41,12 +41,14 @@ class Datacard:
     notes: tuple[str, ...]
 
 
-def read_datacard(path: Path | str, *, mass: float = 120.0) -> Datacard:
+def read_datacard(path: Path | str, *, mass: float = 120.0, statistics: Way = "combine") -> Datacard:
     """Read a datacard of CMS Combine and the ROOT files that it names.
 
     Args:
         path: the card; files are looked for beside it.
         mass: what $MASS stands for; Combine's default.
+        statistics: autoMCStats as "combine" has them, with a parameter for each process in each bin; or as a
+            "staterror", one for each bin, with the nominal norms' relative errors: faster where bins are many.
 
     Raises:
         DatacardError: with file and line, and what is supported.
@@ -56,7 +58,7 @@ def read_datacard(path: Path | str, *, mass: float = 120.0) -> Datacard:
     templates, parameters = Templates(card, mass), Parameters(card)
     channels, observations, notes = [], [], _left_out(card)
     for name in card.bins:
-        processes = _processes(card, name, templates, parameters)
+        processes = _processes(card, name, templates, parameters, statistics)
         channels.append(_channel(name, processes))
         observed, note = _observed(card, name, processes, templates)
         observations.append({"name": name, "data": observed.tolist()})
@@ -85,7 +87,7 @@ def _left_out(card: Card) -> list[str]:
     ]
 
 
-def _processes(card: Card, name: str, templates: Templates, parameters: Parameters) -> list[Process]:
+def _processes(card: Card, name: str, templates: Templates, parameters: Parameters, way: Way) -> list[Process]:
     line = _statistics(card, name)
     whole = line is not None and line.mode == 2
     made = [process(card, column, templates, parameters, whole=whole) for column in card.in_bin(name)]
@@ -93,7 +95,7 @@ def _processes(card: Card, name: str, templates: Templates, parameters: Paramete
     if len(set(bins.values())) > 1:
         raise refuse(card.place, f"templates of bin {name!r} have different numbers of bins: {bins}")
     if line is not None:
-        add_statistics(name, made, line)
+        add_statistics(name, made, line, way)
     return made
 
 

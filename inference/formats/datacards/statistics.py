@@ -2,19 +2,26 @@
 
 The rules are those of Combine's documentation ("Automatic statistical uncertainties") and of
 CMSHistErrorPropagator::setupBinPars. With n the bin's yield and e its error, both of all backgrounds at their nominal
-norms, n²/e² rounded is the number of effective events. Above the threshold the bin has one Gaussian parameter for all
-processes (a staterror). Otherwise each process has its own: Poisson (a shapesys) where it has between one effective
-event and the threshold, Gaussian and additive (a histosys of one bin) elsewhere.
+norms, n²/e² rounded is the number of effective events. Below the threshold each process has a parameter of its own:
+Poisson (a shapesys) where it has between one effective event and the threshold, Gaussian and additive (a histosys of
+one bin) elsewhere. Above it Combine adds x·e to the bin, e² = Σ (norm · error)² over all processes at their present
+norms.
+
+Two ways to say that: with a Gaussian parameter for each process ("combine") the profiled likelihood is the same, since
+of all Σ xᵢ normᵢ errorᵢ of a given sum the least Σ xᵢ² is that of x·e. A staterror is one parameter, solved for in
+closed form, but it scales the bin with the relative error of the nominal norms.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from inference.formats.datacards.card import Statistics
 from inference.likelihood.specification import Floats
+
+Way = Literal["combine", "staterror"]
 
 
 @dataclass(slots=True)
@@ -34,7 +41,7 @@ class Process:
     modifiers: list[dict[str, Any]] = field(default_factory=list)
 
 
-def add_statistics(bin_: str, processes: Sequence[Process], line: Statistics) -> None:
+def add_statistics(bin_: str, processes: Sequence[Process], line: Statistics, way: Way) -> None:
     """Give the processes of a bin their modifiers."""
     if line.threshold < 0:
         return
@@ -46,8 +53,11 @@ def add_statistics(bin_: str, processes: Sequence[Process], line: Statistics) ->
     some = np.sqrt((errors[counted] ** 2).sum(axis=0))
     shared = (some > 0) & (_events(values[counted].sum(axis=0), some) > line.threshold)
     for process, value, error in zip(processes, values, errors, strict=True):
-        _alone(bin_, process, (some > 0) & ~shared, _events(value, error), value >= 0.999 * error, line.threshold)
-    _together(bin_, processes, values, errors, shared)
+        events = _events(value, error)
+        poisson = (some > 0) & ~shared & (events <= line.threshold) & (value >= 0.999 * error)
+        _alone(bin_, process, poisson, (some > 0) & ~poisson & (~shared | (way == "combine")))
+    if way == "staterror":
+        _together(bin_, processes, values, errors, shared)
 
 
 def _events(values: Floats, errors: Floats) -> Floats:
@@ -56,14 +66,13 @@ def _events(values: Floats, errors: Floats) -> Floats:
     return np.where(errors > 0, np.floor(0.5 + (values / safe) ** 2), 0.0)
 
 
-def _alone(bin_: str, process: Process, chosen: Any, events: Floats, positive: Any, threshold: float) -> None:
-    chosen = chosen & (process.errors > 0)
-    poisson = chosen & positive & (events <= threshold)
-    name = f"prop_bin{bin_}_{process.name}"
-    if poisson.any():
-        sizes = np.where(poisson, process.values / np.sqrt(np.where(poisson, events, 1.0)), 0.0)
+def _alone(bin_: str, process: Process, poisson: Any, gaussian: Any) -> None:
+    some, name = process.errors > 0, f"prop_bin{bin_}_{process.name}"
+    if (poisson & some).any():
+        events = _events(process.values, process.errors)
+        sizes = np.where(poisson & some, process.values / np.sqrt(np.maximum(events, 1.0)), 0.0)
         process.modifiers.append({"name": name, "type": "shapesys", "data": sizes.tolist()})
-    for index in np.flatnonzero(chosen & ~poisson):
+    for index in np.flatnonzero(gaussian & some):
         size = np.zeros(len(process.values))
         size[index] = process.errors[index]
         data = {"hi_data": (process.values + size).tolist(), "lo_data": (process.values - size).tolist()}
