@@ -48,8 +48,8 @@ def new_names(name: str, read: Mapping[str, Specification], chosen: CorrelationM
     for luminosity in _luminosities(made):
         if parameters[luminosity] != "lumi":
             raise Clash(
-                f"the luminosity of {name!r} would be {parameters[luminosity]!r}, but pyhf has one luminosity, called lumi: "
-                "correlate it (correlate: {lumi: {…}}) or make one of them a normsys first"
+                f"the luminosity of {name!r} would be {parameters[luminosity]!r}, but pyhf has one luminosity, called "
+                "lumi: correlate it (correlate: {lumi: {…}}) or make one of them a normsys first"
             )
     channels = {channel.name: channel.name for channel in made.channels}
     for old, new in chosen.channels.get(name, {}).items():

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyhf
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -18,6 +19,7 @@ from inference.combination.combine import combine
 from inference.combination.correlation import CorrelationMap, load_map
 from inference.combination.errors import Clash, InvalidMap
 from inference.likelihood.specification import specification
+from skimflow.commands.combine import combine as command
 
 
 def counting(channel="SR", poi="mu", lumi=0.02, **more):
@@ -204,3 +206,22 @@ def test_extensions_come_along_under_the_new_names():
     ]
     assert whole["extensions"][1]["formulas"] == {"mu_a": "coupling ** 2 * exp(0.1 * jes_a)"}
     assert {"mu_b", "coupling", "jes_a", "jes_b"} <= set(specification(whole).labels)
+
+
+def test_the_command_writes_the_workspace_and_says_what_became_of_the_parameters(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.json").write_text(json.dumps(counting(name.upper(), poi=f"mu_{name}")))
+    (tmp_path / "map.yml").write_text("poi: mu\ncorrelate:\n  mu: {a: mu_a, second: mu_b}\n")
+    a, b = f"{tmp_path}/a.json", f"second={tmp_path}/b.json"
+    asked = [a, b, "--map", f"{tmp_path}/map.yml"]
+    done = CliRunner().invoke(command, [*asked, "--output", f"{tmp_path}/c.json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert ["mu", "mu_a", "mu_b"] in [line.split() for line in done.output.splitlines()]
+    whole = json.loads((tmp_path / "c.json").read_text())
+    assert specification(whole).poi == "mu"
+    assert json.loads(CliRunner().invoke(command, asked).output) == whole
+    told = json.loads(CliRunner().invoke(command, [*asked, "--json"]).output)
+    assert {"name": "mu", "members": [["a", "mu_a"], ["second", "mu_b"]]} in told["parameters"]
+    twice = CliRunner().invoke(command, [a, a])
+    assert twice.exit_code == 2
+    assert "two of them are called 'a': say NAME=FILE" in twice.output
