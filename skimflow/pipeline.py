@@ -20,7 +20,6 @@ Stage = Literal["deliver", "process", "build", "fit", "report"]
 STAGES: tuple[Stage, ...] = ("deliver", "process", "build", "fit", "report")
 
 
-
 class Section(BaseModel):
     """A part of the pipeline file: unknown keys are errors, values do not change after loading."""
 

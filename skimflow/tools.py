@@ -11,7 +11,7 @@ import difflib
 import importlib
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from skimflow.code import find_source
@@ -20,22 +20,73 @@ from skimflow.errors import PipelineError
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool: `module:function` of the computation, of its table(s), and of its figure."""
+    """One tool.
+
+    Attributes:
+        title: of its part of the report.
+        function, result, tables, figure: `module:name` of the computation, of the class of what it gives, of the
+            function that makes tables of that, and of the one that draws it.
+        settings: those that a pipeline's figure needs where nothing else is asked for.
+    """
 
     title: str
     function: str
     result: str
     tables: str
     figure: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 TOOLS: Mapping[str, Tool] = {
+    "impacts": Tool(
+        "Impacts",
+        "inference.ranking:impacts",
+        "inference.impacts.results:Impacts",
+        "inference.impacts.tables:impact_tables",
+        "inference.impacts.figures:impacts",
+    ),
+    "intervals": Tool(
+        "Profiled intervals",
+        "inference.intervals.minos:intervals",
+        "inference.intervals.minos:Intervals",
+        "inference.intervals.tables:interval_table",
+        "inference.intervals.figures:intervals",
+    ),
+    "scan": Tool(
+        "Scan of the likelihood",
+        "inference.intervals.scan:scan",
+        "inference.intervals.scan:Scan",
+        "inference.intervals.tables:scan_table",
+        "inference.intervals.figures:scan",
+    ),
+    "contours": Tool(
+        "Contours of the likelihood",
+        "inference.intervals.contours:contours",
+        "inference.intervals.contours:Contours",
+        "inference.intervals.tables:contour_table",
+        "inference.intervals.figures:contours",
+    ),
     "limit": Tool(
         "Upper limit",
         "inference.hypotheses.limits:upper_limit",
         "inference.hypotheses.results:UpperLimit",
         "inference.hypotheses.tables:limit_table",
         "inference.hypotheses.figures:brazil",
+        {"points": 41},
+    ),
+    "significance": Tool(
+        "Discovery significance",
+        "inference.hypotheses.discovery:significance",
+        "inference.hypotheses.results:Significance",
+        "inference.hypotheses.tables:significance_table",
+        None,
+    ),
+    "gof": Tool(
+        "Goodness of fit",
+        "inference.goodness.goodness:goodness",
+        "inference.goodness.goodness:Goodness",
+        "inference.goodness.tables:goodness_table",
+        "inference.goodness.figures:toys",
     ),
 }
 """Kind of result -> tool."""
@@ -43,7 +94,7 @@ TOOLS: Mapping[str, Tool] = {
 RESULTS = ("fit", "ranking", "yields")
 """The kinds of results that are no tools: they have no settings."""
 
-GIVEN = ("fit", "fixed", "progress", "store")
+GIVEN = ("fit", "fixed", "progress", "store", "workers")
 """Keywords that the pipeline gives by itself; they are no settings."""
 
 
@@ -71,7 +122,8 @@ def wanted(entry: str | Mapping[str, Any]) -> Wanted:
     if not isinstance(settings or {}, dict):
         raise ValueError(f"the settings of {kind!r} must be a mapping, as {{{kind}: {{poi: mu}}}}")
     _check_settings(kind, settings or {})
-    return Wanted(kind, settings or {}, str(name or kind))
+    defaults = TOOLS[kind].settings if kind in TOOLS else {}
+    return Wanted(kind, {**defaults, **(settings or {})}, str(name or kind))
 
 
 def load(target: str) -> Any:

@@ -136,7 +136,7 @@ def _tools_sections(context: Context, result: RunResult, figures: tuple[ReportFi
     for one in context.pipeline.inference.wanted:
         if one.kind in TOOLS:
             made = load(TOOLS[one.kind].tables)(tool_result(one, result.results))
-            for index, table in enumerate(made if isinstance(made, list | tuple) else [made]):
+            for index, table in enumerate([made] if hasattr(made, "text_rows") else made):
                 name = f"{one.name}-{index}" if index else one.name
                 tables.append(Table(name, table.title, table.columns, table.text_rows))
     return [Section("results", "Results", figures=(FigureGroup("", figures),), tables=tuple(tables))] if tables else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class _Job:
     def _tool(self, one: Wanted, results: Results) -> Any:
         function = load(TOOLS[one.kind].function)
         given = {"fit": fit_result(results), "fixed": self._settings.fixed, "store": self._context.store}
+        given["workers"] = os.cpu_count() or 1
         taken = {name: given[name] for name in inspect.signature(function).parameters if name in given}
         return to_document(function(self._likelihood, **taken, **typed_settings(function, one.kind, one.settings)))
 

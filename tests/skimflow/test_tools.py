@@ -1,0 +1,76 @@
+"""Tools of the inference stage as results of a pipeline: asked for, kept, tabulated, drawn, and refused with reasons."""
+
+import json
+import re
+
+import pytest
+
+from inference.documents import from_document
+from skimflow.errors import PipelineError
+from skimflow.tools import TOOLS, load, setting_names, typed_settings, wanted
+
+# Settings that make each tool quick, and those without which it has nothing to do.
+SETTINGS = {
+    "contours": {"parameters": ["ttbar_norm", "Luminosity"], "points": 8},
+    "scan": {"points": 5},
+    "limit": {"points": 3},
+    "gof": {"statistics": ["saturated"]},
+}
+
+
+def entry(kind):
+    return {kind: SETTINGS[kind]} if kind in SETTINGS else kind
+
+
+@pytest.mark.parametrize("kind", TOOLS)
+def test_what_a_tool_names_is_there(kind):
+    tool = TOOLS[kind]
+    for target in (tool.function, tool.result, tool.tables, *([tool.figure] if tool.figure else [])):
+        assert callable(load(target))
+    assert set(tool.settings) <= set(setting_names(tool))
+    typed_settings(load(tool.function), kind, tool.settings)
+
+
+def test_every_tool_is_a_result_that_is_kept(analysis):
+    """One run computes and draws them all, the next one none."""
+    analysis.change(
+        inference={"results": ["fit", *map(entry, TOOLS), {"limit": {"level": 0.9, "points": 0}, "as": "limit_90"}]},
+    )
+    done = analysis.command("run", "tiny.yml", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    for kind, tool in TOOLS.items():
+        result = from_document(load(tool.result), document["results"][kind])
+        made = load(tool.tables)(result)
+        tables = [made] if hasattr(made, "rows") else list(made)
+        assert any(table.rows for table in tables)
+        assert (analysis.folder / "report" / "tables" / f"{kind}.csv").is_file()
+        assert (analysis.folder / "report" / "figures" / f"{kind}.svg").is_file() == (tool.figure is not None)
+    limits = document["results"]
+    assert limits["limit_90"]["observed"] < limits["limit"]["observed"]
+    page = (analysis.folder / "report" / "index.html").read_text()
+    assert re.search('id="results"', page)
+    again = json.loads(analysis.command("run", "tiny.yml", "--json").stdout)
+    assert {one["stage"]: one["ran"] for one in again["stages"]}["fit"] == 0
+    assert again["results"] == document["results"]
+
+
+def test_a_setting_of_another_type_is_named():
+    one = wanted({"limit": {"level": "high"}})
+    with pytest.raises(PipelineError, match=r"limit: level: Input should be a valid number.*'high'"):
+        typed_settings(load(TOOLS["limit"].function), "limit", one.settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"limit": {"poy": "mu"}}, "no setting 'poy'; did you mean 'poi'"),
+        ({"limit": [1]}, "must be a mapping"),
+        ({"limit": {}, "scan": {}}, "one kind of result"),
+        ("limits", "did you mean 'limit'"),
+        ({"fit": {"poi": "mu"}}, "'fit' has no setting 'poi'; settings: none"),
+    ],
+)
+def test_what_is_no_result_is_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        wanted(given)
