@@ -14,9 +14,12 @@ BINS = 40
 
 
 @styled
-def toys(result: Goodness, name: str, model: Model | None = None) -> Figure:
-    """Distribution of a statistic over toys, those beyond the observed value filled, and what χ² expects of it."""
-    statistic = result.statistic(name)
+def toys(result: Goodness, model: Model | None = None, *, name: str | None = None) -> Figure:
+    """Distribution of a statistic over toys, those beyond the observed value filled, and what χ² expects of it.
+
+    Of the statistic with that name, the first one if None.
+    """
+    statistic = result.statistics[0] if name is None else result.statistic(name)
     figure = new_figure(8, 6.6)
     axes = figure.add_axes((0.13, 0.13, 0.84, 0.8))
     values = np.array(statistic.toys)

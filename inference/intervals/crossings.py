@@ -3,8 +3,8 @@
 On a ray v(r) = v̂ + r·d the signed root s(r) = sqrt(2 Δ log L) is nearly straight, so its crossing with z is found by
 Halley's method with the exact first and second derivative of the profile, within a bracket: never beyond a bound, never
 beyond a point where the fit has no certificate or no density, and with bisection where the step leaves the bracket.
-Each crossing is then fitted once more from the workspace's own starting values; if another valley is lower there, the
-search goes on in it.
+Each crossing is then fitted again from the workspace's own starting values, from the nominal minimum, and from beyond
+shapes that bend much; if another valley is lower there, the search goes on in it.
 """
 
 import math
@@ -26,6 +26,10 @@ GOOD = 1e-8
 # Fall of −log L below the nominal minimum, or below another valley, that is not rounding.
 LOWER = 1e-7
 FITS = 60
+STARTS = 4
+# Relative width of the bracket at which it is closed: by rounding, or before a point that no fit gets beyond.
+ROUNDING = 1e-14
+WALL = 1e-5
 # In uncertainties, beyond which no crossing is looked for.
 FAR = 1e4
 VALLEYS = 3
@@ -89,7 +93,7 @@ def _run(likelihood: "Likelihood", nominal: Nominal, searches: "Sequence[_Search
 
 
 def _other_valleys(likelihood: "Likelihood", nominal: Nominal, searches: "Sequence[_Search]") -> bool:
-    """Fit at each crossing from the initial values and beyond every bent shape; resume where that is lower."""
+    """Fit at each crossing from other starts; resume where that is lower."""
     tasks: list[tuple[_Search, Task]] = []
     for search in searches:
         if search.ended == "crossing":
@@ -112,10 +116,11 @@ def _other_starts(likelihood: "Likelihood", nominal: Nominal, search: "_Search")
 
     assert search.last is not None  # noqa: S101 (it ended at a crossing)
     held = list(search.ray.held)
-    cold = np.where(nominal.free, likelihood.init, nominal.parameters)
-    cold[held] = search.values(search.trial)
     others = nominal.free & ~np.isin(np.arange(len(nominal.free)), held)
-    return [cold, *reflections(likelihood, search.last.minimum, others)]
+    starts = [np.where(nominal.free, likelihood.init, nominal.parameters), nominal.parameters.copy()]
+    for start in starts:
+        start[held] = search.values(search.trial)
+    return [*starts, *reflections(likelihood, search.last.minimum, others)]
 
 
 @dataclass(slots=True)
@@ -130,6 +135,10 @@ class _Search:
     inside: float = 0.0
     outside: float = math.inf
     trial: float = field(init=False)
+    attempt: int = 0
+    wall: bool = False  # outside is where no start led to a certified fit
+    doubted: bool = False  # outside was fitted again
+    base: Conditional | None = None  # at inside, if that is not the nominal minimum
     last_at: float = 0.0
     last: Conditional | None = None
     rise: float = 0.0
@@ -154,27 +163,39 @@ class _Search:
         return np.clip(values, self.likelihood.lower[held], self.likelihood.upper[held])
 
     def start(self) -> Floats:
-        """Where the fit at the trial begins: the tangent at the last fit, or the nominal fit's covariance."""
-        held, free = list(self.ray.held), self.nominal.free
-        if self.last is not None and self.last.tangent is not None:
-            begin = self.last.minimum.parameters + (self.trial - self.last_at) * self.last.tangent @ self.ray.direction
-        else:
-            covariance = self.nominal.covariance
-            follow = np.linalg.pinv(covariance[np.ix_(held, held)]) @ self.ray.direction
-            begin = self.nominal.parameters + self.trial * covariance[:, held] @ follow
-        begin = np.where(free, np.clip(begin, self.likelihood.lower, self.likelihood.upper), self.nominal.parameters)
+        """Where the fit at the trial begins.
+
+        First where the tangent at the inner end of the bracket points to, or the nominal fit's covariance; then at that
+        end's minimum itself, at the nominal one, and at the workspace's initial values.
+        """
+        held = list(self.ray.held)
+        cold = np.where(self.nominal.free, self.likelihood.init, self.nominal.parameters)
+        inner = self.nominal.parameters if self.base is None else self.base.minimum.parameters
+        begin = (self._predicted(), inner, self.nominal.parameters, cold)[self.attempt].copy()
         begin[held] = self.values(self.trial)
         return np.asarray(begin)
+
+    def _predicted(self) -> Floats:
+        held, nominal, likelihood = list(self.ray.held), self.nominal, self.likelihood
+        if self.base is not None and self.base.tangent is not None:
+            begin = self.base.minimum.parameters + (self.trial - self.inside) * self.base.tangent @ self.ray.direction
+        else:
+            follow = np.linalg.pinv(nominal.covariance[np.ix_(held, held)]) @ self.ray.direction
+            begin = nominal.parameters + self.trial * nominal.covariance[:, held] @ follow
+        return np.where(nominal.free, np.clip(begin, likelihood.lower, likelihood.upper), nominal.parameters)
 
     def take(self, found: Conditional) -> None:
         """Learn from the fit at the trial, and choose the next one or end."""
         self.fits += 1
-        if not found.converged:
-            self.reason = found.minimum.certificate.reason
-            self.outside = self.trial
+        if found.converged:
+            self.attempt = 0
+            self._learn(found)
+        elif self.attempt < STARTS - 1:
+            self.attempt += 1
+        else:
+            self.attempt, self.reason = 0, found.minimum.certificate.reason
+            self.outside, self.wall = self.trial, True
             self._go(math.nan)
-            return
-        self._learn(found)
 
     def _learn(self, found: Conditional) -> None:
         fall = self.nominal.nll - found.minimum.nll
@@ -188,10 +209,13 @@ class _Search:
         elif missing < 0 and self.trial >= self.reach:
             self.ended = "bound"
         elif missing < 0:
-            self.inside = self.trial
+            self.inside, self.base = self.trial, found
+            if self.trial >= self.outside:  # a fit from farther inside was in a higher valley there
+                self.outside, self.wall = math.inf, False
+            self.doubted = self.doubted and self.wall
             self._go(self._newton(found, missing))
         else:
-            self.outside = self.trial
+            self.outside, self.wall = self.trial, False
             self._go(self._newton(found, missing))
 
     def _newton(self, found: Conditional, missing: float) -> float:
@@ -208,13 +232,19 @@ class _Search:
         return self.trial - (2 * missing * first / bend if bend > first**2 else missing / first)
 
     def _go(self, wanted: float) -> None:
-        """The next trial: as wanted if that is inside the bracket and not far, else halfway or twice as far."""
+        """The next trial: as wanted if that is inside the bracket and not far, else halfway or twice as far.
+
+        Where the outer end is nearer than wanted, it is doubted first: fitted again, from the inner end.
+        """
         if math.isinf(self.outside):
             here = max(self.trial, self.height)
             wanted = min(wanted, 3 * here, self.reach) if wanted > self.inside else min(2 * here, self.reach)
+        elif wanted >= self.outside and not self.doubted:
+            wanted, self.doubted = self.outside, True
         elif not self.inside < wanted < self.outside:
             wanted = 0.5 * (self.inside + self.outside)
-        closed = math.isfinite(self.outside) and self.outside - self.inside <= 1e-14 * self.outside
+        narrow = WALL if self.wall else ROUNDING
+        closed = math.isfinite(self.outside) and self.outside - self.inside <= narrow * self.outside
         if self.fits >= FITS or closed or self.inside > FAR * self.height:
             self._give_up()
         else:
@@ -232,7 +262,7 @@ class _Search:
 
     def resume(self, found: Conditional) -> None:
         """Go on in a lower valley that was found at the crossing."""
-        self.ended, self.outside = None, math.inf
+        self.ended, self.outside, self.wall = None, math.inf, False
         self._learn(found)
 
     def crossing(self) -> Crossing:

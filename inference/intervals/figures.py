@@ -46,9 +46,12 @@ def scan(result: Scan, model: Model | None = None) -> Figure:
 
 
 @styled
-def plane(scanned: PlaneScan | None = None, contours: Contours | None = None, model: Model | None = None) -> Figure:
-    """Profiled likelihood of two parameters as colours, the exact contours, or both; and the best fit."""
-    either = scanned or contours
+def plane(scanned: PlaneScan | None, exact: Contours | None = None, model: Model | None = None) -> Figure:
+    """Profiled likelihood of two parameters as colours, the exact contours, or both; and the best fit.
+
+    Without exact contours those of 68 % and 95 % are interpolated between the points.
+    """
+    either = scanned or exact
     if either is None:
         raise ValueError("a plane shows a scan, contours, or both")
     axes = new_figure(8.4, 6.9).add_axes((0.14, 0.13, 0.69, 0.8))
@@ -59,9 +62,12 @@ def plane(scanned: PlaneScan | None = None, contours: Contours | None = None, mo
             scanned.first, scanned.second, rises.T, cmap="viridis_r", vmin=0, vmax=highest, shading="nearest",
             rasterized=True,
         )  # fmt: skip
+        if exact is None:
+            heights, styles = [2.2957, 5.9915], LINES[:2]
+            axes.contour(scanned.first, scanned.second, rises.T, heights, colors="black", linestyles=styles)
         bar = axes.inset_axes((1.03, 0, 0.04, 1))
         _figure(axes).colorbar(image, cax=bar, label=RISE, extend="max" if rises.max() > highest else "neither")
-    for each, line in zip(contours.contours if contours else (), LINES, strict=False):
+    for each, line in zip(exact.contours if exact else (), LINES, strict=False):
         points = np.array([(point.first, point.second) for point in each.points]).reshape(-1, 2)
         axes.plot(
             points[:, 0], points[:, 1], color="black", linewidth=1.8, linestyle=line,
@@ -73,6 +79,11 @@ def plane(scanned: PlaneScan | None = None, contours: Contours | None = None, mo
     axes.legend(loc="best", facecolor="white", framealpha=0.75, frameon=scanned is not None)
     experiment_label(axes, model)
     return _figure(axes)
+
+
+def contours(result: Contours, model: Model | None = None) -> Figure:
+    """The exact contours and the best fit."""
+    return plane(None, result, model)
 
 
 @styled

@@ -45,6 +45,6 @@ def gof(
     def figure() -> Figure:
         from inference.goodness import figures
 
-        return figures.toys(result, chosen[0])
+        return figures.toys(result, name=chosen[0])
 
     output.show(result, lambda: [goodness_table(result)], figure, sentences=result.failures)

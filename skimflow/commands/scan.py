@@ -127,7 +127,7 @@ def _contours(
     def figure() -> Figure:
         from inference.intervals import figures
 
-        return figures.plane(None, result)
+        return figures.contours(result)
 
     failures = [f"{100 * each.confidence:.4g} %: {failure}" for each in result.contours for failure in each.failures]
     sentences = (*failures, *lower_minimum(result.minimum))
