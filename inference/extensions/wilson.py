@@ -9,8 +9,9 @@ import numpy as np
 from inference.errors import FitFailed, UnknownParameter, nearest
 from inference.extensions.errors import InvalidExtension
 from inference.extensions.morphing import Eft, condition
-from inference.extensions.valleys import Piece, Problem, pieces, profile, valleys
+from inference.extensions.valleys import Piece, Problem, Profile, pieces, profile, valleys
 from inference.likelihood.certificate import Certificate
+from inference.likelihood.specification import Floats
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # Half of what 2 · −log L rises by at 68.27 % and 95 % for one parameter.
 RISES = {"68.27%": 0.5, "95%": 1.920729410347062}
 POINTS = 41
+SHOWN = 10.0  # rise of 2 · −log L up to which profiles go
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def eft(
 
     Args:
         coefficients: which ones to profile; all that are free if None.
-        limits: range of a profile by label; the bounds by default.
+        limits: range of a profile by label; by default what is within 2 Δ(−log L) = 10, looked for within the bounds.
         points: of each profile.
         starts: fits that look for minima; 8 for each coefficient if None.
         fixed: parameters to hold, label → value.
@@ -144,14 +146,28 @@ def _profiled(
     likelihood, best = problem.likelihood, known[0]
     place = likelihood.index(label)
     low, high = limits or (float(likelihood.lower[place]), float(likelihood.upper[place]))
-    at_minima = [each.parameters[place] for each in known if low <= each.parameters[place] <= high]
-    values = np.unique(np.concatenate([np.linspace(low, high, points), at_minima]))
-    found = profile(problem, place, values, known)
+    found = profile(problem, place, _grid(place, low, high, points, known), known)
+    if limits is None:
+        low, high = _near(found, best.nll)
+        found = profile(problem, place, _grid(place, low, high, points, known), known)
+    values = found.values
     rises = tuple(None if each is None else max(2 * (each.nll - best.nll), 0.0) for each in found.lowest)
     at_68, at_95 = (pieces(problem, found, best.nll, rise) for rise in RISES.values())
     sigma = float(np.sqrt(likelihood.covariance(best, free=problem.free)[place, place]))
     made = Coefficient(label, float(best.parameters[place]), sigma, tuple(values.tolist()), rises, at_68, at_95)
     return made, found.failures
+
+
+def _grid(place: int, low: float, high: float, points: int, known: "Sequence[Minimum]") -> Floats:
+    at_minima = [each.parameters[place] for each in known if low <= each.parameters[place] <= high]
+    return np.unique(np.concatenate([np.linspace(low, high, points), at_minima]))
+
+
+def _near(found: Profile, least: float) -> tuple[float, float]:
+    """First and last value that are within 2 Δ(−log L) = ``SHOWN``, with one more on either side."""
+    inside = [at for at, each in enumerate(found.lowest) if each is not None and 2 * (each.nll - least) < SHOWN]
+    first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, len(found.values) - 1)
+    return float(found.values[first]), float(found.values[last])
 
 
 def _standard_model(problem: Problem, places: Sequence[int], best: "Minimum") -> float | None:
