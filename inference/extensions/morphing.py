@@ -42,6 +42,11 @@ class Eft(Extension):
         return self.parameters
 
     @property
+    def squared(self) -> tuple[str, ...]:
+        """The coefficients, unless the interference is all."""
+        return self.reads if self.order == "quadratic" else ()
+
+    @property
     def changes(self) -> tuple[str, ...]:
         """As the document says."""
         return self.sets

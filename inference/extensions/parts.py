@@ -119,6 +119,11 @@ class Extension(Part):
         return None
 
     @property
+    def squared(self) -> tuple[str, ...]:
+        """Names of scalars that enter as squares: −log L may have another minimum where one has the other sign."""
+        return ()
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of all parameters that it has to find: names of vectors or labels."""
         return self.reads

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from inference.extensions.errors import InvalidExtension, NotSerialisable
+from inference.extensions.errors import NotSerialisable
 from inference.extensions.parts import Extension
 from inference.extensions.registry import read
 from inference.likelihood.specification import specification
@@ -78,19 +78,3 @@ def _written(document: Mapping[str, Any] | Extension) -> dict[str, Any]:
             "vector, eft, unfold or abcd, or remove it before and attach it again after reading"
         )
     return document.model_dump(mode="json", exclude_defaults=True)
-
-
-def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Any]:
-    """Extensions of two workspaces that are to be combined; equal ones are one.
-
-    Raises:
-        InvalidExtension: two different ones have one name.
-    """
-    documents = list(first.get(KEY, ()))
-    present = {each.name: each for each in read(documents)}
-    for raw, made in zip(second.get(KEY, ()), read(second.get(KEY, ())), strict=True):
-        if made.name not in present:
-            documents.append(raw)
-        elif present[made.name] != made:
-            raise InvalidExtension(f"both workspaces have an extension {made.name!r}, and they differ: rename one")
-    return documents

@@ -2,7 +2,8 @@
 
 A histosys adds α·(up − down)/2 + f(α)·(up + down − 2·nominal)/2 to the rates. Where the second part is large beside the
 statistical errors, two values of α can predict nearly the same, and −log L may have a minimum at each. So a fit that
-has ended is begun again on the other side of every such α, and the lowest minimum is taken.
+has ended is begun again on the other side of every such α, and the lowest minimum is taken. Likewise for parameters
+that an extension squares, with the other sign.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,19 @@ def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floa
             start = at.parameters.copy()
             start[place] = -np.copysign(max(abs(start[place]), 1.0), start[place])
             starts.append(np.clip(start, likelihood.lower, likelihood.upper))
+    for place in _squared(likelihood):
+        if free[place] and len(starts) < MOST:
+            start = at.parameters.copy()
+            # where the sign says nothing, off the point of symmetry
+            start[place] = -start[place] or 0.25 * likelihood.upper[place]
+            starts.append(np.clip(start, likelihood.lower, likelihood.upper))
     return starts
+
+
+def _squared(likelihood: "Likelihood") -> list[int]:
+    """Places of parameters that extensions square."""
+    labels = dict.fromkeys(label for each in likelihood.specification.extensions for label in each.squared)
+    return [likelihood.index(label) for label in labels]
 
 
 def _bent(likelihood: "Likelihood") -> list[int]:

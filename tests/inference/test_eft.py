@@ -11,6 +11,7 @@ from inference.errors import UnknownParameter
 from inference.extensions.errors import InvalidExtension
 from inference.extensions.morphing import coefficients, condition, monomials
 from inference.extensions.wilson import EftFit, eft
+from inference.fit import fit_likelihood
 from inference.likelihood.model import Likelihood
 
 BINS = 5
@@ -188,3 +189,17 @@ def test_what_is_no_coefficient_is_said(model):
     plain["measurements"][0]["config"]["poi"] = ""
     with pytest.raises(InvalidExtension, match="no extension with the operator 'eft'"):
         eft(Likelihood(plain))
+
+
+def test_the_plain_fit_looks_on_the_other_side_of_a_square():
+    """From a start in the valley of −0.87 the fit that all tools begin with finds the lower one."""
+    given = workspace(at=(0.7, -1.1))
+    given["measurements"][0]["config"]["parameters"] = [
+        {"name": "c1", "inits": [-0.9]},
+        {"name": "c2", "inits": [-1.4]},
+    ]
+    likelihood = Likelihood(given)
+    assert likelihood.fit().parameters[likelihood.index("c1")] < 0
+    found = fit_likelihood(likelihood)
+    assert found.value("c1")[0] == pytest.approx(0.7, abs=1e-6)
+    assert found.certificate.starts > 1

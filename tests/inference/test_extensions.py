@@ -18,7 +18,7 @@ from inference.extensions.errors import InvalidExtension, NotSerialisable
 from inference.extensions.functions import Function
 from inference.extensions.operators import OPERATORS
 from inference.extensions.parts import Parameter
-from inference.extensions.workspaces import attach, detach, merged, plain
+from inference.extensions.workspaces import attach, detach, plain
 from inference.fit import fit_likelihood
 from inference.likelihood import compiled, evaluate
 from inference.likelihood.model import Likelihood
@@ -384,15 +384,6 @@ def test_a_python_function_cannot_be_saved_and_says_what_to_do():
         workspace_bytes(given)
     with pytest.raises(InvalidExtension, match="attach it in Python"):
         attach(workspace(), {"operator": "callable", "name": "mine"})
-
-
-def test_extensions_of_two_workspaces_are_merged():
-    one, other = attach(workspace(), QUADRATIC, CORRELATED), attach(workspace(), QUADRATIC)
-    assert merged(one, other) == [QUADRATIC, CORRELATED]
-    assert merged(other, one) == [QUADRATIC, CORRELATED]
-    changed = attach(workspace(), {**QUADRATIC, "yields": [[1], [1.8], [0.7], [1.2], [1.1], [2.6]]})
-    with pytest.raises(InvalidExtension, match="'morphed', and they differ"):
-        merged(one, changed)
 
 
 @pytest.mark.parametrize(
