@@ -3,9 +3,11 @@
 Rows are laid out for the whole array at once: what Python does for one toy costs as much as its fit.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
@@ -96,6 +98,32 @@ def stack(likelihood: "Likelihood", toys: Toys, parameters: Floats, free: NDArra
     )
 
 
+def uncertainties(likelihood: "Likelihood", toys: Toys, at: Floats, free: NDArray[np.bool_]) -> Floats:
+    """Square roots of the diagonal of ``Likelihood.covariance`` at the toys' minima (N, parameters).
+
+    Zero for parameters that are fixed or held by a bound, NaN where the Hessian is not positive definite.
+    """
+    places = likelihood.places
+    reduced, has = places.reduced, places.gamma >= 0
+    moves = np.tile(free[reduced], (len(toys), 1))
+    low, high = (np.tile(bound[reduced], (len(toys), 1)) for bound in (likelihood.lower, likelihood.upper))
+    rows = (at[:, reduced], moves, low, high, stack(likelihood, toys, at, free))
+    variances = np.zeros_like(at)
+    for start, chosen in _pieces(len(toys)):
+        piece = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], rows)
+        inner, gammas = (np.asarray(each) for each in _spreads(*piece, likelihood.arrays, likelihood.layout))
+        here = slice(start, min(start + ROWS, len(toys)))
+        variances[here, reduced] = inner[: here.stop - start]
+        variances[here, places.gamma[has]] = gammas[: here.stop - start].reshape(-1, *has.shape)[:, has]
+    return np.sqrt(variances)
+
+
+def _pieces(count: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Start of each compiled call and its rows, the last one again where too few are left."""
+    for start in range(0, count, ROWS):
+        yield start, np.minimum(np.arange(start, start + ROWS), count - 1)
+
+
 def saturated(likelihood: "Likelihood", toys: Toys) -> Floats:
     """``Likelihood.saturated`` of every toy, shape (toys,)."""
     constraints = Constraints.of(likelihood)
@@ -114,13 +142,34 @@ def expected(likelihood: "Likelihood", parameters: Floats) -> Floats:
     # a gamma that is held needs no auxiliary measurement, but NaN would not stay out of the arithmetic
     rows = (parameters[:, places.reduced], data._replace(gamma=data.gamma_lower))
     full = np.zeros((count, likelihood.bins + 1))
-    for start in range(0, count, ROWS):
+    for start, chosen in _pieces(count):
         stop = min(start + ROWS, count)
-        chosen = np.minimum(np.arange(start, start + ROWS), count - 1)
         theta, piece = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], rows)
         found = np.asarray(_totals(theta, piece, likelihood.arrays, likelihood.layout))
         full[start:stop, places.bin_at] = found[: stop - start]
     return full[:, :-1]
+
+
+def _variances(theta: Any, free: Any, lower: Any, upper: Any, data: Any, arrays: Any, layout: Any) -> Any:
+    """Of the reduced parameters (N, R), and of the profiled gammas (N, C·W) by block inversion."""
+
+    def one(row: Any) -> Any:
+        here, mask, low, high, seen = row
+        near = evaluate.point(here, arrays, layout, seen)
+        held = ((here <= low) & (near.gradient > 0)) | ((here >= high) & (near.gradient < 0))
+        moving = mask & ~held
+        both = moving[:, None] & moving[None, :]
+        inside = jnp.where(both, near.curvature, 0.0) + jnp.diag(jnp.where(moving, 0.0, 1.0))
+        inner = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(inside), True), jnp.eye(len(here)))
+        inner = jnp.where(both, inner, 0.0)
+        mixed, inverse = evaluate.gamma_derivatives(here, arrays, layout, seen)
+        slope = inverse[:, None] * mixed
+        return jnp.diag(inner), inverse + jnp.sum((slope @ inner) * slope, axis=1)
+
+    return jax.lax.map(one, (theta, free, lower, upper, data))
+
+
+_spreads = jax.jit(_variances, static_argnames="layout")
 
 
 def _rates(theta: Any, data: Any, arrays: Any, layout: Any) -> Any:

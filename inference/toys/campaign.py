@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ class Campaign:
         count, seed, first, method, mask: as `generate.throw`.
         variants: fits of each toy by name, with what each holds besides what the workspace holds.
         keep: labels of the parameters to keep; all if None.
+        uncertainties: whether to have the uncertainty of each fit too.
     """
 
     parameters: Floats
@@ -53,6 +54,7 @@ class Campaign:
     mask: Floats | None = None
     variants: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: FREE)
     keep: Sequence[str] | None = None
+    uncertainties: bool = False
 
 
 def carry_out(
@@ -111,7 +113,7 @@ def chunk(likelihood: "Likelihood", campaign: Campaign, first: int, count: int) 
         method=campaign.method,
         mask=campaign.mask,
     )
-    found = fit_variants(likelihood, toys, campaign.variants)
+    found = fit_variants(likelihood, toys, campaign.variants, uncertainties=campaign.uncertainties)
     return {name: each.keep(campaign.keep) for name, each in found.items()}
 
 
@@ -151,12 +153,24 @@ def _executor(workers: int | Executor) -> Iterator[Executor]:
 
 
 def digest(likelihood: "Likelihood") -> str:
-    """SHA-256 of all that decides what a likelihood says, but its observed data."""
-    sha = hashlib.sha256(repr((likelihood.layout, likelihood.labels)).encode())
+    """SHA-256 of all that decides what a likelihood says, but its observed data.
+
+    Raises:
+        InvalidToys: it has functions of the user's, of which nothing can tell whether they are the same.
+    """
+    import jax
+
+    documents = []
+    for extension in likelihood.specification.extensions:
+        if not extension.serialisable:
+            raise InvalidToys(f"{extension.name!r} is a Python function: its toys cannot be kept, leave out the store")
+        documents.append(extension.model_dump_json())
+    layout = replace(likelihood.layout, operators=())
+    sha = hashlib.sha256(repr((layout, likelihood.labels, documents)).encode())
     auxiliary = likelihood.observation(np.zeros(likelihood.bins)).auxiliary
     ends = (likelihood.init, likelihood.lower, likelihood.upper, likelihood.constant, likelihood.widths, auxiliary)
     places = (likelihood.places.bin_at, likelihood.places.reduced, likelihood.places.gamma)
-    for leaf in (*likelihood.arrays, *ends, *places):
+    for leaf in (*jax.tree.leaves(likelihood.arrays), *ends, *places):
         array = np.asarray(leaf)
         sha.update(f"{array.dtype}{array.shape}".encode())
         sha.update(array.tobytes())
@@ -172,6 +186,7 @@ def _requests(likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span
         "mask": None if campaign.mask is None else np.asarray(campaign.mask, dtype=float).tolist(),
         "variants": {name: dict(fixed) for name, fixed in campaign.variants.items()},
         "keep": None if campaign.keep is None else list(campaign.keep),
+        "uncertainties": campaign.uncertainties,
         "libraries": {name: version(name) for name in ("numpy", "scipy", "jax", "jaxlib")},
     }
     return {

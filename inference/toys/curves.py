@@ -28,7 +28,9 @@ class Line(NamedTuple):
     covariance: Floats
 
     def reaches(self, deviate: float) -> tuple[float, float]:
-        """Where it has that deviate, and the error of the place."""
+        """Where it has that deviate, and the error of the place; infinite where the line is level."""
+        if self.slope == 0:
+            return np.inf, np.inf
         place = self.centre + (deviate - self.offset) / self.slope
         arm = np.asarray([1.0, place - self.centre])
         return place, float(np.sqrt(arm @ self.covariance @ arm)) / abs(self.slope)
@@ -74,6 +76,8 @@ def crossing(values: Floats, counts: Floats, toys: Floats, goals: Floats) -> tup
     found = line(values[near], counts[near], toys[near])
     if found.slope >= 0:
         found = line(values[[left, right]], counts[[left, right]], toys[[left, right]])
+    if found.slope >= 0:
+        return 0.5 * float(values[left] + values[right]), 0.5 * float(values[right] - values[left])
     place = 0.5 * float(values[near[0]] + values[near[-1]])
     for _ in range(STEPS):
         place, error = found.reaches(float(ndtri(np.interp(place, values, goals))))

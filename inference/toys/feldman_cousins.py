@@ -271,7 +271,7 @@ class _Belt:
         """Where a line through the points of a bracket crosses; of p-values that go in steps the middle of it."""
         low, high = sorted((inside, outside))
         near = [point for mu, point in self.points.items() if low <= mu <= high]
-        if not self.steps:
+        if len(near) > 1 and not self.steps:
             tried = np.asarray([point.mu for point in near])
             counts = np.asarray([(point.p_value.count, point.p_value.toys) for point in near])
             place, error = line(tried, counts[:, 0], counts[:, 1]).reaches(float(ndtri(1 - self.level)))

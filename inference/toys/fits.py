@@ -36,6 +36,8 @@ class ToyFits:
         edm: expected distance to the minimum in −log L.
         iterations: of the minimiser.
         reasons: why a fit failed, in words; empty if it did not.
+        uncertainties: of the kept parameters by the Hessian at each minimum, shape (toys, labels), 0 where fixed or
+            held by a bound; None if they were not asked for.
     """
 
     labels: tuple[str, ...]
@@ -45,22 +47,33 @@ class ToyFits:
     edm: Floats
     iterations: NDArray[np.int64]
     reasons: tuple[str, ...]
+    uncertainties: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.nll)
 
     def of(self, label: str) -> Floats:
         """Best fit of one kept parameter, shape (toys,); raises ``UnknownParameter``."""
+        return self.parameters[:, self._column(label)]
+
+    def uncertainty(self, label: str) -> Floats:
+        """Of one kept parameter, shape (toys,); raises ``UnknownParameter``, also where they were not asked for."""
+        if self.uncertainties is None:
+            raise UnknownParameter(f"the uncertainty of {label!r} was not asked for when the toys were fitted")
+        return self.uncertainties[:, self._column(label)]
+
+    def _column(self, label: str) -> int:
         if label not in self.labels:
             raise UnknownParameter(f"{label!r} was not kept of the toys' fits; kept: {', '.join(self.labels)}")
-        return self.parameters[:, self.labels.index(label)]
+        return self.labels.index(label)
 
     def keep(self, labels: Sequence[str] | None) -> "ToyFits":
         """With some of the parameters only; all if None."""
         if labels is None:
             return self
-        kept = np.asarray([self.of(label) for label in labels]).reshape(len(labels), len(self)).T
-        return replace(self, labels=tuple(labels), parameters=kept)
+        columns = [self._column(label) for label in labels]
+        uncertainties = None if self.uncertainties is None else self.uncertainties[:, columns]
+        return replace(self, labels=tuple(labels), parameters=self.parameters[:, columns], uncertainties=uncertainties)
 
     def replaced(self, rows: NDArray[np.intp], other: "ToyFits", theirs: NDArray[np.intp]) -> "ToyFits":
         """With ``rows`` taken from those of another."""
@@ -78,11 +91,13 @@ class ToyFits:
             self.edm[chosen],
             self.iterations[chosen],
             tuple(self.reasons[row] for row in chosen),
+            None if self.uncertainties is None else self.uncertainties[chosen],
         )
 
     @classmethod
     def joined(cls, parts: Sequence["ToyFits"]) -> "ToyFits":
         """All rows of fits that kept the same parameters."""
+        known = [part.uncertainties for part in parts if part.uncertainties is not None]
         return cls(
             parts[0].labels,
             np.concatenate([part.parameters for part in parts]),
@@ -91,6 +106,7 @@ class ToyFits:
             np.concatenate([part.edm for part in parts]),
             np.concatenate([part.iterations for part in parts]),
             tuple(reason for part in parts for reason in part.reasons),
+            np.concatenate(known) if len(known) == len(parts) else None,
         )
 
 
@@ -127,7 +143,11 @@ def fit_toys(
 
 
 def fit_variants(
-    likelihood: "Likelihood", toys: Toys, variants: Mapping[str, Mapping[str, float]]
+    likelihood: "Likelihood",
+    toys: Toys,
+    variants: Mapping[str, Mapping[str, float]],
+    *,
+    uncertainties: bool = False,
 ) -> dict[str, ToyFits]:
     """Several fits of every toy, by name: what each holds besides what the workspace holds.
 
@@ -141,7 +161,16 @@ def fit_variants(
             if variants[name].items() < variants[other].items():
                 found = _lowered(likelihood, toys, found, bound, variants[name])
         done[name] = found
+    if uncertainties:
+        done = {name: _with_uncertainties(likelihood, toys, done[name], variants[name]) for name in done}
     return {name: done[name] for name in variants}
+
+
+def _with_uncertainties(likelihood: "Likelihood", toys: Toys, found: ToyFits, fixed: Mapping[str, float]) -> ToyFits:
+    from inference.toys import batches
+
+    _, free = starts(likelihood, toys.truth, len(toys), fixed)
+    return replace(found, uncertainties=batches.uncertainties(likelihood, toys, found.parameters, free))
 
 
 def _lowered(

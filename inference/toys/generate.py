@@ -4,6 +4,8 @@
 parameters. *Prior-predictive* toys: the auxiliary measurements stay as they are, the constrained parameters are drawn
 from their constraints read as priors under a flat ur-prior (a normal, or for a Poisson auxiliary measurement of n
 a gamma distribution of shape n + 1; Cousins and Highland, doi:10.1016/0168-9002(92)90794-5), within their bounds.
+Correlated constraints are drawn together. What an extension adds to −log L besides, such as a regularisation, is no
+measurement and is not thrown.
 
 Each toy has a random stream of its own, made of the seed and the toy's number: toy k is the same however many are
 thrown, and in whatever pieces.
@@ -61,11 +63,13 @@ class Constraints:
     """Kind of each parameter's constraint, all of shape (parameters,).
 
     ``scale`` is the standard deviation of a normal, the factor of a Poisson's rate, 1 without a constraint.
+    ``correlated`` are places of normal ones that have a correlation matrix, and its Cholesky factor.
     """
 
     normal: NDArray[np.bool_]
     poisson: NDArray[np.bool_]
     scale: Floats
+    correlated: tuple[tuple[NDArray[np.intp], Floats], ...]
 
     @classmethod
     def of(cls, likelihood: "Likelihood") -> "Constraints":
@@ -75,7 +79,21 @@ class Constraints:
             np.asarray([made.constraint == "normal" for made, _ in kinds]),
             np.asarray([made.constraint == "poisson" for made, _ in kinds]),
             np.asarray([made.widths[index] if made.widths else 1.0 for made, index in kinds]),
+            tuple(
+                (
+                    np.asarray([likelihood.index(label) for label in labels]),
+                    np.asarray(np.linalg.cholesky(matrix), dtype=float),
+                )
+                for labels, matrix in likelihood.specification.correlations
+            ),
         )
+
+    def mixed(self, deviates: Floats) -> Floats:
+        """Independent normal deviates (…, parameters) correlated as the constraints are."""
+        mixed = deviates.copy()
+        for places, factor in self.correlated:
+            mixed[..., places] = deviates[..., places] @ factor.T
+        return mixed
 
     def centres(self, parameters: Floats) -> Floats:
         """What each auxiliary measurement is expected to see, NaN without one; shape as ``parameters``."""
@@ -122,11 +140,12 @@ def throw(
     main = np.empty((count, likelihood.bins))
     auxiliary = np.tile(centres, (count, 1))
     normal, poisson = np.flatnonzero(constraints.normal), np.flatnonzero(constraints.poisson)
-    width, counts = constraints.scale[normal], centres[poisson]
+    deviates, counts = np.zeros_like(auxiliary), centres[poisson]
     for row, stream in enumerate(streams):
         main[row] = stream.poisson(rates)
-        auxiliary[row, normal] += width * stream.standard_normal(len(normal))
+        deviates[row, normal] = stream.standard_normal(len(normal))
         auxiliary[row, poisson] = stream.poisson(counts)
+    auxiliary += constraints.scale * constraints.mixed(deviates)
     return Toys(main, auxiliary, _mask(likelihood, mask), np.tile(parameters, (count, 1)))
 
 
@@ -159,7 +178,9 @@ def _quantiles(
     """Of the constraints as priors, cut off at the bounds; shape of ``uniform`` (toys, drawn)."""
     from scipy.stats import gamma, norm
 
-    values = np.empty_like(uniform)
+    deviates = np.zeros((len(uniform), len(auxiliary)))
+    deviates[:, drawn] = norm.ppf(uniform)
+    uniform, values = norm.cdf(constraints.mixed(deviates)[:, drawn]), np.empty_like(uniform)
     for column, place in enumerate(drawn):
         if constraints.normal[place]:
             prior = norm(auxiliary[place], constraints.scale[place])
