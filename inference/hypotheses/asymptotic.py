@@ -7,6 +7,7 @@ import numpy as np
 
 from inference.errors import FitFailed
 from inference.hypotheses.profile import Profile, place_of, with_bounds
+from inference.hypotheses.record import fitted
 from inference.hypotheses.results import Fitted, HypothesisTest
 from inference.hypotheses.statistic import (
     Method,
@@ -54,6 +55,8 @@ class Asymptotic:
         bounded = self._bounded(likelihood, place)
         start = None if fit is None else np.asarray(fit.bestfit)
         self.data = Profile(bounded, likelihood.observed, place, fixed=fixed, start=start)
+        self.data.at(0.0)
+        self.data.settle(0.0)
         background = self.data.at(0.0).minimum.parameters
         self.asimov = Profile(bounded, asimov(likelihood, background), place, fixed=fixed, start=background)
 
@@ -94,6 +97,9 @@ class Asymptotic:
         """All p-values at μ; raises ``FitFailed``."""
         if not (mu >= 0 and np.isfinite(mu)):
             raise FitFailed(f"{self.poi} = {mu:g} cannot be tested against 0: give a value of 0 or above")
+        for profile in (self.data, self.asimov):
+            profile.at(mu)
+            profile.settle(mu)
         q, q_asimov = self.q(mu)[0], self.q_asimov(mu)[0]
         observed = p_values(separation(q, q_asimov, self.statistic), q_asimov)
         band = expected_p_values(q_asimov)
@@ -114,12 +120,6 @@ class Asymptotic:
     def fits(self) -> tuple[Fitted, ...]:
         """All fits so far, those of the data first."""
         return (*fitted(self.data, "observed"), *fitted(self.asimov, "Asimov, 0"))
-
-
-def fitted(profile: Profile, data: str) -> tuple[Fitted, ...]:
-    """The fits of a profile as plain values, the best fit first."""
-    rows = [(None, profile.best), *sorted(profile.points.items())]
-    return tuple(Fitted(data, held, point.mu, point.nll, point.minimum.certificate) for held, point in rows)
 
 
 def _statistic(profile: Profile, mu: float) -> tuple[float, float]:

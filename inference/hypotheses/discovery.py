@@ -1,14 +1,13 @@
 """Significance of a discovery: how unlikely the background alone makes data like these."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.errors import FitFailed
-from inference.hypotheses.asymptotic import fitted
 from inference.hypotheses.profile import Profile, place_of
-from inference.hypotheses.results import Fitted, Significance
+from inference.hypotheses.record import Record
+from inference.hypotheses.results import Significance
 from inference.hypotheses.statistic import BAND, discovery, discovery_p_value
 
 if TYPE_CHECKING:
@@ -38,22 +37,18 @@ def significance(
     """
     from inference.toys.generate import asimov
 
-    place = place_of(likelihood, poi, fixed)
-    search = _Search(likelihood, place, fixed)
-    start = None if fit is None else np.asarray(fit.bestfit)
-    observed = search.profile("observed", likelihood.observed, start)
-    seen = search.q0("observed significance", observed)
-    expected = None
-    if observed is not None:
-        try:
+    record = Record(likelihood, place_of(likelihood, poi, fixed), fixed)
+    observed: Profile | None = None
+    seen = expected = None
+    with record.attempt("observed"):
+        observed = record.profile("observed", likelihood.observed, None if fit is None else np.asarray(fit.bestfit))
+        seen = _q0(observed)
+    with record.attempt("expected"):
+        if observed is not None:
             assumed = observed.at(signal).minimum.parameters
-            made = search.profile(f"Asimov, {signal:g}", asimov(likelihood, assumed), assumed)
-            expected = search.q0("expected significance", made)
-        except FitFailed as error:
-            search.failures.append(f"expected significance: {error}")
-    fits, notes = search.closed()
+            expected = _q0(record.profile(f"Asimov, {signal:g}", asimov(likelihood, assumed), assumed))
     return Significance(
-        poi=likelihood.labels[place],
+        poi=likelihood.labels[record.place],
         bestfit=None if observed is None else observed.best.mu,
         q0=seen,
         p_value=None if seen is None else float(discovery_p_value(seen)),
@@ -62,39 +57,13 @@ def significance(
         expected_p_value=None if expected is None else float(discovery_p_value(expected)),
         expected_z=None if expected is None else float(np.sqrt(expected)),
         expected_band=None if expected is None else tuple(float(np.sqrt(expected) + point) for point in BAND),  # type: ignore[arg-type]
-        fits=fits,
-        failures=tuple(search.failures),
-        notes=notes,
+        fits=record.fits,
+        failures=tuple(record.failures),
+        notes=record.notes,
     )
 
 
-class _Search:
-    """Makes the profiles and writes down what went wrong."""
-
-    def __init__(self, likelihood: "Likelihood", place: int, fixed: Mapping[str, float] | None) -> None:
-        self.likelihood, self.place, self.fixed = likelihood, place, fixed
-        self.failures: list[str] = []
-        self.profiles: list[tuple[str, Profile]] = []
-
-    def profile(self, data: str, seen: Any, start: Any) -> Profile | None:
-        try:
-            made = Profile(self.likelihood, seen, self.place, fixed=self.fixed, start=start)
-        except FitFailed as error:
-            self.failures.append(f"{data}: {error}")
-            return None
-        self.profiles.append((data, made))
-        return made
-
-    def q0(self, what: str, profile: Profile | None) -> float | None:
-        if profile is None:
-            return None
-        try:
-            at_zero = profile.at(0.0)
-        except FitFailed as error:
-            self.failures.append(f"{what}: {error}")
-            return None
-        return float(discovery(at_zero.nll, profile.best.mu, profile.best.nll))
-
-    def closed(self) -> tuple[tuple[Fitted, ...], tuple[str, ...]]:
-        fits = tuple(each for data, made in self.profiles for each in fitted(made, data))
-        return fits, tuple(f"{data}: {note}" for data, made in self.profiles for note in made.notes)
+def _q0(profile: Profile) -> float:
+    profile.at(0.0)
+    profile.settle(0.0)
+    return float(discovery(profile.at(0.0).nll, profile.best.mu, profile.best.nll))

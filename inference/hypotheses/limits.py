@@ -6,14 +6,14 @@ theorem), so that each limit needs some three of them.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from inference.errors import FitFailed, InvalidWorkspace
 from inference.hypotheses.asymptotic import Asymptotic
-from inference.hypotheses.profile import place_of
+from inference.hypotheses.profile import place_of, settled
+from inference.hypotheses.record import Attempt
 from inference.hypotheses.results import HypothesisTest, HypothesisTests, UpperLimit
-from inference.hypotheses.roots import NoCrossing, crossing
 from inference.hypotheses.statistic import BAND, Method, Statistic, expected_root
 
 if TYPE_CHECKING:
@@ -138,10 +138,11 @@ class _Search:
             root = math.sqrt(q)
             return target - root, -slope / (2 * root) if root > 0 else 0.0
 
-        found = self._crossing(what, remaining, 0.0, self._guess(target))
-        if found is not None:
+        with Attempt(what, self.shared.poi, self.failures):
+            found = settled(remaining, 0.0, self._guess(target), [self.shared.asimov])
             self.last = found, target
-        return found
+            return found
+        return None
 
     def observed(self, median: float | None) -> float | None:
         shared, best = self.shared, self.shared.data.best.mu
@@ -153,16 +154,13 @@ class _Search:
 
         # Below the best fit q is 0 and CLsb a half, so that nothing is excluded there at usual levels.
         low = max(best, 0.0) if self.alpha < 0.5 else 0.0
-        try:
-            if self.method == "CLsb" and excess(0.0)[0] <= 0:
-                self.failures.append(f"observed limit: the data exclude even {shared.poi} = 0 by CLsb; CLs does not")
-                return None
-        except FitFailed as error:
-            self.failures.append(f"observed limit: {error}")
-            return None
         width = shared.width() or 1.0 if median is None else median / expected_root(0, self.alpha, self.method)
         above = expected_root(0, self.alpha * _background(best / width), "CLsb") if self.method == "CLs" else 1.0
-        return self._crossing("observed limit", excess, low, low + width * max(above, 0.1))
+        with Attempt("observed limit", shared.poi, self.failures):
+            if self.method == "CLs" or excess(0.0)[0] > 0:
+                return settled(excess, low, low + width * max(above, 0.1), [shared.data, shared.asimov])
+            self.failures.append(f"observed limit: the data exclude even {shared.poi} = 0 by CLsb; CLs does not")
+        return None
 
     def _guess(self, root: float) -> float:
         """Where √q_A would be ``root`` if it were a straight line through 0."""
@@ -173,15 +171,6 @@ class _Search:
         if width is not None:
             return width * root
         return max(0.1 * float(self.shared.data.likelihood.upper[self.shared.data.poi]), 1.0)
-
-    def _crossing(self, what: str, function: Callable[[float], Any], low: float, guess: float) -> float | None:
-        try:
-            return crossing(function, low, guess)
-        except NoCrossing as error:
-            self.failures.append(f"{what}: not reached up to {self.shared.poi} = {error.at:.3g}")
-        except FitFailed as error:
-            self.failures.append(f"{what}: {error}")
-        return None
 
 
 def _background(best: float) -> float:

@@ -59,7 +59,7 @@ class HypothesisTests:
         poi: parameter of interest.
         bestfit: of the data, at 0 or above for "qtilde".
         tests: by growing value.
-        fits: all fits made, with their certificates.
+        fits: the fits that count, with their certificates.
         failures: values that could not be tested, and why.
         notes: what was done that was not asked for.
     """
@@ -86,7 +86,7 @@ class UpperLimit:
         bestfit: of the data, at 0 or above for "qtilde"; None if that fit failed.
         test_of_one: the test of μ = 1; None if a fit failed.
         tests: at the values asked for, for figures.
-        fits: all fits made, with their certificates.
+        fits: the fits that count, with their certificates.
         failures: what could not be had, and why.
         notes: what was done that was not asked for.
     """
@@ -106,6 +106,33 @@ class UpperLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class LowerLimit:
+    """Lower limit on a parameter of interest, asymptotic (the mirror image of qμ of arXiv:1007.1727).
+
+    Attributes:
+        poi: parameter of interest.
+        level: confidence level, such as 0.95.
+        observed: the limit; None where there is none, and ``failures`` say why.
+        signal: value that the expected ones assume, with all other parameters as the data want them there.
+        expected: limits for data at −2, −1, 0, 1, 2 σ of that signal, None likewise.
+        bestfit: of the data; None if that fit failed.
+        fits: the fits that count, with their certificates.
+        failures: what could not be had, and why.
+        notes: what was done that was not asked for.
+    """
+
+    poi: str
+    level: float
+    observed: float | None
+    signal: float
+    expected: tuple[float | None, float | None, float | None, float | None, float | None]
+    bestfit: float | None
+    fits: tuple[Fitted, ...]
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Significance:
     """Significance of a discovery: test of 0 by q0, asymptotic (arXiv:1007.1727).
 
@@ -117,7 +144,7 @@ class Significance:
         signal: value that the expected ones assume, with all other parameters as the data want them there.
         expected_p_value, expected_z: of the Asimov data at ``signal``.
         expected_band: Z at −2, −1, 0, 1, 2 σ of such data.
-        fits: all fits made, with their certificates.
+        fits: the fits that count, with their certificates.
         failures: what could not be had, and why.
         notes: what was done that was not asked for.
     """

@@ -47,11 +47,6 @@ def upper(mu: Any, nll: Any, best: Any, nll_best: Any) -> Any:
     return np.where(np.asarray(best) > mu, 0.0, _rise(nll, nll_best))
 
 
-def lower(mu: Any, nll: Any, best: Any, nll_best: Any) -> Any:
-    """The mirror image of ``upper``, for lower limits: 0 where the best fit is below μ."""
-    return np.where(np.asarray(best) < mu, 0.0, _rise(nll, nll_best))
-
-
 def discovery(nll_zero: Any, best: Any, nll_best: Any) -> Any:
     """q0: twice the rise of −log L from the best fit to 0, 0 where the best fit is not above 0."""
     return np.where(np.asarray(best) > 0, _rise(nll_zero, nll_best), 0.0)

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 
-from inference.hypotheses.results import HypothesisTest, Significance, UpperLimit
+from inference.hypotheses.results import HypothesisTest, LowerLimit, Significance, UpperLimit
 from inference.tables import Table
 
 EXPECTED = ("exp. −2σ", "exp. −1σ", "expected", "exp. +1σ", "exp. +2σ")
 
 
-def limit_table(limit: UpperLimit) -> Table:
+def limit_table(limit: UpperLimit | LowerLimit) -> Table:
     """Observed and expected limits, one row each."""
     rows = (("observed", limit.observed), *zip(EXPECTED, limit.expected, strict=True))
-    return Table(f"{title(limit.level, limit.method)} upper limit on {limit.poi}", ("", "limit"), rows)
+    if isinstance(limit, UpperLimit):
+        name = f"{title(limit.level, limit.method)} upper limit on {limit.poi}"
+    else:
+        name = f"{100 * limit.level:.4g} % lower limit on {limit.poi}, expected for {limit.signal:g}"
+    return Table(name, ("", "limit"), rows)
 
 
 def tests_table(tests: Sequence[HypothesisTest]) -> Table:

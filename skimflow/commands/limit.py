@@ -24,6 +24,7 @@ FIGURE_POINTS = 41
 @click.option("--method", type=click.Choice(["CLs", "CLsb"]), default="CLs", show_default=True)
 @click.option("--statistic", type=click.Choice(["qtilde", "q"]), default="qtilde", show_default=True)
 @click.option("--test", "values", type=float, multiple=True, help="Test this value instead; may be given repeatedly.")
+@click.option("--lower", is_flag=True, help="Lower limit instead, from the best fit downwards.")
 def limit(
     likelihood: Likelihood,
     fixed: dict[str, float],
@@ -33,11 +34,18 @@ def limit(
     method: Literal["CLs", "CLsb"],
     statistic: Literal["qtilde", "q"],
     values: tuple[float, ...],
+    lower: bool,
 ) -> None:
     """Upper limit on the parameter of interest of WORKSPACE (a pyhf JSON file, - for standard input)."""
     from inference.hypotheses.limits import hypothesis_tests, upper_limit
     from inference.hypotheses.tables import limit_table, tests_table
 
+    if lower:
+        from inference.hypotheses.lower import lower_limit
+
+        below = lower_limit(likelihood, poi=poi, level=level, fixed=fixed)
+        output.show(below, lambda: [limit_table(below)], sentences=(*below.failures, *below.notes))
+        return
     if values:
         tested = hypothesis_tests(likelihood, mu=values, poi=poi, statistic=statistic, fixed=fixed)
         output.show(tested, lambda: [tests_table(tested.tests)], sentences=(*tested.failures, *tested.notes))

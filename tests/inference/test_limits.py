@@ -12,17 +12,22 @@ import numpy as np
 import pyhf
 import pytest
 from click.testing import CliRunner
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parent))
+from random_workspaces import random_workspace
 from small_models import counting
 
 from inference.documents import from_json, to_json
 from inference.errors import InvalidWorkspace, UnknownParameter
+from inference.hypotheses.asymptotic import Asymptotic
 from inference.hypotheses.limits import hypothesis_tests, upper_limit
 from inference.hypotheses.profile import Profile
 from inference.hypotheses.results import UpperLimit
+from inference.hypotheses.statistic import p_values, separation
 from inference.likelihood.model import Likelihood
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
@@ -286,3 +291,55 @@ def test_the_figure_shows_bands_and_limits(documented):
     observed = next(line for line in axes.lines if line.get_label() == "Observed")
     assert observed.get_ydata().tolist() == [test.cls for test in result.tests]
     assert [line.get_xdata()[0] for line in axes.lines[-2:]] == [result.observed, result.expected[2]]
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+@example(0)
+@example(4)
+@example(21)
+def test_generated_models_have_limits_or_say_why(seed):
+    likelihood = Likelihood(random_workspace(seed))
+    found = upper_limit(likelihood)
+    missing = (found.observed is None) + found.expected.count(None)
+    assert bool(found.failures) == (missing > 0 or found.test_of_one is None)
+    assert all(fit.certificate.converged for fit in found.fits)
+    assert from_json(UpperLimit, to_json(found)) == found
+    if found.observed is not None:
+        assert cls_of(found) == pytest.approx(0.05, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", [181, 503])
+def test_several_minima(seed):
+    """Shapes that bend so much that fits begun elsewhere end elsewhere: none of fifty random starts ends lower."""
+    likelihood = Likelihood(random_workspace(seed))
+    shared = Asymptotic(likelihood)
+    at = shared.test(upper_limit(likelihood).observed)
+    rng, mu = np.random.default_rng(seed), likelihood.index("mu")
+    free = ~likelihood.constant & (np.arange(len(likelihood.labels)) != mu)
+    others = []
+    for profile in (shared.data, shared.asimov):
+        found = profile.at(at.mu).nll
+        ends = []
+        for _ in range(50):
+            start = likelihood.init + rng.normal(size=len(free)) * np.where(likelihood.init == 0, 2, 0.5)
+            start = np.where(free, np.clip(start, likelihood.lower, likelihood.upper), likelihood.init)
+            start[mu] = at.mu
+            ended = likelihood.minimum(profile.seen, start, free)
+            if ended.certificate.converged:
+                ends.append(ended.nll)
+        assert min(ends) > found - 1e-8
+        others.append(max(ends) - found)
+    assert max(others) > 1e-2
+    assert at.cls == pytest.approx(0.05, abs=1e-6)
+
+
+def cls_of(found):
+    """CLs at the observed limit, from the fits that the result tells of."""
+    q = {}
+    for data in ("observed", "Asimov, 0"):
+        best, *held = [fit for fit in found.fits if fit.data == data]
+        near = min(held, key=lambda fit: abs(fit.held_at - found.observed))
+        assert near.held_at == pytest.approx(found.observed, rel=1e-5)
+        q[data] = 2 * (near.nll - best.nll)
+    return float(p_values(separation(q["observed"], q["Asimov, 0"]), q["Asimov, 0"]).cls)

@@ -71,7 +71,7 @@ def test_what_fails_is_said_and_the_rest_remains():
     found = significance(Likelihood(counting(10.0, 0.0, observed=9.0)))
     assert (found.z, found.p_value, found.expected_z) == (None, None, None)
     assert found.bestfit == pytest.approx(0.9)
-    assert "observed significance: fit with mu = 0: the model has no density" in found.failures[0]
+    assert "observed: fit with mu = 0: the model has no density" in found.failures[0]
 
 
 def test_the_command(tmp_path):
