@@ -3,16 +3,21 @@
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_models import counting
 
 from inference.documents import from_json
 from inference.goodness.goodness import Goodness
 from inference.intervals.contours import Contours
 from inference.intervals.minos import Intervals
 from inference.intervals.scan import PlaneScan, Scan
+from inference.toys.feldman_cousins import FeldmanCousins
 from skimflow.commands.gof import gof
 from skimflow.commands.intervals import intervals
 from skimflow.commands.scan import scan
@@ -70,6 +75,19 @@ def test_results_come_as_json(workspace):
         assert isinstance(from_json(kind, document), kind)
     plane = from_json(PlaneScan, run(f"scan workspace.json {pair} --points 3 --points 2 --json"))
     assert [len(row) for row in plane.twice_rises] == [2, 2, 2]
+
+
+def test_feldman_and_cousins_interval_is_another_method(tmp_path, monkeypatch):
+    """0 events over a background of 3: their Table II has 0 to 1.08 at 90 %."""
+    monkeypatch.chdir(tmp_path)
+    Path("workspace.json").write_text(json.dumps(counting(1.0, 3.0, observed=0.0)))
+    line = "intervals workspace.json --method feldman-cousins --level 90% --toys 400 --seed 1"
+    assert "mu" in run(f"{line} --figure belt.png")
+    result = from_json(FeldmanCousins, run(f"{line} --json"))
+    assert (result.lower.status, result.lower.value) == ("bound", 0.0)
+    assert result.upper.value == pytest.approx(1.08, abs=4 * result.upper.error)
+    told = CliRunner().invoke(intervals, [*line.split()[1:], "--all"])
+    assert "one parameter at a time" in told.output
 
 
 def test_held_parameters_are_held(workspace):
