@@ -18,6 +18,8 @@ from inference.likelihood.interpolation import CODES
 Workspace = dict[str, Any]
 Document = Mapping[str, Any]
 
+LUMINOSITY = "lumi"  # pyhf's only name for it
+
 # The code of each name of an interpolation, the standard's and pyhs3's.
 _CODE_OF = {name: code for code, name in STANDARD_NAMES.items()} | {
     code: code for codes in CODES.values() for code in codes
@@ -103,6 +105,7 @@ class _Reader:
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
         self._names = _vector_names(analysis)
+        self._luminosity = _luminosity(analysis)
 
     def members(self, channel_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """HS3's parameters behind each name of pyhf, in pyhf's order: channels by name."""
@@ -112,7 +115,7 @@ class _Reader:
             here: dict[str, tuple[str, ...]] = {}
             for _, modifier in modifiers(channel):
                 if "parameter" in modifier:
-                    found[modifier["parameter"]] = (modifier["parameter"],)
+                    found[self._scalar(modifier)] = (modifier["parameter"],)
                 else:
                     parameters = vector(channel, modifier)
                     here[self._names[parameters[0]]] = parameters
@@ -121,6 +124,10 @@ class _Reader:
                 shared = known[: len(parameters)] == parameters[: len(known)]
                 found[name] = max(known, parameters, key=len) if shared else known + parameters
         return found
+
+    def _scalar(self, modifier: Document) -> str:
+        name = str(modifier["parameter"])
+        return LUMINOSITY if name == self._luminosity else name
 
     def sample(self, channel: Document, sample: Document) -> dict[str, Any]:
         """A sample in pyhf's words."""
@@ -133,12 +140,10 @@ class _Reader:
     def _modifier(self, channel: Document, sample: Document, modifier: Document) -> dict[str, Any]:
         kind = modifier["type"]
         if kind in {"normsys", "histosys"}:
-            return {"name": modifier["parameter"], "type": kind, "data": self._shift(channel, modifier)}
+            return {"name": self._scalar(modifier), "type": kind, "data": self._shift(channel, modifier)}
         if kind == "normfactor":
-            constraint = self._analysis.constraints.get(modifier["parameter"])
-            if constraint is not None and constraint.kind == "poisson":
-                raise InvalidDocument(f"{place(channel, modifier)}: pyhf has no factor with a Poisson constraint")
-            return {"name": modifier["parameter"], "type": "lumi" if constraint else kind, "data": None}
+            name = self._scalar(modifier)
+            return {"name": name, "type": "lumi" if name == LUMINOSITY else kind, "data": None}
         if kind not in {"shapefactor", "shapesys", "staterror"}:
             raise InvalidDocument(f"{place(channel, modifier)}: pyhf has no such type")
         kind = _kind_of_bins(self._analysis, channel, modifier)
@@ -180,6 +185,25 @@ class _Reader:
         if sample["name"] != members[0][0]["name"]:
             return [0.0] * len(totals)
         return [each.width * total if each else 0.0 for total, each in zip(totals, found, strict=True)]
+
+
+def _luminosity(analysis: Analysis) -> str | None:
+    """The factor that has a constraint: pyhf's schema has one, and its name."""
+    factors: set[str] = set()
+    others: set[str] = set()
+    for channel in analysis.channels:
+        for _, modifier in modifiers(channel):
+            if "parameter" in modifier:
+                free = modifier["type"] == "normfactor" and modifier["parameter"] not in analysis.constraints
+                (factors if modifier["type"] == "normfactor" and not free else others).add(modifier["parameter"])
+    if any(analysis.constraints[name].kind == "poisson" for name in factors):
+        raise InvalidDocument(f"pyhf has no factor with a Poisson constraint: {', '.join(sorted(factors))}")
+    if len(factors) > 1 or (factors and LUMINOSITY in others - factors):
+        raise InvalidDocument(
+            f"several factors have a Gaussian constraint, or another one is called lumi: {', '.join(sorted(factors))}; "
+            "pyhf has one such, the luminosity"
+        )
+    return min(factors, default=None)
 
 
 def _uncertainties(sample: Document, modifier: Document) -> list[float]:

@@ -22,7 +22,7 @@ def settings(workspace: Mapping[str, Any], analysis: Analysis, members: Mapping[
     Raises:
         InvalidDocument: some bins of a name are held and some not, which pyhf cannot say.
     """
-    luminosities = [_luminosity(name, analysis) for name in _luminosity_names(workspace)]
+    luminosities = [_luminosity(name, members[name][0], analysis) for name in _luminosity_names(workspace)]
     bare = {**workspace, "measurements": [{"name": "", "config": {"poi": "", "parameters": luminosities}}]}
     found = [_setting(made, members[made.name], analysis) for made in specification(bare).parameters]
     known = {each["name"]: each for each in luminosities}
@@ -41,11 +41,11 @@ def _luminosity_names(workspace: Mapping[str, Any]) -> list[str]:
     )
 
 
-def _luminosity(name: str, analysis: Analysis) -> Setting:
+def _luminosity(name: str, label: str, analysis: Analysis) -> Setting:
     """pyhf has no defaults for it."""
-    constraint = analysis.constraints[name]
-    value, _ = analysis.values.get(name, (constraint.seen, False))
-    bounds = analysis.domain.get(name, (value - 5 * constraint.width, value + 5 * constraint.width))
+    constraint = analysis.constraints[label]
+    value, _ = analysis.values.get(label, (constraint.seen, False))
+    bounds = analysis.domain.get(label, (value - 5 * constraint.width, value + 5 * constraint.width))
     return {
         "name": name,
         "inits": [value],
