@@ -97,11 +97,11 @@ class Report:
     text: str
     figures: Any
 
-    def show(self, options: argparse.Namespace) -> None:
+    def show(self, options: argparse.Namespace, document: Path = DOCUMENT) -> None:
         """Print the section or its figures, and put it into the document if asked to."""
         print(json.dumps(self.figures, default=asdict) if options.json else self.text)
         if options.write:
-            write_section(DOCUMENT, self)
+            write_section(document, self)
 
 
 def write_section(document: Path, report: Report) -> None:
@@ -121,7 +121,7 @@ def options(description: str | None, peers: bool = True) -> argparse.ArgumentPar
     """The options that all have in common."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--write", action="store_true", help=f"put the section into docs/{DOCUMENT.name}")
+    parser.add_argument("--write", action="store_true", help="put the section into the document")
     if peers:
         help_ = "Python of an environment with func_adl_uproot (tests/oracle says how to make one); may be repeated"
         parser.add_argument("--peer", action="append", default=[], metavar="PYTHON", help=help_)
