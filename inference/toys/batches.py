@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
 from inference.likelihood import compiled, evaluate
+from inference.likelihood.certificate import certify
 from inference.likelihood.evaluate import Data
+from inference.likelihood.minimise import Ended
 from inference.likelihood.specification import Floats
 from inference.toys.generate import Constraints, Toys
 
@@ -78,6 +80,26 @@ def _fits(likelihood: "Likelihood", rows: Any, start: int) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], ended)
 
 
+def reason(likelihood: "Likelihood", toys: Toys, ends: Ends, row: int, free: NDArray[np.bool_]) -> str:
+    """Why one of the fits has no certificate; the Hessian, which tells most, is worked out for it alone."""
+    reduced = likelihood.places.reduced
+    data = likelihood.data(toys[row], ends.parameters[row], free)
+    here = compiled.point(ends.parameters[row, reduced], likelihood.arrays, likelihood.layout, data)
+    ended = Ended(
+        ends.parameters[row, reduced],
+        here.gamma,
+        here.value,
+        ends.gradient[row],
+        here.curvature,
+        ends.edm[row],
+        ends.held[row],
+        ends.positive[row],
+        ends.iterations[row],
+        ends.feasible[row],
+    )
+    return certify(ended, free[reduced], tuple(likelihood.labels[place] for place in reduced)).reason
+
+
 def stack(likelihood: "Likelihood", toys: Toys, parameters: Floats, free: NDArray[np.bool_]) -> Data:
     """``Likelihood.data`` of every toy, each leaf with an axis of toys in front."""
     places, arrays = likelihood.places, likelihood.arrays
@@ -115,7 +137,7 @@ def uncertainties(likelihood: "Likelihood", toys: Toys, at: Floats, free: NDArra
         here = slice(start, min(start + ROWS, len(toys)))
         variances[here, reduced] = inner[: here.stop - start]
         variances[here, places.gamma[has]] = gammas[: here.stop - start].reshape(-1, *has.shape)[:, has]
-    return np.sqrt(variances)
+    return np.sqrt(np.where(variances >= 0, variances, np.nan))
 
 
 def _pieces(count: int) -> Iterator[tuple[int, NDArray[np.intp]]]:

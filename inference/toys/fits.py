@@ -126,20 +126,21 @@ def fit_toys(
     Raises:
         UnknownParameter: a label of ``fixed``.
     """
-    from inference.toys.batches import minimise
+    from inference.toys.batches import minimise, reason
 
     begin, free = starts(likelihood, toys.truth if start is None else start, len(toys), fixed)
     ends = minimise(likelihood, toys, begin, free)
-    parameters, nll, edm, iterations = ends.parameters, ends.nll, ends.edm.copy(), ends.iterations.copy()
+    bad = np.flatnonzero(~_certified(ends))
+    if len(bad):
+        again = minimise(likelihood, toys.part(bad), np.where(free, likelihood.init, begin[bad]), free)
+        good = np.flatnonzero(_certified(again))
+        for array, other in zip(ends, again, strict=True):
+            array[bad[good]] = other[good]
     converged = _certified(ends)
     reasons = [""] * len(toys)
     for row in np.flatnonzero(~converged).tolist():
-        again = likelihood.minimum(toys[row], np.where(free, likelihood.init, begin[row]), free)
-        verdict = again.certificate
-        parameters[row], nll[row] = again.parameters, again.nll
-        edm[row] = np.inf if verdict.edm is None else verdict.edm
-        converged[row], iterations[row], reasons[row] = verdict.converged, verdict.iterations, verdict.reason
-    return ToyFits(likelihood.labels, parameters, nll, converged, edm, iterations, tuple(reasons))
+        reasons[row] = reason(likelihood, toys, ends, row, free)
+    return ToyFits(likelihood.labels, ends.parameters, ends.nll, converged, ends.edm, ends.iterations, tuple(reasons))
 
 
 def fit_variants(

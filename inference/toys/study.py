@@ -160,7 +160,7 @@ def toy_study(
         tuple(
             f"{count} {name} fits: {reason}"
             for name, each in fits.items()
-            for reason, count in Counter(reason for reason in each.reasons if reason).most_common()
+            for reason, count in Counter(_kind(reason) for reason in each.reasons if reason).most_common()
         ),
     )
 
@@ -185,6 +185,11 @@ def truth_of(
     if not minimum.certificate.converged:
         raise FitFailed(f"no fit to throw toys at: {minimum.certificate.reason}; throw them at the nominal values")
     return minimum.parameters
+
+
+def _kind(reason: str) -> str:
+    """A reason without its numbers."""
+    return reason.partition(" (curvature")[0].partition(" still")[0]
 
 
 def _chosen(likelihood: "Likelihood", fixed: Mapping[str, float], bin_gammas: bool) -> tuple[str, ...]:
