@@ -50,25 +50,27 @@ def read_signals(source: Path | str, background: Mapping[str, Any], poi: str | N
 
 def _patches(path: Path, background: Mapping[str, Any]) -> list[Signal]:
     """Patches of the folder that holds the background; of all folders where none holds a workspace."""
-    patches: dict[str, list[Signal]] = {}
+    lists: dict[str, list[tuple[str, bytes]]] = {}
     workspaces: dict[str, bool] = {}
     own = patchset.digests(background)
     for name, content in _members(path):
-        document = decoded(content, f"{name} in {path}")
         folder = str(PurePosixPath(name).parent)
-        if isinstance(document, list):
-            patches.setdefault(folder, []).append(from_patch(name_of(name), document))
-        elif isinstance(document, Mapping) and "channels" in document:
+        if content.lstrip().startswith(b"["):
+            lists.setdefault(folder, []).append((name, content))
+            continue
+        document = decoded(content, f"{name} in {path}")
+        if isinstance(document, Mapping) and "channels" in document:
             workspaces[folder] = workspaces.get(folder, False) or patchset.digests(document) == own
     beside = [folder for folder, same in workspaces.items() if same]
     if workspaces and not beside:
         raise InvalidSignal(
             f"{path} holds the workspaces of {', '.join(sorted(workspaces))}, none of which is the one given"
         )
-    found = [signal for folder in beside or sorted(patches) for signal in patches.get(folder, [])]
+    found = [each for folder in beside or sorted(lists) for each in lists.get(folder, [])]
     if not found:
         raise InvalidSignal(f"{path} holds no JSON Patch for this workspace")
-    return sorted(found, key=lambda signal: (signal.values, signal.name))
+    signals = [from_patch(name_of(name), decoded(content, f"{name} in {path}")) for name, content in found]
+    return sorted(signals, key=lambda signal: (signal.values, signal.name))
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
