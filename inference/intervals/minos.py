@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
 
 
+# Parameters whose both sides are searched side by side, so that compiled calls are full.
+TOGETHER = 32
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One end of an interval.
@@ -136,10 +140,10 @@ def _all_sides(
     height: float,
     progress: Callable[[int, int], None] | None,
 ) -> list[tuple[Crossing, Crossing]] | LowerMinimum:
-    """Of eight parameters at a time, which fill a compiled call."""
+    """Of some parameters at a time."""
     sides: list[tuple[Crossing, Crossing]] = []
-    for begin in range(0, len(places), 8):
-        some = places[begin : begin + 8]
+    for begin in range(0, len(places), TOGETHER):
+        some = places[begin : begin + TOGETHER]
         steps = [unit(likelihood, nominal, place) for place in some]
         rays = [
             Ray((place,), np.asarray([sign * step]))

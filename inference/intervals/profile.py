@@ -25,7 +25,7 @@ from inference.results import FitResult
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum
 
-# Fits in one compiled call. Rows that are left over are filled with fits of nothing, so that one function does for all.
+# Fits in one compiled call: always as many, so that nothing compiles anew.
 ROWS = 16
 
 
@@ -103,27 +103,33 @@ class Conditional:
 def conditional_minima(
     likelihood: "Likelihood", tasks: Sequence[Task], free: NDArray[np.bool_], *, derivatives: bool = True
 ) -> list[Conditional]:
-    """Conditional minima for the workspace's observed data; ``free`` are the nominal fit's free parameters."""
-    found: list[Conditional] = []
-    for begin in range(0, len(tasks), ROWS):
-        found += _conditional_rows(likelihood, tasks[begin : begin + ROWS], free, derivatives)
-    return found
+    """Conditional minima for the workspace's observed data; ``free`` are the nominal fit's free parameters.
+
+    Full rows of ``ROWS`` go into one compiled call; what is left over is fitted one by one, as the nominal fit is.
+    """
+    masks = [free & ~np.isin(np.arange(len(free)), task.held) for task in tasks]
+    rows = [_row(likelihood, task.start, mask) for task, mask in zip(tasks, masks, strict=True)]
+    ended = _ended(likelihood, rows)
+    return [
+        _conditional(likelihood, task, mask, each, derivatives)
+        for task, mask, each in zip(tasks, masks, ended, strict=True)
+    ]
 
 
-def _conditional_rows(
-    likelihood: "Likelihood", tasks: Sequence[Task], free: NDArray[np.bool_], derivatives: bool
-) -> Iterator[Conditional]:
+def _ended(likelihood: "Likelihood", rows: Sequence[Any]) -> Iterator[Any]:
+    """Where the walk from each row ended, as ``minimise.Ended`` of NumPy arrays."""
     import jax
 
     from inference.intervals.compiled import walks
+    from inference.likelihood.compiled import fit
 
-    masks = [free & ~np.isin(np.arange(len(free)), task.held) for task in tasks]
-    rows = [_row(likelihood, task.start, mask) for task, mask in zip(tasks, masks, strict=True)]
-    rows += [_row(likelihood, tasks[0].start, np.zeros_like(free))] * (ROWS - len(rows))
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
-    ended = jax.tree.map(np.asarray, walks(*stacked, likelihood.arrays, likelihood.layout))
-    for at, (task, mask) in enumerate(zip(tasks, masks, strict=True)):
-        yield _conditional(likelihood, task, mask, jax.tree.map(lambda leaf, at=at: leaf[at], ended), derivatives)
+    full = len(rows) - len(rows) % ROWS
+    for begin in range(0, full, ROWS):
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows[begin : begin + ROWS])
+        together = jax.tree.map(np.asarray, walks(*stacked, likelihood.arrays, likelihood.layout))
+        yield from (jax.tree.map(lambda leaf, at=at: leaf[at], together) for at in range(ROWS))
+    for row in rows[full:]:
+        yield jax.tree.map(np.asarray, fit(*row, likelihood.arrays, likelihood.layout))
 
 
 def _row(likelihood: "Likelihood", start: Floats, free: NDArray[np.bool_]) -> tuple[Any, ...]:
