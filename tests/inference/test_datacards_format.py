@@ -157,6 +157,16 @@ def test_bins_below_the_threshold_have_parameters_of_each_process(tmp_path):
     assert exact.keys() - background.keys() == {("prop_binch_b_bin0", "histosys")}
 
 
+def test_many_parameters_of_statistical_errors_are_told(tmp_path):
+    values = {"s": np.full(300, 2.0), "b": np.full(300, 9.0), "data_obs": np.full(300, 10.0)}
+    templates = {("ch", name): (each, np.sqrt(each) / 10) for name, each in values.items()}
+    path = Example({"s": 0, "b": 1}, templates, [], threshold=10).write(tmp_path)
+    assert read_datacard(path).notes == (
+        "600 parameters are statistical errors: statistics='staterror' has one for each bin and fits faster",
+    )
+    assert read_datacard(path, statistics="staterror").notes == ()
+
+
 REFUSALS = [
     ("lumi lnN 1.1 1.1 1.1 1.1", "lumi lnN 1.1 1.1", "line 10: 2 entries, but there are 4 columns"),
     ("lumi lnN 1.1", "lumi lnn 1.1", "line 10: no systematic of type 'lnn'; supported are lnN, lnU, gmN"),

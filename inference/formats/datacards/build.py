@@ -10,6 +10,7 @@ What Combine does (its ProcessNormalization, CMSHistFunc, CMSHistErrorPropagator
 * formulas, constraints of rates (param), lnU, shapeU, shapes of another scale: parameters set by an extension.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from inference.formats.datacards.parse import parse_card
 from inference.formats.datacards.statistics import Process, Way, add_statistics
 from inference.formats.datacards.templates import DATA, Templates
 from inference.likelihood.specification import Floats, specification
+
+MANY = 500  # parameters of statistical errors beyond which a fit takes seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,11 @@ def read_datacard(path: Path | str, *, mass: float = 120.0, statistics: Way = "c
         "version": "1.0.0",
         "interpolation": {"histosys": "code4p", "normsys": "combine"},
     }
-    extension = parameters.extension([each.name for each in specification(workspace).parameters])
+    names = [each.name for each in specification(workspace).parameters]
+    extension = parameters.extension(names)
     if extension:
         workspace["extensions"] = [extension]
-    return Datacard(workspace, dict(card.groups), tuple(notes))
+    return Datacard(workspace, dict(card.groups), (*notes, *_many(names)))
 
 
 def _left_out(card: Card) -> list[str]:
@@ -85,6 +89,14 @@ def _left_out(card: Card) -> list[str]:
     return notes + [
         f"{each.name} is used by no rate and is left out" for each in card.parameters if each.name not in used
     ]
+
+
+def _many(names: Sequence[str]) -> tuple[str, ...]:
+    """What to say where statistical errors make the fit slow."""
+    count = sum(name.startswith("prop_bin") for name in names)
+    if count <= MANY:
+        return ()
+    return (f"{count} parameters are statistical errors: statistics='staterror' has one for each bin and fits faster",)
 
 
 def _processes(card: Card, name: str, templates: Templates, parameters: Parameters, way: Way) -> list[Process]:
