@@ -34,9 +34,15 @@ def refit_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]
         for key, at in held.items()
         if key not in inside
     }
-    free = ~np.asarray(fit.fixed)
+    free, bestfit, covariance = ~np.asarray(fit.fixed), np.asarray(fit.bestfit), np.asarray(fit.covariance)
     mirrored = _mirrored(likelihood, fit, free)
-    starts = {key: _starts(likelihood, fit, free, key[0], at, mirrored) for key, at in inside.items()}
+    starts: dict[tuple[int, str], list[Floats]] = {}
+    for (place, side), at in inside.items():
+        begin = bestfit + covariance[:, place] / covariance[place, place] * (at - bestfit[place])
+        begin = np.where(free, np.clip(begin, likelihood.lower, likelihood.upper), bestfit)
+        begin[place] = at
+        far = abs(at - bestfit[place]) > FAR * fit.uncertainties[place]
+        starts[place, side] = [begin, *(_replaced(begin, *other) for other in mirrored if far and other[0] != place)]
     tasks = [
         (likelihood.observed, begin, free & (np.arange(len(free)) != key[0]))
         for key, several in starts.items()
@@ -46,7 +52,7 @@ def refit_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]
     for key, several in starts.items():
         best = _lowest([next(ended) for _ in several])
         converged = best.certificate.converged
-        found[key] = best.parameters - np.asarray(fit.bestfit) if converged else best.certificate.reason
+        found[key] = best.parameters - bestfit if converged else best.certificate.reason
     return found
 
 
@@ -73,25 +79,10 @@ def _mirrored(likelihood: "Likelihood", fit: FitResult, free: NDArray[np.bool_])
     ][:SIDES]
 
 
-def _starts(
-    likelihood: "Likelihood",
-    fit: FitResult,
-    free: NDArray[np.bool_],
-    place: int,
-    at: float,
-    mirrored: Sequence[tuple[int, float]],
-) -> list[Floats]:
-    bestfit, covariance = np.asarray(fit.bestfit), np.asarray(fit.covariance)
-    distance = at - bestfit[place]
-    begin = bestfit + covariance[:, place] / covariance[place, place] * distance
-    begin = np.clip(begin, likelihood.lower, likelihood.upper)
-    begin[~free], begin[place] = bestfit[~free], at
-    starts = [begin]
-    for other, side in mirrored if abs(distance) > FAR * fit.uncertainties[place] else ():
-        if other != place:
-            starts.append(begin.copy())
-            starts[-1][other] = side
-    return starts
+def _replaced(point: Floats, place: int, value: float) -> Floats:
+    other = point.copy()
+    other[place] = value
+    return other
 
 
 def _lowest(minima: "Sequence[Minimum]") -> "Minimum":
