@@ -1,6 +1,6 @@
 """pyhf and cabinetry as installed (NumPy, default minimisers): one task, in a process of its own.
 
-python -m benchmarks.inference_peers PEER TASK MODEL     # prints {"seconds": …, "value": …} or {"failed": …}
+python -m benchmarks.inference_peers PEER TASK MODEL|"BINS SHAPES"     # prints {"seconds": …, "value": …} or why not
 """
 
 from __future__ import annotations
@@ -96,11 +96,13 @@ PEERS: dict[str, dict[str, Callable[[Any, Any], tuple[float, float]]]] = {
 
 def main() -> None:
     """One task; the model is read before the clock starts."""
+    from benchmarks.inference_models import generated
     from benchmarks.inference_speed import MODELS
     from inference.reference import reference_model
 
     peer, task, name = sys.argv[1:]
-    model, data = reference_model(MODELS[name]())
+    workspace = MODELS[name]() if name in MODELS else generated(*map(int, name.split()), backgrounds=5)
+    model, data = reference_model(workspace)
     work = PEERS[peer][task]
     try:
         begin = time.perf_counter()

@@ -148,19 +148,21 @@ def shown(rows: list[Row]) -> str:
             one["stopped"] for one in times if "stopped" in one
         ]
         ratio = f"{min(known) / row.seconds:,.0f}" if known else ""
-        cells.append((row.task, row.model, _time(row.seconds), _time(row.asked), *map(_said, times), ratio))
+        cells.append((row.task, row.model, spoken(row.seconds), spoken(row.asked), *map(said, times), ratio))
     return table(header, cells)
 
 
-def _said(one: dict[str, Any]) -> str:
+def said(one: dict[str, Any]) -> str:
+    """A peer's answer in a cell."""
     if "seconds" in one:
-        return _time(one["seconds"])
+        return spoken(one["seconds"])
     if "stopped" in one:
-        return f"> {_time(one['stopped'])}"
+        return f"> {spoken(one['stopped'])}"
     return "fails" if "failed" in one else ""
 
 
-def _time(seconds: float) -> str:
+def spoken(seconds: float) -> str:
+    """Seconds or milliseconds."""
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 

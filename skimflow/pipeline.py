@@ -93,6 +93,7 @@ class Inference(Section):
         RESULTS, description="kinds of results, as limit, or with settings, as {limit: {poi: mu}, as: limit_mu}"
     )
     fixed: dict[str, float] = Field({}, description="parameters to hold in the fit, by name")
+    extensions: Path | None = Field(None, description="YAML or JSON file: list of extensions of the model")
 
     @field_validator("results")
     @classmethod
@@ -163,6 +164,28 @@ def parse_pipeline(text: str, where: str = "pipeline") -> Pipeline:
     except ValidationError as error:
         faults = [f"{where}:{_line(node, fault['loc'])}: {_sentence(dict(fault))}" for fault in error.errors()]
         raise PipelineError("\n".join(faults)) from error
+
+
+def load_extensions(base: Path, pipeline: Pipeline) -> dict[str, Any]:
+    """What the file of `inference.extensions` says: `extensions`, a list of documents, and `poi`.
+
+    Raises:
+        PipelineError: it cannot be read, or is something else.
+    """
+    if pipeline.inference.extensions is None:
+        return {"extensions": [], "poi": None}
+    path = base / pipeline.inference.extensions
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PipelineError(f"inference.extensions: cannot read {path}: {error}") from error
+    documents = document.get("extensions") if isinstance(document, dict) else document
+    if not (isinstance(documents, list) and all(isinstance(each, dict) for each in documents)):
+        raise PipelineError(
+            f"inference.extensions: {path} must be a list of documents (docs/extensions.md), "
+            "or {extensions: [...], poi: NAME} where the parameter of interest is a new one"
+        )
+    return {"extensions": documents, "poi": document.get("poi") if isinstance(document, dict) else None}
 
 
 def _repeated_key(node: yaml.Node | None) -> yaml.ScalarNode | None:

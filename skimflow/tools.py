@@ -10,7 +10,7 @@ import ast
 import difflib
 import importlib
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,55 @@ TOOLS: Mapping[str, Tool] = {
         "inference.goodness.tables:goodness_table",
         "inference.goodness.figures:toys",
     ),
+    "pulls": Tool(
+        "Pulls",
+        "inference.impacts.pulls:pulls",
+        "inference.impacts.pulls:Pulls",
+        "inference.impacts.tables:pull_table",
+        "inference.impacts.figures:pulls",
+    ),
+    "toys": Tool(
+        "Toys",
+        "inference.toys.study:toy_study",
+        "inference.toys.study:ToyStudy",
+        "inference.toys.tables:study_tables",
+        "inference.toys.figures:study",
+    ),
+    "limit-by-toys": Tool(
+        "Upper limit by toys",
+        "inference.toys.limits:upper_limit_by_toys",
+        "inference.toys.limits:ToyLimit",
+        "inference.toys.tables:limit_table",
+        "inference.toys.figures:limit",
+    ),
+    "significance-by-toys": Tool(
+        "Discovery significance by toys",
+        "inference.toys.discovery:significance_by_toys",
+        "inference.toys.discovery:ToySignificance",
+        "inference.toys.tables:significance_table",
+        "inference.toys.figures:significance",
+    ),
+    "feldman-cousins": Tool(
+        "Feldman-Cousins interval",
+        "inference.toys.feldman_cousins:feldman_cousins",
+        "inference.toys.feldman_cousins:FeldmanCousins",
+        "inference.toys.tables:feldman_cousins_table",
+        "inference.toys.figures:belt",
+    ),
+    "unfold": Tool(
+        "Unfolded spectrum",
+        "inference.extensions.unfolding:unfold",
+        "inference.extensions.unfolding:Unfolding",
+        "inference.extensions.tables:spectrum_table",
+        "inference.extensions.figures:spectrum",
+    ),
+    "eft": Tool(
+        "Wilson coefficients",
+        "inference.extensions.wilson:eft",
+        "inference.extensions.wilson:EftFit",
+        "inference.extensions.tables:coefficient_table",
+        "inference.extensions.figures:coefficients",
+    ),
 }
 """Kind of result -> tool."""
 
@@ -157,8 +206,10 @@ def typed_settings(function: Callable[..., Any], kind: str, settings: Mapping[st
     """
     from pydantic import TypeAdapter, ValidationError
 
+    # What a tool imports for type checking alone is no setting; generic aliases may be among it.
     unknown = dict.fromkeys(("Likelihood", "FitResult", "Store", "Minimum", "Observation"), Any)
-    hints = typing.get_type_hints(function, localns=unknown)
+    aliases = {"Mapping": Mapping, "Sequence": Sequence, "Callable": Callable}
+    hints = typing.get_type_hints(function, localns={**unknown, **aliases})
     typed = {}
     for name, value in settings.items():
         try:

@@ -33,6 +33,7 @@ REASONS: Mapping[str, str] = {
     "samples": "input files or their normalisation changed",
     "histograms": "histograms changed",
     "model": "model file changed",
+    "extensions": "extensions changed",
     "workspace": "workspace changed",
     "fit": "fit result changed",
 }

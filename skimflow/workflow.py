@@ -17,7 +17,7 @@ from delivery.identity import FileMemo
 from processing.filesets import Fileset
 from skimflow.code import check_defined
 from skimflow.errors import StageNotKept
-from skimflow.pipeline import STAGES, Pipeline, Stage, load_pipeline
+from skimflow.pipeline import STAGES, Pipeline, Stage, load_extensions, load_pipeline
 from skimflow.progress import Quiet, Reporter
 from skimflow.stages.context import Context
 from skimflow.stages.deliver import accept, open_service, plan_delivery, run_delivery
@@ -128,6 +128,7 @@ def open_context(path: Path, options: Options, reporter: Reporter) -> Context:
         pipeline=pipeline,
         query=load(pipeline.query, base=base),
         model=load_model(model if model.exists() else str(pipeline.inference.model)),
+        extensions=load_extensions(base, pipeline),
         base=base,
         state=state,
         store=store,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,35 +25,39 @@ FIGURE_POINTS = 41
 @click.option("--statistic", type=click.Choice(["qtilde", "q"]), default="qtilde", show_default=True)
 @click.option("--test", "values", type=float, multiple=True, help="Test this value instead; may be given repeatedly.")
 @click.option("--lower", is_flag=True, help="Lower limit instead, from the best fit downwards.")
+@click.option("--toys", type=click.IntRange(0), default=0, help="Toys at each value instead of asymptotic formulae.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the toys.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads that fit toys.")
 def limit(
     likelihood: Likelihood,
     fixed: dict[str, float],
     output: Output,
-    poi: str | None,
-    level: float,
-    method: Literal["CLs", "CLsb"],
-    statistic: Literal["qtilde", "q"],
     values: tuple[float, ...],
     lower: bool,
+    toys: int,
+    seed: int,
+    workers: int,
+    **asked: Any,
 ) -> None:
     """Upper limit on the parameter of interest of WORKSPACE (a pyhf JSON file, - for standard input)."""
-    from inference.hypotheses.limits import hypothesis_tests, upper_limit
-    from inference.hypotheses.tables import limit_table, tests_table
-
+    asked["fixed"] = fixed
+    by_toys = {"toys": toys, "seed": seed, "workers": workers}
     if lower:
-        from inference.hypotheses.lower import lower_limit
+        _lower(likelihood, output, asked["poi"], asked["level"], fixed)
+    elif values:
+        chosen = {name: asked[name] for name in ("poi", "statistic", "fixed")} | {"mu": values}
+        _tests(likelihood, output, chosen, by_toys if toys else None)
+    elif toys:
+        _by_toys(likelihood, output, asked | by_toys)
+    else:
+        _upper(likelihood, output, asked)
 
-        below = lower_limit(likelihood, poi=poi, level=level, fixed=fixed)
-        output.show(below, lambda: [limit_table(below)], sentences=(*below.failures, *below.notes))
-        return
-    if values:
-        tested = hypothesis_tests(likelihood, mu=values, poi=poi, statistic=statistic, fixed=fixed)
-        output.show(tested, lambda: [tests_table(tested.tests)], sentences=(*tested.failures, *tested.notes))
-        return
-    points = FIGURE_POINTS if output.figure else 0
-    result = upper_limit(
-        likelihood, poi=poi, level=level, method=method, statistic=statistic, fixed=fixed, points=points
-    )
+
+def _upper(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> None:
+    from inference.hypotheses.limits import upper_limit
+    from inference.hypotheses.tables import limit_table
+
+    result = upper_limit(likelihood, **asked, points=FIGURE_POINTS if output.figure else 0)
 
     def figure() -> Figure:
         from inference.hypotheses.figures import brazil
@@ -63,3 +67,39 @@ def limit(
     one = result.test_of_one
     told = [f"{result.poi} = 1: CLs {one.cls:.4g}, expected {one.expected[2]:.4g}"] if one else []
     output.show(result, lambda: [limit_table(result)], figure, sentences=(*told, *result.failures, *result.notes))
+
+
+def _lower(likelihood: Likelihood, output: Output, poi: str | None, level: float, fixed: dict[str, float]) -> None:
+    from inference.hypotheses.lower import lower_limit
+    from inference.hypotheses.tables import limit_table
+
+    result = lower_limit(likelihood, poi=poi, level=level, fixed=fixed)
+    output.show(result, lambda: [limit_table(result)], sentences=(*result.failures, *result.notes))
+
+
+def _tests(likelihood: Likelihood, output: Output, asked: dict[str, Any], by_toys: dict[str, Any] | None) -> None:
+    from inference.hypotheses.limits import hypothesis_tests
+    from inference.hypotheses.tables import tests_table
+    from inference.toys import tables
+    from inference.toys.exclusion import hypothesis_tests_by_toys
+
+    if by_toys is None:
+        tested = hypothesis_tests(likelihood, **asked)
+        output.show(tested, lambda: [tests_table(tested.tests)], sentences=(*tested.failures, *tested.notes))
+        return
+    thrown = hypothesis_tests_by_toys(likelihood, **(asked | by_toys))
+    output.show(thrown, lambda: [tables.tests_table(thrown)], sentences=(*thrown.failures, *thrown.notes))
+
+
+def _by_toys(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> None:
+    from inference.toys.limits import upper_limit_by_toys
+    from inference.toys.tables import limit_table
+
+    result = upper_limit_by_toys(likelihood, **asked)
+
+    def figure() -> Figure:
+        from inference.toys.figures import limit as drawn
+
+        return drawn(result)
+
+    output.show(result, lambda: [limit_table(result)], figure, sentences=(*result.failures, *result.notes))

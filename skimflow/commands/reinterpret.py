@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
 @click.option("--method", type=click.Choice(["CLs", "CLsb"]), default="CLs", show_default=True)
 @click.option("--labels", default="", metavar="NAME,…", help="Names of the numbers in the signals' names.")
-@click.option("--plane", metavar="X,Y", help="Figure: exclusion contour in two of the labels, instead of a summary.")
+@click.option("--along", metavar="X[,Y]", help="Figure: limits along one label, or exclusion contours in two of them.")
 @click.option("--patchset", "kept", type=click.Path(dir_okay=False, path_type=Path), help="Keep as a PatchSet; no fit.")
 @click.option("--hepdata", default="ins0000000", help="Record that a kept PatchSet refers to, such as ins1748602.")
 @output_options
@@ -47,7 +47,7 @@ def reinterpret(
     level: float,
     method: Literal["CLs", "CLsb"],
     labels: str,
-    plane: str | None,
+    along: str | None,
     kept: Path | None,
     hepdata: str,
 ) -> None:
@@ -66,7 +66,7 @@ def reinterpret(
     if kept is not None:
         _keep(kept, background, signals, names, hepdata)
         return
-    axes = _axes(plane, names)
+    axes = _axes(along, names)
     result = limits_on(
         background,
         signals,
@@ -80,9 +80,11 @@ def reinterpret(
     )
 
     def figure() -> Figure:
-        from inference.reinterpretation.figures import exclusion, limit_summary
+        from inference.reinterpretation.figures import exclusion, limit_curve, limit_summary
 
-        return limit_summary(result) if axes is None else exclusion(result, axes)
+        if len(axes) == 2:
+            return exclusion(result, (axes[0], axes[1]))
+        return limit_curve(result, axes[0]) if axes else limit_summary(result)
 
     output.show(result, lambda: [signal_table(result)], figure)
 
@@ -96,14 +98,14 @@ def _keep(file: Path, background: Any, signals: Any, labels: tuple[str, ...], he
     click.echo(f"{description} with the background's digests in {file}")
 
 
-def _axes(plane: str | None, labels: tuple[str, ...]) -> tuple[int, int] | None:
-    if plane is None:
-        return None
-    chosen = plane.split(",")
-    if len(chosen) != 2 or not set(chosen) <= set(labels):
+def _axes(along: str | None, labels: tuple[str, ...]) -> tuple[int, ...]:
+    if along is None:
+        return ()
+    chosen = along.split(",")
+    if len(chosen) > 2 or not set(chosen) <= set(labels):
         known = ", ".join(labels) or "none: name them with --labels"
-        raise click.BadParameter(f"{plane!r} is not two of the labels ({known})", param_hint="--plane")
-    return labels.index(chosen[0]), labels.index(chosen[1])
+        raise click.BadParameter(f"{along!r} is not one or two of the labels ({known})", param_hint="--along")
+    return tuple(labels.index(label) for label in chosen)
 
 
 def _progress(quiet: bool) -> Callable[[int, int], None] | None:

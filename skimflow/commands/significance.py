@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skimflow.commands.workspaces import Output, on_workspace
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from inference.likelihood.model import Likelihood
 
 
@@ -16,12 +18,38 @@ if TYPE_CHECKING:
 @on_workspace
 @click.option("--poi", help="Parameter of interest (default: the workspace's).")
 @click.option("--signal", type=float, default=1.0, show_default=True, help="Its value for the expected significance.")
+@click.option("--toys", type=click.IntRange(0), default=0, help="Toys of each hypothesis, not asymptotic formulae.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the toys.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads that fit toys.")
 def significance(
-    likelihood: Likelihood, fixed: dict[str, float], output: Output, poi: str | None, signal: float
+    likelihood: Likelihood,
+    fixed: dict[str, float],
+    output: Output,
+    toys: int,
+    seed: int,
+    workers: int,
+    **asked: Any,
 ) -> None:
     """Discovery significance of the signal in WORKSPACE (a pyhf JSON file, - for standard input)."""
     from inference.hypotheses.discovery import significance as discovery
     from inference.hypotheses.tables import significance_table
 
-    result = discovery(likelihood, poi=poi, signal=signal, fixed=fixed)
+    if toys:
+        _by_toys(likelihood, output, {**asked, "fixed": fixed, "toys": toys, "seed": seed, "workers": workers})
+        return
+    result = discovery(likelihood, **asked, fixed=fixed)
     output.show(result, lambda: [significance_table(result)], sentences=(*result.failures, *result.notes))
+
+
+def _by_toys(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> None:
+    from inference.toys.discovery import significance_by_toys
+    from inference.toys.tables import significance_table
+
+    result = significance_by_toys(likelihood, **asked)
+
+    def figure() -> Figure:
+        from inference.toys.figures import significance as drawn
+
+        return drawn(result)
+
+    output.show(result, lambda: [significance_table(result)], figure, sentences=(*result.failures, *result.notes))

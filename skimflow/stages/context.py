@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ class Context:
     """A pipeline being planned or run: where things are, what was found, what happened.
 
     Attributes:
-        query, model: what the pipeline names, read once, so that all stages see the same.
+        query, model, extensions: what the pipeline names, read once, so that all stages see the same.
         base: folder that relative paths of the pipeline start from.
         state: folder for what is kept beside the pipeline file.
         record: requests of the last run, to say why a unit is a miss.
@@ -48,6 +48,7 @@ class Context:
     pipeline: Pipeline
     query: NamedQuery
     model: Model
+    extensions: Mapping[str, Any]
     base: Path
     state: Path
     store: Store

@@ -31,7 +31,8 @@ def plan_build(context: Context, histograms: Entry) -> Unit:
         {
             "histograms": histograms.blobs[HISTOGRAMS].digest,
             "model": json.loads(context.model.model_dump_json()),
-            "code": code_digest("inference.workspace"),
+            "extensions": context.extensions,
+            "code": code_digest("inference.workspace", "inference.extensions.workspaces"),
             "versions": versions("build"),
         },
     )
@@ -42,11 +43,13 @@ def run_build(context: Context, unit: Unit, histograms: Entry) -> Entry:
     """The entry with the workspace, from the store or made now."""
 
     def build() -> dict[str, bytes | Path]:
+        from inference.extensions.workspaces import attach
         from inference.templates import load_histograms
         from inference.workspace import build, workspace_bytes
 
         templates = load_histograms(json.loads(context.store.read(histograms.blobs[HISTOGRAMS])))
-        return {WORKSPACE: workspace_bytes(build(templates, context.model))}
+        workspace, extra = build(templates, context.model), context.extensions
+        return {WORKSPACE: workspace_bytes(attach(workspace, *extra["extensions"], poi=extra["poi"]))}
 
     entry = _made(context, unit, "build", build)
     if entry.meta["warnings"]:

@@ -1,9 +1,10 @@
-"""Tools of the inference stage as results of a pipeline: asked for, kept, tabulated, drawn, and refused with reasons."""
+"""Tools of the inference stage as results of a pipeline: asked for, kept, tabulated, drawn, refused with reasons."""
 
 import json
 import re
 
 import pytest
+import yaml
 
 from inference.documents import from_document
 from skimflow.errors import PipelineError
@@ -15,7 +16,12 @@ SETTINGS = {
     "scan": {"points": 5},
     "limit": {"points": 3},
     "gof": {"statistics": ["saturated"]},
+    "toys": {"toys": 20},
+    "limit-by-toys": {"toys": 20},
+    "significance-by-toys": {"toys": 20},
+    "feldman-cousins": {"toys": 100, "level": 0.68},
 }
+EXTENDED = ("unfold", "eft")
 
 
 def entry(kind):
@@ -33,13 +39,15 @@ def test_what_a_tool_names_is_there(kind):
 
 def test_every_tool_is_a_result_that_is_kept(analysis):
     """One run computes and draws them all, the next one none."""
+    plain = [kind for kind in TOOLS if kind not in EXTENDED]
     analysis.change(
-        inference={"results": ["fit", *map(entry, TOOLS), {"limit": {"level": 0.9, "points": 0}, "as": "limit_90"}]},
+        inference={"results": ["fit", *map(entry, plain), {"limit": {"level": 0.9, "points": 0}, "as": "limit_90"}]},
     )
     done = analysis.command("run", "tiny.yml", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    for kind, tool in TOOLS.items():
+    for kind in plain:
+        tool = TOOLS[kind]
         result = from_document(load(tool.result), document["results"][kind])
         made = load(tool.tables)(result)
         tables = [made] if hasattr(made, "rows") else list(made)
@@ -53,6 +61,27 @@ def test_every_tool_is_a_result_that_is_kept(analysis):
     again = json.loads(analysis.command("run", "tiny.yml", "--json").stdout)
     assert {one["stage"]: one["ran"] for one in again["stages"]}["fit"] == 0
     assert again["results"] == document["results"]
+
+
+def test_extensions_of_the_model_are_part_of_the_workspace(analysis):
+    """ttbar_norm as a function of a Wilson coefficient, which becomes the parameter of interest."""
+    morphing = {
+        "operator": "eft", "name": "morphing", "parameters": [{"name": "c", "bounds": [-3, 3]}], "sets": ["ttbar_norm"],
+        "basis": [[0], [1], [-1]], "yields": [[1.0], [1.3], [0.8]],
+    }  # fmt: skip
+    (analysis.folder / "extensions.yml").write_text(yaml.safe_dump({"extensions": [morphing], "poi": "c"}))
+    analysis.change(inference={"extensions": "extensions.yml", "results": ["fit", {"eft": {"points": 9}}, "yields"]})
+    done = analysis.command("run", "tiny.yml", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)["results"]
+    (c,) = document["eft"]["coefficients"]
+    plain = json.loads((analysis.folder / "first.json").read_text())["results"]["fit"]
+    norm = plain["bestfit"][plain["labels"].index("ttbar_norm")]
+    assert 1 + 0.25 * c["bestfit"] + 0.05 * c["bestfit"] ** 2 == pytest.approx(norm, abs=1e-5)
+    (analysis.folder / "extensions.yml").write_text("operator: eft")
+    refused = analysis.command("run", "tiny.yml")
+    assert refused.returncode == 2
+    assert "must be a list of documents" in refused.stderr
 
 
 def test_a_setting_of_another_type_is_named():

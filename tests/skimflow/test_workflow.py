@@ -68,8 +68,8 @@ def test_a_run_with_nothing_to_do_imports_nothing_slow(analysis):
     computed, modules = json.loads(done.stdout)
     assert computed == 0
     slow = {
-        "awkward", "boost_histogram", "cabinetry", "coffea", "dask", "distributed", "hist", "iminuit", "jax", "matplotlib",
-        "numba", "numpy", "pandas", "pyarrow", "pyhf", "scipy", "servicex", "tenacity", "uproot",
+        "awkward", "boost_histogram", "cabinetry", "coffea", "dask", "distributed", "hist", "iminuit", "jax",
+        "matplotlib", "numba", "numpy", "pandas", "pyarrow", "pyhf", "scipy", "servicex", "tenacity", "uproot",
     }  # fmt: skip
     assert slow & set(modules) == set()
 
