@@ -4,16 +4,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from inference.canvas import new_figure, styled
+from inference.canvas import experiment_label, new_figure, styled
 from inference.hypotheses.results import UpperLimit
 from inference.likelihood.specification import Floats
+from inference.model import Model
 
 # The band's conventional green and yellow, for 68 % and 95 % of outcomes.
 INNER, OUTER = "#00cc00", "#ffcc00"
 
 
 @styled
-def brazil(limit: UpperLimit) -> Figure:
+def brazil(limit: UpperLimit, model: Model | None = None) -> Figure:
     """CLs (or CLsb) against the parameter of interest, with the expected bands and the limits.
 
     Needs a limit made with ``points``.
@@ -35,8 +36,8 @@ def brazil(limit: UpperLimit) -> Figure:
     axes.set_ylim(0, 1.05 if is_cls else 1.05 * max(0.5, float(band.max(initial=0.5))))
     axes.set_xlabel(limit.poi)
     axes.set_ylabel(limit.method)
-    axes.legend(loc="upper right")
-    axes.set_title(_words(limit), loc="left", fontsize="small")
+    axes.legend(loc="upper right", title=_words(limit), alignment="left")
+    experiment_label(axes, model)
     return figure
 
 
@@ -50,4 +51,4 @@ def draw_bands(axes: Axes, x: Floats, band: Floats) -> None:
 def _words(limit: UpperLimit) -> str:
     values = [("observed", limit.observed), ("expected", limit.expected[2])]
     told = [f"{name} {'none' if value is None else format(value, '.4g')}" for name, value in values]
-    return f"{100 * limit.level:.4g}% upper limit: {', '.join(told)}"
+    return f"{100 * limit.level:.4g}% upper limit:\n{', '.join(told)}"

@@ -1,4 +1,4 @@
-"""Figures of limits on many signals: one beside the other, or as contours in a plane of their values."""
+"""Figures of limits on many signals: row by row, along one of their values, or as contours in a plane of two."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from inference.canvas import label_margin, new_figure, one_panel, styled
-from inference.hypotheses.figures import INNER, OUTER
+from inference.hypotheses.figures import INNER, OUTER, draw_bands
 from inference.hypotheses.tables import title
-from inference.likelihood.specification import Floats
 from inference.reinterpretation.errors import InvalidSignal
 from inference.reinterpretation.results import Reinterpretation, SignalLimit
 
@@ -81,10 +80,12 @@ def exclusion(result: Reinterpretation, axes_of: tuple[int, int] = (0, 1)) -> Fi
         InvalidSignal: fewer than four signals with limits, not numbers, or all on a line.
     """
     first, second = axes_of
-    places, limits = _grid(result.signals, first, second)
+    rows = np.array(_rows(result.signals, axes_of), dtype=float)
+    if len(rows) < FEWEST:
+        raise InvalidSignal(f"an exclusion contour needs {FEWEST} signals with limits and two values, not {len(rows)}")
+    (x, y), limits = rows[:, :2].T, np.log(rows[:, 2:])
     figure = new_figure(8, 6.6)
     axes = figure.add_axes((0.14, 0.13, 0.83, 0.8))
-    x, y = places.T
     try:
         # excluded at −1 σ, less what is excluded even at +1 σ
         axes.tricontourf(x, y, limits[:, 2], [-np.inf, 0.0], colors=[OUTER])
@@ -107,17 +108,42 @@ def exclusion(result: Reinterpretation, axes_of: tuple[int, int] = (0, 1)) -> Fi
     return figure
 
 
-def _grid(signals: Sequence[SignalLimit], first: int, second: int) -> tuple[Floats, Floats]:
-    """Places (n, 2) and the logarithms of the limits: observed and the five expected, (n, 6)."""
+@styled
+def limit_curve(result: Reinterpretation, along: int = 0) -> Figure:
+    """Limits against one of the signals' values, with the expected bands and strength 1.
+
+    Args:
+        along: which value.
+
+    Raises:
+        InvalidSignal: fewer than two signals with limits, values that are no numbers, or two signals of one value.
+    """
+    rows = np.array(_rows(result.signals, (along,)), dtype=float)
+    if len(rows) < 2 or len(set(rows[:, 0])) < len(rows):
+        raise InvalidSignal(
+            f"a curve needs signals with limits at two values at least, one at each; there are {len(rows)}"
+        )
+    rows = rows[np.argsort(rows[:, 0])]
+    axes = new_figure(8, 6.6).add_axes((0.14, 0.13, 0.83, 0.8))
+    draw_bands(axes, rows[:, 0], rows[:, 2:])
+    axes.plot(rows[:, 0], rows[:, 1], color="black", marker="o", markersize=4, linewidth=1.6, label="Observed")
+    axes.axhline(1.0, color=OBSERVED, linewidth=1.4)
+    axes.set_yscale("log")
+    axes.set_xlim(rows[0, 0], rows[-1, 0])
+    axes.set_xlabel(result.labels[along] if result.labels else f"value {along + 1}")
+    axes.set_ylabel(f"{title(result.level, result.method)} upper limit on {result.poi}")
+    axes.legend(loc="best")
+    return axes.figure  # type: ignore[return-value]
+
+
+def _rows(signals: Sequence[SignalLimit], chosen: Sequence[int]) -> list[tuple[float, ...]]:
+    """Chosen values, the observed limit and the five expected ones, of signals that have them all."""
     rows = []
     for each in signals:
         limits = (each.observed, *each.expected)
-        if None in limits or len(each.values) <= max(first, second):
+        if None in limits or len(each.values) <= max(chosen):
             continue
-        at = (each.values[first], each.values[second])
+        at = [each.values[index] for index in chosen]
         if all(isinstance(value, int | float) for value in at):
-            rows.append((*at, *np.log(np.array(limits, dtype=float))))
-    if len(rows) < FEWEST:
-        raise InvalidSignal(f"an exclusion contour needs {FEWEST} signals with limits and two values, not {len(rows)}")
-    table = np.array(rows, dtype=float)
-    return table[:, :2], table[:, 2:]
+            rows.append((*at, *limits))
+    return rows  # type: ignore[return-value]

@@ -281,6 +281,22 @@ def test_the_command(workspace_file, tmp_path):
     assert json.loads(told.output)["level"] == 0.9
 
 
+def test_the_command_by_toys(workspace_file, tmp_path):
+    from skimflow.commands.limit import limit
+
+    drawn = tmp_path / "toys.png"
+    some = ["--toys", "200", "--seed", "1", "--json"]
+    told = CliRunner().invoke(limit, [workspace_file, *some, "--figure", str(drawn)])
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.output)
+    assert found["asymptotic"] == pytest.approx(1.01157, abs=1e-5)
+    assert found["observed"]["value"] == pytest.approx(found["asymptotic"], abs=5 * found["observed"]["error"] + 0.05)
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    told = CliRunner().invoke(limit, [workspace_file, *some, "--test", "1"])
+    [test] = json.loads(told.output)["tests"]
+    assert test["cls"]["value"] == pytest.approx(0.0525, abs=5 * test["cls"]["error"])
+
+
 def test_the_figure_shows_bands_and_limits(documented):
     from inference.hypotheses.figures import brazil
 

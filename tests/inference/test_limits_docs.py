@@ -59,5 +59,5 @@ def test_the_pages_python_runs(files):
         exec(compile(block, "limits.md", "exec"), spaces)
     assert spaces["one"].cls == pytest.approx(0.24443695, abs=1e-8)
     assert spaces["limit"].observed == pytest.approx(2.01016, abs=5e-6)
-    assert spaces["result"].z == 0.0
+    assert spaces["significance"](spaces["likelihood"]).z == 0.0
     assert spaces["limits"].signals[0].observed == pytest.approx(spaces["limit"].observed, rel=1e-9)

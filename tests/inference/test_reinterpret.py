@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 
 import hist
 import numpy as np
@@ -318,6 +319,19 @@ def test_the_exclusion_contour_is_where_the_limit_is_one():
         exclusion(Reinterpretation("mu", 0.95, "CLs", "qtilde", ("x", "y"), (), 0))
 
 
+def test_the_curve_has_one_signal_for_each_value():
+    from inference.reinterpretation.figures import limit_curve
+
+    of_plane = plane(0.4, 0.2)
+    row = replace(of_plane, signals=tuple(each for each in of_plane.signals[::-1] if each.values[1] == 3))
+    [axes] = limit_curve(row).axes
+    observed = next(line for line in axes.lines if line.get_label() == "Observed")
+    assert observed.get_xdata().tolist() == list(range(8))
+    assert np.log(observed.get_ydata()) == pytest.approx(0.4 * np.arange(8) + 0.6 - 4.0)
+    with pytest.raises(InvalidSignal, match="a curve needs signals"):
+        limit_curve(of_plane)
+
+
 def test_the_summary_has_a_row_for_each_signal_with_limits():
     from inference.reinterpretation.figures import limit_summary
 
@@ -344,11 +358,11 @@ def test_the_command(archive, background, tmp_path):
     told = CliRunner().invoke(command, [*given, *some, "--patchset", str(kept), "--hepdata", "ins1748602"])
     assert told.output == f"6 signals with the background's digests in {kept}\n"
     pyhf.PatchSet(json.loads(kept.read_text())).verify(background)
-    of_set = [str(workspace), "--signal", str(kept), "--plane", "msb,mn2", "--figure", str(drawn)]
+    of_set = [str(workspace), "--signal", str(kept), "--along", "msb,mn2", "--figure", str(drawn)]
     told = CliRunner().invoke(command, [*of_set, "--json"])
     assert told.exit_code == 0, told.output
     document = json.loads(told.output)
     assert document["labels"] == ["msb", "mn2", "mn1"]
     assert drawn.read_bytes().startswith(b"\x89PNG")
-    told = CliRunner().invoke(command, [*given, "--plane", "msb,mass"])
-    assert "not two of the labels (msb, mn2, mn1)" in told.output
+    told = CliRunner().invoke(command, [*given, "--along", "msb,mass"])
+    assert "not one or two of the labels (msb, mn2, mn1)" in told.output

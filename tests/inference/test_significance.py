@@ -84,3 +84,7 @@ def test_the_command(tmp_path):
     assert [line.split()[-1] for line in told.output.splitlines()[-2:]] == ["3.289", "1.371"]
     told = CliRunner().invoke(command, [str(path), "--json"])
     assert json.loads(told.output)["kind"] == "Significance"
+    told = CliRunner().invoke(command, [str(path), "--json", "--toys", "2000", "--seed", "1"])
+    assert told.exit_code == 0, told.output
+    observed = json.loads(told.output)["observed"]
+    assert observed["p_value"]["value"] == pytest.approx(0.0005, abs=0.002)
