@@ -106,7 +106,7 @@ def smooth_workspace(
         prune_norm: variations whose integrals both differ by less (relative) keep their shape alone.
         prune_shape: variations whose bins all differ by less, integrals being equal, keep their norm alone.
         tolerance: relative statistical error that ends a group, for "ratio".
-        only: patterns of systematics' names, such as "jes*".
+        only: patterns of systematics' names, such as "jes*". Those that extensions use are not pruned.
 
     Raises:
         InvalidSmoothing: a setting out of range, or a pattern that fits no systematic.
@@ -114,12 +114,14 @@ def smooth_workspace(
     settings = _Settings(smooth, symmetrise, prune_norm, prune_shape, tolerance)
     _check(settings, workspace, only)
     made = copy.deepcopy(dict(workspace))
-    record = _Record()
+    record, unpruned = _Record(), replace(settings, prune_norm=0.0, prune_shape=0.0)
+    extensions = str(workspace.get("extensions", ""))
     for channel in made["channels"]:
         for sample in channel["samples"]:
             for name in _systematics([sample]):
                 if any(fnmatchcase(name, pattern) for pattern in only):
-                    _change(channel["name"], sample, name, settings, record)
+                    # what an extension speaks of must stay a parameter
+                    _change(channel["name"], sample, name, unpruned if name in extensions else settings, record)
     before, after = (_systematics(_samples(each)) for each in (workspace, made))
     gone = tuple(sorted(set(before) - set(after) - set(_others(made))))
     for measurement in made["measurements"]:

@@ -122,6 +122,12 @@ def test_pruning_by_hand():
     assert smooth_workspace(given_, prune_norm=0.003, prune_shape=0.005).changes == ()
 
 
+def test_what_an_extension_uses_is_not_pruned():
+    given_ = workspace(normsys(1.001, 0.999), normsys(1.001, 0.999, "jer"))
+    given_["extensions"] = [{"operator": "formula", "name": "twice", "formulas": {"mu": "1 + 'jes'"}}]
+    assert smooth_workspace(given_, prune_norm=0.01).gone == ("jer",)
+
+
 def test_only_some_systematics_and_settings_that_are_refused():
     given_ = workspace(normsys(1.001, 0.999), normsys(1.001, 0.999, "jer"))
     before = copy.deepcopy(given_)
