@@ -1,17 +1,12 @@
 """Extensions: derivatives against autodiff, values against the same model written otherwise, documents and back."""
 
 import json
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pyhf
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_workspaces import random_workspace
 
 from inference.errors import InvalidWorkspace
 from inference.extensions.errors import InvalidExtension, NotSerialisable
@@ -141,7 +136,11 @@ EVERYTHING = [
     WITH_GAMMAS,
     {
         **FORMULA,
-        "formulas": {"nu": "k**2 * exp(t * 0.3) + b * 0.1", "more": ["max(k, 0.1)", "t", "2 - sqrt(t**2) / 2"]},
+        "formulas": {
+            "nu": "k**2 * exp(t * 0.3) + b * 0.1",
+            "d": "t - 1 + 0.3 * a * k",
+            "more": ["max(k, 0.1)", "t", "2 - sqrt(t**2) / 2"],
+        },
     },
     {**TRANSFER, "sets": "transferred", "numerator": ["s[0]", "k"]},
     {**UNFOLDED, "sets": ["folded"]},
@@ -155,7 +154,15 @@ def everything():
         sample(f"free{name}", [4, 3, 2], (name, "shapefactor", None))
         for name in ("more", "transferred", "folded", "called")
     ]
-    other = sample("other", [6, 5, 4], ("nu", "normfactor", None), ("kappa", "normfactor", None))
+    other = sample(
+        "other",
+        [6, 5, 4],
+        ("nu", "normfactor", None),
+        ("kappa", "normfactor", None),
+        ("d", "normsys", {"hi": 1.2, "lo": 0.9}),
+        ("d", "histosys", {"hi_data": [7.0, 5.0, 3.0], "lo_data": [5.5, 5.2, 4.4]}),
+        ("counted", "shapesys", [1.0, 1.0, 1.0]),
+    )
     given["channels"][0]["samples"] += [*free, other]
     return attach(given, *EVERYTHING)
 
@@ -181,20 +188,6 @@ def derivatives_agree(likelihood, point):
     assert found.gradient == pytest.approx(gradient, rel=1e-11, abs=1e-11 * np.abs(gradient).max())
     assert found.curvature == pytest.approx(hessian, rel=1e-11, abs=1e-11 * np.abs(hessian).max())
     assert np.linalg.eigvalsh(np.asarray(found.fisher)).min() > -1e-9 * np.abs(hessian).max()
-
-
-def test_derivatives_on_a_random_workspace_with_every_modifier():
-    """Three channels, shared names, Poisson gammas: a formula sets a nuisance and a strength."""
-    given = random_workspace(3)
-    assert {"alpha", "mu", "norm"} <= {each.name for each in Likelihood(given).specification.parameters}
-    formula = {
-        "operator": "formula",
-        "name": "f",
-        "parameters": [scalar("p", init=0.4), scalar("q", init=1.1)],
-        "formulas": {"alpha": "p * q", "mu": "q**2 + norm * 0.2"},
-    }
-    likelihood = Likelihood(attach(given, formula))
-    derivatives_agree(likelihood, somewhere(likelihood))
 
 
 def histfactory_parameters(likelihood, plain_likelihood, values, **set_):

@@ -12,13 +12,12 @@ from click.testing import CliRunner
 from inference.documents import from_json
 from inference.extensions.unfolding import Unfolding
 from skimflow.commands.eft import eft
-from skimflow.commands.intervals import intervals
 from skimflow.commands.unfold import unfold
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extensions.md").read_text(encoding="utf-8")
-COMMANDS = {"unfold": unfold, "eft": eft, "intervals": intervals}
+COMMANDS = {"unfold": unfold, "eft": eft}
 
 
 def run(line, **settings):
@@ -51,7 +50,7 @@ def test_the_python_of_the_page_does_what_it_says(folder):
 def test_the_commands_of_the_page_run(folder):
     place, _ = folder
     lines = re.findall(r"^    skimflow (.*)$", PAGE, re.MULTILINE)
-    assert len(lines) == 3
+    assert len(lines) == 2
     told = {}
     for line in lines:
         done = run(line, catch_exceptions=False)
