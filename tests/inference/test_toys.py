@@ -221,15 +221,34 @@ def test_another_likelihood_has_another_digest(workspace, likelihood):
 
 def test_failed_fits_are_recorded_and_stop_nothing():
     """The factor of an empty sample: no toy can be fitted unless it is held."""
-    workspace = counting(signal=10.0, background=50.0)
-    empty = {"name": "k", "type": "normfactor", "data": None}
-    workspace["channels"][0]["samples"].append({"name": "empty", "data": [0.0], "modifiers": [empty]})
-    likelihood = Likelihood(workspace)
-    found = fit_variants(likelihood, throw(likelihood, likelihood.init, count=3, seed=1), {"free": {}, "k": {"k": 1.0}})
+    likelihood = Likelihood(counting(signal=0.0, background=50.0))
+    found = fit_variants(
+        likelihood, throw(likelihood, likelihood.init, count=3, seed=1), {"free": {}, "held": {"mu": 1.0}}
+    )
     assert not found["free"].converged.any()
-    assert all("the data do not determine k" in reason for reason in found["free"].reasons)
-    assert found["k"].converged.all()
-    assert found["k"].reasons == ("", "", "")
+    assert all("the data do not determine mu" in reason for reason in found["free"].reasons)
+    assert found["held"].converged.all()
+    assert found["held"].reasons == ("", "", "")
+
+
+def test_a_fit_in_the_wrong_minimum_is_made_again_from_a_lower_one():
+    """Both sides of the shape raise the first bin, so that −log L has two minima, and some toys end in the higher."""
+    workspace = counting(10.0, 50.0, lower=-10.0)
+    workspace["channels"][0]["samples"] = [
+        {"name": "background", "data": [50.0, 50.0], "modifiers": []},
+        {"name": "signal", "data": [10.0, 2.0], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
+    ]
+    workspace["observations"][0]["data"] = [70.0, 50.0]
+    shape = {"name": "alpha", "type": "histosys", "data": {"hi_data": [70.0, 55.0], "lo_data": [68.0, 44.0]}}
+    workspace["channels"][0]["samples"][0]["modifiers"] = [shape]
+    likelihood = Likelihood(workspace)
+    toys = throw(likelihood, np.ones(2), count=400, seed=1)
+    alone, held = fit_toys(likelihood, toys), fit_toys(likelihood, toys, fixed={"mu": 3.0})
+    assert (alone.nll > held.nll + 1e-6).any()
+    together = fit_variants(likelihood, toys, {"free": {}, "held": {"mu": 3.0}})
+    assert together["free"].converged.all()
+    assert (together["free"].nll <= together["held"].nll + 1e-9).all()
+    assert (together["free"].nll <= alone.nll + 1e-9).all()
 
 
 def test_unknown_parameters_are_named(likelihood, somewhere):

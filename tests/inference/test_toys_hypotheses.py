@@ -206,12 +206,12 @@ def test_likelihood_ratio_intervals_cover(many_events):
 
 def test_the_same_seed_gives_the_same_numbers_and_a_store_keeps_the_toys(small, tmp_path):
     store = Store.open(tmp_path / "store")
-    first = upper_limit_by_toys(small, toys=300, seed=9, store=store)
+    first = upper_limit_by_toys(small, toys=150, seed=9, store=store)
     entries = len(list(store.entries()))
-    assert upper_limit_by_toys(small, toys=300, seed=9, store=store) == first
+    assert upper_limit_by_toys(small, toys=150, seed=9, store=store) == first
     assert len(list(store.entries())) == entries
-    assert upper_limit_by_toys(small, toys=300, seed=9, workers=2) == first
-    assert upper_limit_by_toys(small, toys=300, seed=10) != first
+    assert upper_limit_by_toys(small, toys=150, seed=9, workers=2) == first
+    assert upper_limit_by_toys(small, toys=150, seed=10) != first
 
 
 def test_what_cannot_be_is_said(small):
