@@ -11,7 +11,7 @@ def signal_table(result: Reinterpretation) -> Table:
     rows = tuple(
         (
             each.name,
-            *(each.values if result.labels else ()),
+            *(_text(value) for value in each.values if result.labels),
             each.cls,
             None if each.expected_cls is None else each.expected_cls[2],
             each.observed,
@@ -21,3 +21,8 @@ def signal_table(result: Reinterpretation) -> Table:
         for each in result.signals
     )
     return Table(f"{title(result.level, result.method)} upper limits on {result.poi}", columns, rows)
+
+
+def _text(value: float | str) -> str:
+    """A mass of 1300 GeV is no 1300.0."""
+    return value if isinstance(value, str) else f"{value:.10g}"

@@ -352,7 +352,7 @@ def test_the_command(archive, background, tmp_path):
     assert told.exit_code == 0, told.output
     header, row = (line.split(",") for line in told.output.splitlines()[:2])
     assert header[:4] == ["signal", "msb", "mn2", "mn1"]
-    assert row[:4] == [PUBLISHED, "1300.0", "205.0", "60.0"]
+    assert row[:4] == [PUBLISHED, "1300", "205", "60"]
     assert float(row[header.index("observed")]) == pytest.approx(2.01016, abs=5e-6)
     some = ["--select", "sbottom_1[34]00_[579]50_60"]
     told = CliRunner().invoke(command, [*given, *some, "--patchset", str(kept), "--hepdata", "ins1748602"])
