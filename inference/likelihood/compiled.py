@@ -29,6 +29,21 @@ def _ready() -> None:
         settings["jax_persistent_cache_min_entry_size_bytes"] = -1
     for name, chosen in settings.items():
         jax.config.update(name, chosen)  # type: ignore[no-untyped-call]
+    _one_thread()
+
+
+def _one_thread() -> None:
+    """SciPy's BLAS, whose LAPACK JAX calls, works in the calling thread.
+
+    Its matrices are small here: waking threads for them costs more than it brings, most of all on a busy machine, and
+    the order of their sums would depend on the number of cores. NumPy's own BLAS stays as it is.
+    """
+    import scipy.linalg  # noqa: F401 - loads the library
+    from threadpoolctl import ThreadpoolController
+
+    for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+        if "scipy.libs" in (library.filepath or ""):
+            library.set_num_threads(1)
 
 
 _ready()
