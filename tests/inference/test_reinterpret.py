@@ -14,6 +14,7 @@ import uproot
 from click.testing import CliRunner
 
 from inference.documents import from_json, to_json
+from inference.hypotheses.asymptotic import Asymptotic
 from inference.hypotheses.limits import upper_limit
 from inference.likelihood import compiled
 from inference.likelihood.model import Likelihood
@@ -259,6 +260,29 @@ def test_one_bad_signal_spoils_no_other(signals, background):
     assert (first.observed, second.observed) == (None, None)
     assert third.observed == pytest.approx(2.01016, abs=5e-6)
     assert from_json(Reinterpretation, to_json(result)) == result
+
+
+def test_a_signal_that_its_own_uncertainty_lets_vanish(archive):
+    """Region B: pyhf's fit of these Asimov data ends at 52.7460 for μ = 3; its own density is higher where ours ends."""
+    with tarfile.open(archive) as files:
+        region_b = json.loads(files.extractfile("RegionB/BkgOnly.json").read())
+    signals, _ = read_signals(archive, region_b, "mu_SIG")
+    [signal] = chosen(signals, ["sbottom_700_480_350"])
+    workspace = signal.applied(region_b)
+    shared = Asymptotic(Likelihood(workspace))
+    shared.test(3.0)
+    found = shared.asimov.at(3.0)
+    model = pyhf.Workspace(workspace).model(
+        modifier_settings={"normsys": {"interpcode": "code4"}, "histosys": {"interpcode": "code4p"}}
+    )
+    seen = shared.asimov.seen
+    data = np.concatenate([seen.main, seen.auxiliary[~np.isnan(seen.auxiliary)]])
+    assert found.nll == pytest.approx(-float(model.logpdf(found.minimum.parameters, data)[0]), rel=1e-12)
+    assert found.nll == pytest.approx(52.70209759, abs=1e-7)
+    [limit] = reinterpret(region_b, [signal]).signals
+    assert limit.expected[3] == pytest.approx(1.9333, abs=1e-4)
+    assert limit.expected[4] is None
+    assert limit.failures[0].startswith("expected limit at +2 σ: not reached up to mu_SIG = ")
 
 
 def test_what_is_no_signal(counting_background, tmp_path):
