@@ -30,7 +30,7 @@ class Layout:
     """What a compiled function depends on besides the shapes of its arrays."""
 
     histosys: Literal["code0", "code2", "code4p"] = "code4p"
-    normsys: Literal["code1", "code4"] = "code4"
+    normsys: Literal["code1", "code4", "combine"] = "code4"
     layers: int = 0
     sparse_shapes: bool = False
     poisson_gammas: bool = False
