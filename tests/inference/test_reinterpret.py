@@ -263,7 +263,7 @@ def test_one_bad_signal_spoils_no_other(signals, background):
 
 
 def test_a_signal_that_its_own_uncertainty_lets_vanish(archive):
-    """Region B: pyhf's fit of these Asimov data ends at 52.7460 for μ = 3; its own density is higher where ours ends."""
+    """Region B: pyhf's fit of these Asimov data ends at 52.7460 for μ = 3; its own density is higher at our end."""
     with tarfile.open(archive) as files:
         region_b = json.loads(files.extractfile("RegionB/BkgOnly.json").read())
     signals, _ = read_signals(archive, region_b, "mu_SIG")
