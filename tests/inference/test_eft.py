@@ -1,9 +1,11 @@
 """Dimension-6 morphing: closure at the basis points, a generated quadratic truth, and intervals in pieces."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.optimize import brentq, minimize
 
 from inference.documents import from_json, to_json
@@ -13,6 +15,7 @@ from inference.extensions.morphing import coefficients, condition, monomials
 from inference.extensions.wilson import EftFit, eft
 from inference.fit import fit_likelihood
 from inference.likelihood.model import Likelihood
+from skimflow.commands.eft import eft as command
 
 BINS = 5
 STANDARD_MODEL = np.asarray([120.0, 90.0, 60.0, 30.0, 12.0])
@@ -179,6 +182,21 @@ def test_two_valleys_give_an_interval_in_two_pieces():
 def test_the_standard_model_costs_nothing_when_the_data_are_its_own():
     found = eft(Likelihood(workspace()), points=11)
     assert found.standard_model == pytest.approx(0, abs=1e-9)
+
+
+def test_the_command_scans_a_plane(model, tmp_path):
+    """Two coefficients on a grid, the lowest point beside the truth."""
+    file, figure = tmp_path / "workspace.json", tmp_path / "plane.png"
+    file.write_text(json.dumps(workspace(at=(0.7, -1.1))))
+    arguments = [str(file), "--plane", "--par", "c1", "--par", "c2", "--points", "7", "--range", "c1", "-2", "2"]
+    done = CliRunner().invoke(command, [*arguments, "--figure", str(figure), "--json"], catch_exceptions=False)
+    told = json.loads(done.output)
+    assert told["first"] == pytest.approx(np.linspace(-2, 2, 7))
+    assert told["second"] == pytest.approx(np.linspace(-6, 6, 7))
+    low, lower = told["first"][4], told["second"][2]
+    held = model.fit(fixed={"c1": low, "c2": lower}).nll - model.fit(start=at(model, (0.7, -1.1))).nll
+    assert told["twice_rises"][4][2] == pytest.approx(2 * held, abs=1e-8)
+    assert figure.read_bytes()[:4] == b"\x89PNG"
 
 
 def test_what_is_no_coefficient_is_said(model):

@@ -257,6 +257,30 @@ def test_correlated_parameters_are_a_rotation_of_independent_ones():
     assert np.asarray(tied.covariance)[np.ix_(here, here)] == pytest.approx(covariance, rel=1e-6)
 
 
+def test_a_profile_does_not_depend_on_how_its_parameter_is_written():
+    """mu = k³: −log L at k is that at mu, everything else refitted, with the same certificate."""
+    shape = {f"shape[{place}]": 1.0 for place in range(3)}
+    cubed = {"operator": "formula", "name": "cubed", "parameters": [scalar("k", init=1.0)], "formulas": {"mu": "k**3"}}
+    written, direct = Likelihood(attach(workspace(), cubed)), Likelihood(workspace())
+    for k in (0.5, 1.0, 1.4):
+        one, other = written.fit(fixed={"k": k, **shape}), direct.fit(fixed={"mu": k**3, **shape})
+        assert one.certificate.converged
+        assert one.nll == pytest.approx(other.nll, abs=1e-11)
+    one, other = written.fit(fixed=shape), direct.fit(fixed=shape)
+    assert one.parameters[written.index("k")] ** 3 == pytest.approx(other.parameters[direct.index("mu")], rel=1e-7)
+    # and as errors propagate, dmu = 3 k² dk
+    slope = 3 * one.parameters[written.index("k")] ** 2
+    sigma = [
+        np.sqrt(np.diag(model.covariance(at, free=free_of(model)))) for model, at in ((written, one), (direct, other))
+    ]
+    assert slope * sigma[0][written.index("k")] == pytest.approx(sigma[1][direct.index("mu")], rel=1e-6)
+
+
+def free_of(likelihood):
+    """All but the free shape."""
+    return np.asarray([not label.startswith("shape") for label in likelihood.labels]) & ~likelihood.constant
+
+
 def test_a_matrix_that_is_none_names_the_pair():
     bad = [[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]]
     document = {**CORRELATED, "of": ["a", "b", "stat[0]"], "matrix": bad}
@@ -352,6 +376,7 @@ def test_saved_and_read_again_it_is_the_same_model(tmp_path):
     point = somewhere(first)
     assert first.labels == second.labels
     assert first.nll(point) == second.nll(point)
+    assert Likelihood(saved(), profile=False).nll(point) == pytest.approx(first.nll(point), rel=1e-13)
 
 
 @pytest.mark.parametrize("poi", ["mu", "c1", "s[1]"])

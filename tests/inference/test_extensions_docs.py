@@ -63,15 +63,13 @@ def test_the_commands_of_the_page_run(folder):
         assert (place / name).read_bytes()[:4] == b"\x89PNG"
 
 
-def test_json_is_the_result_and_a_plane_is_drawn(folder):
+def test_json_is_the_result(folder):
     place, names = folder
     done = run("unfold unfolding.json --tau 0.001 --json --output kept.json", catch_exceptions=False)
     kept = from_json(Unfolding, (place / "kept.json").read_text())
     assert json.loads(done.output)["yields"] == list(kept.yields)
     assert kept.tau == 0.001
     assert kept.edges == tuple(names["spectrum"]["edges"])
-    plane = run("eft eft.json --plane --par c --par k", catch_exceptions=True)
-    assert plane.exit_code == 0
 
 
 def test_wrong_settings_are_told(folder):
