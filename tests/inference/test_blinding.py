@@ -136,8 +136,6 @@ def test_what_would_hide_nothing_is_refused(agc):
 
 def test_the_ranking_of_the_command_is_blind(tmp_path):
     document = two_regions()
-    shape = {"name": "shape", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}}
-    document["channels"][0]["samples"][1]["modifiers"].append(shape)
     path, kept = tmp_path / "workspace.json", tmp_path / "impacts.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     value, sigma = fit_likelihood(Likelihood(document)).value("mu")
@@ -164,7 +162,8 @@ def test_a_value_at_its_bound_is_not_told():
 def two_regions(observed=(90.0, 55.0)):
     """A signal of 20 in one of four bins over a background whose size a control region measures."""
     mu, norm = ({"name": name, "type": "normfactor", "data": None} for name in ("mu", "norm"))
-    background = {"name": "background", "data": [50.0, 55.0], "modifiers": [norm]}
+    size = {"name": "size", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}}
+    background = {"name": "background", "data": [50.0, 55.0], "modifiers": [norm, size]}
     signal = {"name": "signal", "data": [20.0, 0.0], "modifiers": [mu]}
     control = {"name": "background", "data": [100.0, 100.0], "modifiers": [norm]}
     return {

@@ -12,11 +12,13 @@ from scipy.stats import chi2, norm
 from inference.comparison.compare import compare, compare_fits
 from inference.comparison.figures import parameters
 from inference.comparison.results import Comparison, Difference
+from inference.comparison.structure import differences
 from inference.comparison.tables import comparison_tables, sentence
 from inference.documents import from_json, to_json
 from inference.errors import FitFailed, UnknownParameter
 from inference.fit import fit_likelihood
 from inference.likelihood.model import Likelihood
+from inference.likelihood.specification import specification
 from inference.reference import reference_model
 from skimflow.commands.compare import compare as compare_command
 
@@ -110,14 +112,14 @@ def test_differences_are_named_where_they_are(nested):
     changed["channels"].append({"name": "new", "samples": [{"name": "s", "data": [1.0, 2.0], "modifiers": []}]})
     changed["observations"] = [{"name": "bin", "data": [129.0]}, {"name": "new", "data": [3.0, 4.0]}]
     changed["measurements"][0]["config"]["parameters"] = [{"name": "mu", "bounds": [[0.0, 20.0]]}]
-    assert compare(Likelihood(counting(130.0)), Likelihood(changed)).differences == (
+    assert differences(specification(counting(130.0)), specification(changed)) == (
         Difference("channel", "new", None, "2 bins"),
         Difference("sample", "more in bin", None, "1 events"),
         Difference("sample", "signal in bin", "20 events", "21 events"),
         Difference("parameter", "mu", "starts at 1 within 0 and 10", "starts at 1 within 0 and 20"),
         Difference("data", "bin", "130 events", "129 events"),
     )
-    assert compare(Likelihood(changed), Likelihood(changed)).differences == ()
+    assert differences(specification(changed), specification(changed)) == ()
 
 
 def test_yields_stand_side_by_side(nested, fitted):
@@ -157,7 +159,7 @@ def test_what_cannot_be_compared_is_said():
     with pytest.raises(UnknownParameter, match="no parameter 'nu'"):
         compare(model, model, fixed_second={"nu": 1.0})
     flat = counting(130.0)
-    flat["channels"][0]["samples"][0]["modifiers"].append({"name": "nu", "type": "normfactor", "data": None})
+    flat["channels"][0]["samples"][0]["data"] = [0.0]
     with pytest.raises(FitFailed, match="second: no minimum"):
         compare(model, Likelihood(flat))
 
