@@ -135,7 +135,7 @@ def significance_by_toys(
             with_signal = _q0(ensembles, at, SIGNAL, count)
         except FitFailed as error:
             failures.append(f"expected significance: {error}")
-    highest = float(max([q0, *background, *with_signal]))
+    highest = float(np.concatenate([[q0], background, with_signal]).max())
     return ToySignificance(
         label,
         profile.best.mu,

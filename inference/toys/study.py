@@ -137,7 +137,7 @@ def toy_study(
     """
     point = truth_of(likelihood, at or {}, truth, fixed or {}, fit)
     chosen = tuple(parameters) if parameters is not None else _chosen(likelihood, fixed or {}, bin_gammas)
-    poi = likelihood.poi if likelihood.poi not in (fixed or {}) and method == "frequentist" else None
+    poi = _of_interest(likelihood, fixed or {}) if method == "frequentist" else None
     variants = {"free": dict(fixed or {})}
     if poi is not None:
         variants["truth"] = {**variants["free"], poi: float(point[likelihood.index(poi)])}
@@ -185,6 +185,12 @@ def truth_of(
     if not minimum.certificate.converged:
         raise FitFailed(f"no fit to throw toys at: {minimum.certificate.reason}; throw them at the nominal values")
     return minimum.parameters
+
+
+def _of_interest(likelihood: "Likelihood", fixed: Mapping[str, float]) -> str | None:
+    """The parameter of interest, if there is one and it is free."""
+    poi = likelihood.poi
+    return None if poi is None or poi in fixed or likelihood.constant[likelihood.index(poi)] else poi
 
 
 def _kind(reason: str) -> str:

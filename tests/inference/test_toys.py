@@ -1,5 +1,6 @@
 """Toys: pyhf's sampling distribution, closed forms, the same numbers however the work is cut, and failures."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -213,6 +214,7 @@ def test_a_damaged_chunk_is_made_anew(likelihood, somewhere, tmp_path):
 
 def test_another_likelihood_has_another_digest(workspace, likelihood):
     assert digest(Likelihood(workspace)) == digest(likelihood)
+    assert digest(pickle.loads(pickle.dumps(likelihood))) == digest(likelihood)
     assert digest(Likelihood(workspace, histosys="code0")) != digest(likelihood)
     changed = with_every_constraint()
     changed["channels"][0]["samples"][0]["data"][0] += 1e-9
