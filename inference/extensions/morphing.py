@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from inference.extensions.parts import Extension, Matrix, Names, Parameter, Program, Row, check_shape, table, total
 from inference.likelihood.specification import Floats
@@ -50,6 +50,13 @@ class Eft(Extension):
     def changes(self) -> tuple[str, ...]:
         """As the document says."""
         return self.sets
+
+    @model_validator(mode="after")
+    def _scalars(self) -> "Eft":
+        for each in self.parameters:
+            if each.size is not None:
+                raise ValueError(f"the coefficient {each.name!r} has a size: give each coefficient a name of its own")
+        return self
 
     def program(self, sizes: Mapping[str, int]) -> Program:
         """Polynomials, shape (monomials, outputs)."""

@@ -112,6 +112,9 @@ class Unfold(Extension):
         ):
             if row is not None and len(row) != length:
                 raise ValueError(f"{what} has {len(row)} elements, {length} are needed")
+        needed = {"derivative": 2, "curvature": 3}.get(self.regularisation, 1)
+        if self.generated < needed:
+            raise ValueError(f"{self.regularisation} needs {needed} generated bins, the response has {self.generated}")
         if self.truth is not None and min(self.truth) <= 0:
             raise ValueError("truth must be positive: leave generated bins without events out")
         if self.edges is not None and np.min(np.diff(self.edges)) <= 0:
