@@ -157,6 +157,8 @@ class Exclusion:
                 self.thrown[mu] = thrown
             else:
                 self.failures.append(f"{self.shared.poi} = {mu:.6g}: no toy could be fitted")
+        # a fit on the way may have found a lower minimum of the data
+        self.thrown = {mu: replace(thrown, q=self.shared.q(mu)[0]) for mu, thrown in self.thrown.items()}
 
     def _make_room(self, highest: float) -> None:
         """Upper bound of the parameter of interest well above what is tested, so that fits of toys find their best."""

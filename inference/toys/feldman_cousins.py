@@ -41,6 +41,7 @@ CLEAR = 3.0
 # So many points between those that are clear make out an end.
 UNCLEAR = 5
 TRIALS = 30
+RESTARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,12 @@ def feldman_cousins(
         none = End("failed", None, None, str(error))
         return FeldmanCousins(label, level, None, none, none, (), 0, None, (str(error),))
     ensembles = Ensembles(profile.likelihood, label, seed, store, workers, progress, fixed=fixed or {})
-    belt = _Belt(profile, ensembles, level, toys)
-    lower, upper = belt.end(-1), belt.end(1)
-    belt.fill(points, lower.value, upper.value)
+    for _ in range(RESTARTS):
+        belt = _Belt(profile, ensembles, level, toys)
+        lower, upper = belt.end(-1), belt.end(1)
+        belt.fill(points, lower.value, upper.value)
+        if profile.best is belt.best:
+            break
     failures = [f"{side} end: {end.reason}" for side, end in (("lower", lower), ("upper", upper)) if end.reason]
     return FeldmanCousins(
         label,
@@ -172,12 +176,14 @@ class _Belt:
 
     def __init__(self, profile: Profile, ensembles: Ensembles, level: float, toys: int) -> None:
         self.profile, self.ensembles, self.level, self.toys = profile, ensembles, level, toys
+        # a fit on the way may find a lower minimum, and all that counts from this one is to be done again
+        self.best = profile.best
         self.points: dict[float, BeltPoint] = {}
         self.failures: list[str] = []
         # whether the test statistic has few values, so that p-values go in steps along the parameter
         self.steps = False
-        curvature = profile.best.curvature
-        self.sigma = curvature**-0.5 if np.isfinite(curvature) and curvature > 0 else max(abs(profile.best.mu), 1.0)
+        curvature = self.best.curvature
+        self.sigma = curvature**-0.5 if np.isfinite(curvature) and curvature > 0 else max(abs(self.best.mu), 1.0)
         self.low = float(profile.likelihood.lower[profile.poi])
         self.high = float(profile.likelihood.upper[profile.poi])
 
@@ -190,7 +196,7 @@ class _Belt:
         """
         if mu not in self.points:
             held = self.profile.at(mu)
-            t = max(2 * (held.nll - self.profile.best.nll), 0.0)
+            t = max(2 * (held.nll - self.best.nll), 0.0)
             values = self._thrown(mu, held.minimum.parameters, 0, max(self.toys // 4, 100))
             if not _clear(beyond(values, t), self.level):
                 more = self._thrown(mu, held.minimum.parameters, len(values), self.toys - len(values))
@@ -223,9 +229,9 @@ class _Belt:
 
     def _bracket(self, side: int) -> tuple[float, float] | None:
         """A value inside and one outside, or None where the bound is inside."""
-        inside, distance = self.profile.best.mu, self._asymptotic()
+        inside, distance = self.best.mu, self._asymptotic()
         for _ in range(TRIALS):
-            trial = float(np.clip(self.profile.best.mu + side * distance, self.low, self.high))
+            trial = float(np.clip(self.best.mu + side * distance, self.low, self.high))
             if trial == inside:
                 return None
             point, at_bound = self.at(trial), trial in (self.low, self.high)
