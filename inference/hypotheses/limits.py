@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Values for a figure reach so far beyond the largest limit.
 BEYOND = 1.15
+FARTHEST_BELOW = 40.0
 
 
 def hypothesis_tests(
@@ -154,13 +155,19 @@ class _Search:
 
         # Below the best fit q is 0 and CLsb a half, so that nothing is excluded there at usual levels.
         low = max(best, 0.0) if self.alpha < 0.5 else 0.0
-        width = shared.width() or 1.0 if median is None else median / expected_root(0, self.alpha, self.method)
-        above = expected_root(0, self.alpha * _background(best / width), "CLsb") if self.method == "CLs" else 1.0
         with Attempt("observed limit", shared.poi, self.failures):
             if self.method == "CLs" or excess(0.0)[0] > 0:
-                return settled(excess, low, low + width * max(above, 0.1), [shared.data, shared.asimov])
+                return settled(excess, low, self._gaussian(median, low), [shared.data, shared.asimov])
             self.failures.append(f"observed limit: the data exclude even {shared.poi} = 0 by CLsb; CLs does not")
         return None
+
+    def _gaussian(self, median: float | None, low: float) -> float:
+        """The limit of a Gaussian measurement of the best fit: μ̂ + σ Φ⁻¹(1 − αΦ(μ̂/σ)), and above ``low``."""
+        best, root = self.shared.data.best.mu, expected_root(0, self.alpha, self.method)
+        width = self.shared.width() or 1.0 if median is None else median / root
+        alpha = self.alpha * (0.5 * math.erfc(-best / width / math.sqrt(2)) if self.method == "CLs" else 1.0)
+        # min: where μ̂ is so far below 0 that α Φ is 0
+        return max(best + width * min(expected_root(0, alpha, "CLsb"), FARTHEST_BELOW), low + 0.1 * width)
 
     def _guess(self, root: float) -> float:
         """Where √q_A would be ``root`` if it were a straight line through 0."""
@@ -171,11 +178,6 @@ class _Search:
         if width is not None:
             return width * root
         return max(0.1 * float(self.shared.data.likelihood.upper[self.shared.data.poi]), 1.0)
-
-
-def _background(best: float) -> float:
-    """CLb of data with this best fit, in standard deviations."""
-    return 0.5 * math.erfc(-best / math.sqrt(2))
 
 
 def _beyond_bound(likelihood: "Likelihood", label: str, limits: Sequence[float]) -> tuple[str, ...]:
