@@ -6,6 +6,7 @@ interest. *Covariance*: what the covariance predicts for these shifts. *Global*:
 auxiliary measurement, see `inference.impacts.linear`.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,7 @@ def impacts(
     parameters: Sequence[str] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     bin_gammas: bool = False,
+    asimov: bool = False,
     fixed: Mapping[str, float] | None = None,
 ) -> Impacts:
     """Impacts on every parameter of interest at once.
@@ -81,12 +83,15 @@ def impacts(
         parameters: labels to rank; all free ones that are not of interest if None.
         groups: by name, patterns of `inference.impacts.groups`; parameters of interest are never members.
         bin_gammas: rank the parameters of single bins too (ignored when ``parameters`` is given).
+        asimov: expected impacts: of a fit to data as predicted at the initial values and those of ``fixed``.
         fixed: parameters to hold in a fit that is made.
 
     Raises:
         UnknownParameter: no such parameter of interest, parameter or group, or ``fit`` is of another model.
         FitFailed: of a fit that is made.
     """
+    if asimov:
+        likelihood, fit = _expecting(likelihood, fixed or {}), None
     fit = fit or fit_likelihood(likelihood, fixed)
     if likelihood.labels != fit.labels:
         raise UnknownParameter("the fit result has other parameters than the workspace: fit this workspace first")
@@ -99,6 +104,18 @@ def impacts(
     return Impacts(
         tuple(_ranking(likelihood, fit, target, targets, places, shifts, method, groups or {}) for target in targets)
     )
+
+
+def _expecting(likelihood: "Likelihood", fixed: Mapping[str, float]) -> "Likelihood":
+    """The same model with the data that it expects."""
+    from inference.toys.generate import asimov
+
+    parameters = likelihood.init.copy()
+    for label, value in fixed.items():
+        parameters[likelihood.index(label)] = value
+    expecting = copy.copy(likelihood)
+    expecting.observed = asimov(likelihood, parameters)
+    return expecting
 
 
 def _targets(likelihood: "Likelihood", fit: FitResult, pois: Sequence[str] | None) -> list[int]:

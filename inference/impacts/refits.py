@@ -34,11 +34,17 @@ def refit_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]
         for key, at in held.items()
         if key not in inside
     }
+    for place in places:
+        if not fit.uncertainties[place]:
+            found[place, "postfit_up"] = (
+                f"{likelihood.labels[place]} has no uncertainty: a bound holds it, or the fit did"
+            )
     free, bestfit, covariance = ~np.asarray(fit.fixed), np.asarray(fit.bestfit), np.asarray(fit.covariance)
     mirrored = _mirrored(likelihood, fit, free)
     starts: dict[tuple[int, str], list[Floats]] = {}
     for (place, side), at in inside.items():
-        begin = bestfit + covariance[:, place] / covariance[place, place] * (at - bestfit[place])
+        slope = covariance[:, place] / covariance[place, place] if covariance[place, place] > 0 else 0.0
+        begin = bestfit + slope * (at - bestfit[place])
         begin = np.where(free, np.clip(begin, likelihood.lower, likelihood.upper), bestfit)
         begin[place] = at
         far = abs(at - bestfit[place]) > FAR * fit.uncertainties[place]

@@ -50,12 +50,18 @@ def ranking(
 ) -> None:
     """Rank the nuisance parameters of WORKSPACE (a pyhf JSON file, - for standard input) by their impacts."""
     patterns = _patterns(groups)
-    if asimov:
-        _expect(likelihood, fixed)
     from inference.impacts.tables import impact_tables
     from inference.ranking import impacts
 
-    result = impacts(likelihood, pois=pois or None, method=method, groups=patterns, bin_gammas=gammas, fixed=fixed)
+    result = impacts(
+        likelihood,
+        pois=pois or None,
+        method=method,
+        groups=patterns,
+        bin_gammas=gammas,
+        asimov=asimov,
+        fixed=fixed,
+    )
     if blind is not None:
         from inference.blinding import Blinding, blind_impacts
 
@@ -77,13 +83,3 @@ def _patterns(texts: tuple[str, ...]) -> dict[str, list[str]]:
             raise click.BadParameter(f"{text!r} is not NAME=PATTERN, such as btag='b-tag*'", param_hint="--group")
         found.setdefault(name, []).append(pattern)
     return found
-
-
-def _expect(likelihood: Likelihood, fixed: dict[str, float]) -> None:
-    """Replace the data by what is expected at the initial values, and at those that are held."""
-    from inference.toys.generate import asimov
-
-    parameters = likelihood.init.copy()
-    for label, value in fixed.items():
-        parameters[likelihood.index(label)] = value
-    likelihood.observed = asimov(likelihood, parameters)

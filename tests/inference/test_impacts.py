@@ -244,6 +244,17 @@ def test_what_does_not_exist_is_said(agc):
     assert free.failures == ("post-fit up: ttbar_norm has no auxiliary measurement",)
 
 
+def test_a_parameter_that_was_held_has_pre_fit_impacts_alone(agc):
+    likelihood, _ = agc
+    held = fit_likelihood(likelihood, {"Luminosity": 0.0})
+    [one] = impacts(likelihood, fit=held, parameters=["Luminosity"]).of("ttbar_norm").impacts
+    assert one.postfit_up is one.postfit_down is None
+    assert one.failures == ("post-fit up: Luminosity has no uncertainty: a bound holds it, or the fit did",)
+    free = fit_likelihood(likelihood, {"Luminosity": 1.0})
+    shift = free.value("ttbar_norm")[0] - held.value("ttbar_norm")[0]
+    assert one.prefit_up == pytest.approx(shift, abs=1e-7)
+
+
 def test_pulls_know_the_auxiliary_measurement(agc):
     """An auxiliary measurement of 0.6 instead of 0 and the same data: the pull counts from 0.6."""
     likelihood = Likelihood(agc[0].specification)
