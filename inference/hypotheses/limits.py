@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Values for a figure reach so far beyond the largest limit.
 BEYOND = 1.15
 FARTHEST_BELOW = 40.0
+# In standard deviations.
+NEXT_TO_ZERO = 1e-3
 
 
 def hypothesis_tests(
@@ -156,18 +158,24 @@ class _Search:
         # Below the best fit q is 0 and CLsb a half, so that nothing is excluded there at usual levels.
         low = max(best, 0.0) if self.alpha < 0.5 else 0.0
         with Attempt("observed limit", shared.poi, self.failures):
-            if self.method == "CLs" or excess(0.0)[0] > 0:
+            # not at 0 itself, where q̃ of a deficit has a jump
+            if self.method == "CLs" or excess(NEXT_TO_ZERO * self._width(median))[0] > 0:
                 return settled(excess, low, self._gaussian(median, low), [shared.data, shared.asimov])
             self.failures.append(f"observed limit: the data exclude even {shared.poi} = 0 by CLsb; CLs does not")
         return None
 
     def _gaussian(self, median: float | None, low: float) -> float:
         """The limit of a Gaussian measurement of the best fit: μ̂ + σ Φ⁻¹(1 − αΦ(μ̂/σ)), and above ``low``."""
-        best, root = self.shared.data.best.mu, expected_root(0, self.alpha, self.method)
-        width = self.shared.width() or 1.0 if median is None else median / root
+        best, width = self.shared.data.best.mu, self._width(median)
         alpha = self.alpha * (0.5 * math.erfc(-best / width / math.sqrt(2)) if self.method == "CLs" else 1.0)
         # min: where μ̂ is so far below 0 that α Φ is 0
         return max(best + width * min(expected_root(0, alpha, "CLsb"), FARTHEST_BELOW), low + 0.1 * width)
+
+    def _width(self, median: float | None) -> float:
+        """Standard deviation of the best fit, by the expected limit where there is one."""
+        if median is None:
+            return self.shared.width() or 1.0
+        return median / expected_root(0, self.alpha, self.method)
 
     def _guess(self, root: float) -> float:
         """Where √q_A would be ``root`` if it were a straight line through 0."""
