@@ -4,7 +4,7 @@ On a ray v(r) = v̂ + r·d the signed root s(r) = sqrt(2 Δ log L) is nearly str
 Halley's method with the exact first and second derivative of the profile, within a bracket: never beyond a bound, never
 beyond a point where the fit has no certificate or no density, and with bisection where the step leaves the bracket.
 Each crossing is then fitted again from the workspace's own starting values, from the nominal minimum, and from beyond
-shapes that bend much; if another valley is lower there, the search goes on in it.
+the shapes that bend most; if another valley is lower there, the search goes on in it.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from inference.intervals.profile import Conditional, Nominal, Task, conditional_minima
+from inference.intervals.profile import Conditional, Nominal, Task, conditional_minima, other_sides
 from inference.likelihood.specification import Floats
 
 if TYPE_CHECKING:
@@ -112,15 +112,13 @@ def _other_valleys(likelihood: "Likelihood", nominal: Nominal, searches: "Sequen
 
 
 def _other_starts(likelihood: "Likelihood", nominal: Nominal, search: "_Search") -> list[Floats]:
-    from inference.likelihood.search import reflections
-
     assert search.last is not None  # noqa: S101 (it ended at a crossing)
     held = list(search.ray.held)
     others = nominal.free & ~np.isin(np.arange(len(nominal.free)), held)
     starts = [np.where(nominal.free, likelihood.init, nominal.parameters), nominal.parameters.copy()]
     for start in starts:
         start[held] = search.values(search.trial)
-    return [*starts, *reflections(likelihood, search.last.minimum, others)]
+    return [*starts, *other_sides(likelihood, search.last.minimum, others)]
 
 
 @dataclass(slots=True)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Fits in one compiled call: always as many, so that nothing compiles anew.
 ROWS = 16
+# Of the shapes that bend most, so many have their other side looked at.
+BENT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,17 @@ class Conditional:
     def converged(self) -> bool:
         """Certified, so that the derivatives are there."""
         return self.slope is not None
+
+
+def other_sides(likelihood: "Likelihood", at: "Minimum", free: NDArray[np.bool_]) -> list[Floats]:
+    """Starts for other valleys: beyond the shapes that bend most, and beyond parameters that an extension squares."""
+    from inference.likelihood.search import reflections
+
+    shapes = likelihood.places.reduced[likelihood.arrays.shapes[likelihood.arrays.shapes < likelihood.places.shared]]
+    starts = reflections(likelihood, at, free)
+    bent = [np.isin(np.flatnonzero(start != at.parameters), shapes).all() for start in starts]
+    most = [start for start, is_shape in zip(starts, bent, strict=True) if is_shape][:BENT]
+    return most + [start for start, is_shape in zip(starts, bent, strict=True) if not is_shape]
 
 
 def conditional_minima(

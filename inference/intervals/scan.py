@@ -1,9 +1,9 @@
 """Scans: the profiled 2 Δ log L of one parameter on points, or of two on a grid.
 
 Every point is fitted from where the nominal fit's covariance predicts its minimum, from the minima of its neighbours
-and from beyond shapes that bend much; the lowest counts, and what was lowered is offered to its neighbours again. So a
-profile with several valleys is followed in the lowest one everywhere. A point that cannot be fitted stays empty, with
-its reason.
+and from the other side of the shapes that bend most; the lowest counts, and what was lowered is offered to its
+neighbours again. So a profile with several valleys is followed in the lowest one everywhere. A point that cannot be
+fitted stays empty, with its reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,16 @@ from inference.errors import InferenceError
 from inference.fit import fit_likelihood
 from inference.intervals.crossings import LOWER, LowerMinimum
 from inference.intervals.lowest import NewMinimum, restart
-from inference.intervals.profile import Nominal, Task, conditional_minima, nominal_of, of_interest, require_free, unit
+from inference.intervals.profile import (
+    Nominal,
+    Task,
+    conditional_minima,
+    nominal_of,
+    of_interest,
+    other_sides,
+    require_free,
+    unit,
+)
 from inference.likelihood.specification import Floats
 from inference.results import FitResult
 
@@ -189,8 +198,6 @@ def _fitted(
     progress: Callable[[int, int], None] | None,
 ) -> "list[Minimum]":
     """The lowest minimum found at each point."""
-    from inference.likelihood.search import reflections
-
     covariance = nominal.covariance
     follow = covariance[:, held] @ np.linalg.pinv(covariance[np.ix_(held, held)])
 
@@ -212,7 +219,8 @@ def _fitted(
         if progress is not None:
             progress(done, max(done, known))
         wanted = [(near, lowest[at].parameters) for at in sorted(lowered) for near in neighbours[at]]
-        wanted += [(at, start) for at in sorted(lowered) for start in reflections(likelihood, lowest[at], others)]
+        beyond = {at: other_sides(likelihood, lowest[at], others) for at in sorted(lowered)}
+        wanted += [(at, start) for at, starts in beyond.items() for start in starts]
         if not wanted:
             break
     return [lowest[at] for at in range(len(points))]

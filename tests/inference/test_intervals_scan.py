@@ -14,6 +14,7 @@ from inference.documents import from_json, to_json
 from inference.errors import InferenceError
 from inference.fit import fit_likelihood
 from inference.intervals.contours import Contours, contours
+from inference.intervals.minos import intervals
 from inference.intervals.scan import PlaneScan, Scan, scan, scan_plane
 from inference.likelihood.model import Likelihood
 
@@ -118,6 +119,22 @@ def test_every_point_is_the_lowest_of_two_valleys(fitted):
     heights = dict(zip(found.values, found.twice_rises, strict=True))
     stayed = [2 * likelihood.fit(fixed={"ME variation": value}).nll - result.twice_nll for value in heights]
     assert max(np.asarray(stayed) - np.asarray(found.twice_rises)) > 1
+
+
+@pytest.mark.parametrize("size", ["1", "2", "5", "10", "20", "50", "100", "200", "all"])
+def test_every_reference_set_of_the_agc_can_be_scanned(size, fitted):
+    """cabinetry's scan fails on some; here every point has a certificate, and the interval ends on the curve."""
+    workspace, result = fitted(size)
+    likelihood = Likelihood(workspace)
+    found = scan(likelihood, fit=result, points=15)
+    assert not found.failures
+    assert found.minimum is None
+    sides = intervals(likelihood, fit=result, sigma=2).intervals[0]
+    assert sides.lower.status == sides.upper.status == "crossing"
+    ends = scan(likelihood, fit=result, values=[sides.lower.value, sides.upper.value])
+    assert ends.twice_rises == pytest.approx((4.0, 4.0), abs=1e-7)
+    curve = np.interp([sides.lower.value, sides.upper.value], found.values, found.twice_rises)
+    assert curve == pytest.approx([4.0, 4.0], abs=0.3)
 
 
 def test_points_that_cannot_be_fitted_are_told_and_empty(counted):
