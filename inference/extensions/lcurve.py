@@ -19,8 +19,8 @@ from inference.likelihood.specification import Floats
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
 
-# What no term of −log L can be told from.
-NOTHING = 1e-12
+# A χ² or |L (x − bias)|² below this is rounding: the curve ends there.
+NOTHING = 1e-8
 POINTS = 60
 
 
@@ -29,7 +29,7 @@ class LCurve:
     """Scan of τ.
 
     Attributes:
-        taus: rising; fits that failed are left out.
+        taus: rising; fits that failed are left out, and those where χ² or |L (x − bias)|² is 0 to rounding.
         x, y: of the curve, one for each τ.
         curvature: of the spline through (x, y) along log₁₀ τ.
         tau: where the curvature is largest.
@@ -79,10 +79,15 @@ def l_curve(
             continue
         penalty = found.penalty(minimum.parameters)
         data = 2 * (minimum.nll - saturated) - tau**2 * penalty
-        good.append(tau)
-        rows.append((np.log10(max(data, NOTHING)), np.log10(max(penalty, NOTHING))))
+        if min(data, penalty) > NOTHING:
+            good.append(tau)
+            rows.append((np.log10(data), np.log10(penalty)))
     if len(good) < 5:
-        raise FitFailed(f"no L-curve: {len(failures)} of {len(chosen)} fits failed; the first: {failures[0]}")
+        first = f", the first: {failures[0]}" if failures else ""
+        raise FitFailed(
+            f"no L-curve: of {len(chosen)} fits {len(failures)} failed{first}, and {len(good)} are left where both "
+            "data and spectrum say something; give other values of τ"
+        )
     x, y = np.asarray(rows).T
     curvature, tau = _corner(np.log10(good), x, y)
     return LCurve(tuple(good), tuple(x.tolist()), tuple(y.tolist()), tuple(curvature.tolist()), tau, tuple(failures))
@@ -104,7 +109,7 @@ def _corner(t: Floats, x: Floats, y: Floats) -> tuple[Floats, float]:
 
     def curvature(at: Floats) -> Floats:
         dx, dy, ddx, ddy = across(at, 1), along(at, 1), across(at, 2), along(at, 2)
-        return np.asarray((dx * ddy - dy * ddx) / np.maximum(dx * dx + dy * dy, NOTHING) ** 1.5)
+        return np.asarray((dx * ddy - dy * ddx) / np.maximum(dx * dx + dy * dy, 1e-300) ** 1.5)
 
     fine = np.linspace(t[1], t[-2], 50 * len(t))
     return curvature(t), float(10 ** fine[np.argmax(curvature(fine))])

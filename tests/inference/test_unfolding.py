@@ -213,6 +213,10 @@ def test_what_cannot_be_unfolded_is_said(smooth):
         unfold(smooth, extension="spectrun")
     with pytest.raises(InvalidExtension, match="5 values of τ"):
         l_curve(smooth, taus=[1, 2, 3])
+    exact = workspace(1e4, observed=MATRIX @ truth(1e4) + 1e4 * BACKGROUND, regularisation="size", tau=1.0)
+    exact["extensions"][0]["bias"] = truth(1e4).tolist()
+    with pytest.raises(FitFailed, match="0 are left where both data and spectrum say something"):
+        l_curve(Likelihood(exact))
     with pytest.raises(InvalidExtension, match="edges must rise"):
         Likelihood(workspace(1e4, edges=[0, 1, 2, 2, 3, 4, 5]))
     undetermined = workspace(1e4, response=np.ones((BINS, GENERATED)).tolist(), regularisation="size")
