@@ -6,6 +6,7 @@ import getpass
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from skimflow.workflow import RunResult
 
 IMAGE = "skimflow:latest"
+FIGURES = {"parameters": "pulls"}  # what the report's figure of a table is called, where it is not the table's name
 SIGNAL_SHARE = 0.1  # of what the parameter of interest scales: the example of a new signal
 
 
@@ -39,6 +41,7 @@ def preserve(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Write a HEPData submission, reana.yaml and a RECAST specification of PIPELINE, whose results are all kept."""
+    from skimflow.errors import StageNotKept, UsageError
     from skimflow.portable import make_portable
     from skimflow.progress import Quiet
     from skimflow.workflow import Options, run
@@ -46,7 +49,10 @@ def preserve(
     words = _keywords(keywords)
     with tempfile.TemporaryDirectory(prefix="skimflow-preserve-") as place:
         report = Path(place) / "report"
-        result = run(pipeline, Options(store=store, start="report", report=report), Quiet())
+        try:
+            result = run(pipeline, Options(store=store, start="report", report=report), Quiet())
+        except StageNotKept as error:
+            raise UsageError(f"results are missing; first: skimflow run {pipeline} ({error})") from error
         made = make_portable(pipeline, output)
         workspace = json.loads((report / "workspace.json").read_text(encoding="utf-8"))
         submission = _write_hepdata(output / "hepdata", result, report, workspace, words)
@@ -98,17 +104,18 @@ def _records(results: Mapping[str, Any], figures: list[Figure]) -> Iterator[Reco
     for name, table, description, errors in _tables(results):
         title = table.title if table.title not in taken else f"{table.title} ({name})"
         taken.add(title)
-        mine = tuple(one for one in figures if one.name.startswith(FIGURES.get(name, (name,))))
-        yield Record(type(table)(title, table.columns, table.rows), description, errors, mine)
+        mine = tuple(one for one in figures if one.name.startswith(FIGURES.get(name, name.replace(" ", "-"))))
+        yield Record(replace(table, title=title), description, errors, mine)
 
 
 def _tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table, str, dict[str, str]]]:
     """Name of the figures, table, description, and which column is the uncertainty of which."""
     from inference.documents import from_document
-    from inference.preservation.hepdata import correlation_table
-    from inference.ranking import Ranking
+    from inference.impacts.results import Ranking
+    from inference.impacts.tables import ranking_table
+    from inference.preservation.hepdata import correlation_table, region_tables
     from inference.results import FitResult
-    from inference.tables import parameter_table, ranking_table, yield_table
+    from inference.tables import parameter_table
     from inference.yields import Yields
 
     fit = from_document(FitResult, results["fit"])
@@ -116,10 +123,12 @@ def _tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table, str, dict[
     yield "correlation", correlation_table(fit), "Correlations of all parameters that are free in the fit", {}
     if "ranking" in results:
         ranking = from_document(Ranking, results["ranking"])
-        yield "ranking", ranking_table(ranking), f"Shifts of {ranking.poi} with each nuisance parameter", {}
+        table = replace(ranking_table(ranking), title=f"Impacts on {ranking.poi}")
+        yield "ranking", table, f"Shifts of {ranking.poi} with each nuisance parameter", {}
     for stage, document in results.get("yields", {}).items():
-        table = yield_table(from_document(Yields, document), bins=True)
-        yield stage, table, f"Events in each bin, {stage}", {"events": "uncertainty"}
+        yields = from_document(Yields, document)
+        for region, (table, errors) in zip(yields.regions, region_tables(yields), strict=True):
+            yield f"{region.region}_{stage}", table, f"Events in each bin of {region.region}, {yields.stage}", errors
     for name, tables in _tool_tables(results):
         for table in tables:
             yield name, table, table.title, {}
@@ -139,10 +148,6 @@ def _tool_tables(results: Mapping[str, Any]) -> Iterator[tuple[str, list[Table]]
             yield name, [found] if isinstance(found, Table) else list(found)
 
 
-# Names that the report's figures begin with, by table.
-FIGURES: Mapping[str, tuple[str, ...]] = {"parameters": ("pulls",), "correlation": ("correlation",)}
-
-
 def _example(workspace: Mapping[str, Any]) -> dict[str, Any]:
     """A signal in the form that `skimflow reinterpret` takes: a share of the samples that the POI scales."""
     poi = workspace["measurements"][0]["config"]["poi"]
@@ -160,20 +165,17 @@ def _example(workspace: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_workflows(folder: Path, preserved: Preserved, author: str, signal: dict[str, Any]) -> list[Path]:
-    import yaml
-
     from inference.preservation import specifications as made
 
     documents = {
         "reana.yaml": made.reana(preserved),
         "reana-recast.yaml": made.reana_of_recast(preserved),
         "recast.yml": made.recast(preserved, author),
-        made.WORKFLOW: made.yadage_workflow(),
-        made.STEPS: made.yadage_steps(preserved.image),
+        made.WORKFLOW: made.yadage_workflow(preserved),
     }
     for name, document in documents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
+        path.write_text(made.to_yaml(document), encoding="utf-8")
     (folder / made.SIGNAL).write_text(json.dumps(signal, indent=1) + "\n", encoding="utf-8")
     return [folder / name for name in (*documents, made.SIGNAL)]
