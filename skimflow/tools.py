@@ -74,6 +74,12 @@ TOOLS: Mapping[str, Tool] = {
         "inference.hypotheses.figures:brazil",
         {"points": 41},
     ),
+    "lower-limit": Tool(
+        "Lower limit",
+        "inference.hypotheses.lower:lower_limit",
+        "inference.hypotheses.results:LowerLimit",
+        "inference.hypotheses.tables:limit_table",
+    ),
     "significance": Tool(
         "Discovery significance",
         "inference.hypotheses.discovery:significance",

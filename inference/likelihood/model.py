@@ -16,6 +16,11 @@ from inference.likelihood.evaluate import Data
 from inference.likelihood.specification import Floats, Specification, specification
 
 
+# Fits in one compiled call, and how many are left over at most for single ones.
+ROWS = 16
+ALONE = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What was seen.
@@ -242,10 +247,18 @@ class Likelihood:
         return self._minimum(compiled.fit(*self._task(seen, begin, free), self.arrays, self.layout), seen, begin, free)
 
     def minima(self, tasks: Sequence[tuple[Observation, Floats, Any]]) -> list[Minimum]:
-        """Many minima in one call: as `minimum` of each ``(seen, begin, free)``."""
-        if not tasks:
-            return []
+        """Many minima: as `minimum` of each ``(seen, begin, free)``."""
+        found: list[Minimum] = []
+        full = len(tasks) - len(tasks) % ROWS if len(tasks) % ROWS <= ALONE else len(tasks)
+        for first in range(0, full, ROWS):
+            found += self._together(tasks[first : min(first + ROWS, full)])
+        return found + [self.minimum(*task) for task in tasks[full:]]
+
+    def _together(self, tasks: Sequence[tuple[Observation, Floats, Any]]) -> list[Minimum]:
+        """One call of always as many rows, so that it is compiled once; rows that fill it up have nothing free."""
         rows = [self._task(*task) for task in tasks]
+        start, free, *rest = rows[0]
+        rows += [(start, np.zeros_like(free), *rest)] * (ROWS - len(rows))
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
         ended = jax.tree.map(np.asarray, compiled.fits(*stacked, self.arrays, self.layout))
         one_by_one = [jax.tree.map(lambda leaf, at=at: leaf[at], ended) for at in range(len(tasks))]
