@@ -16,7 +16,6 @@ from inference.likelihood.specification import Floats
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum
 
-ROWS = 32  # of a compiled call; the last one is filled up with fits of nothing
 VALLEYS = 6  # at most that profiles begin in
 SAME = 0.05  # minima nearer than this in standard deviations are one
 CLOSE = 1e-9  # of a crossing, relative to the scanned range
@@ -47,16 +46,11 @@ class Problem:
         return cls(likelihood, free, begin)
 
     def fits(self, starts: Sequence[Floats], held: int | None = None) -> "list[Minimum]":
-        """A fit from each start, in calls of one size; ``held`` does not move."""
+        """A fit from each start; ``held`` does not move."""
         free = self.free.copy()
         if held is not None:
             free[held] = False
-        seen, found = self.likelihood.observed, []
-        for first in range(0, len(starts), ROWS):
-            piece = [(seen, start, free) for start in starts[first : first + ROWS]]
-            nothing = (seen, self.begin, np.zeros_like(free))
-            found += self.likelihood.minima([*piece, *[nothing] * (ROWS - len(piece))])[: len(piece)]
-        return found
+        return self.likelihood.minima([(self.likelihood.observed, start, free) for start in starts])
 
 
 def valleys(problem: Problem, places: Sequence[int], starts: int) -> "list[Minimum]":

@@ -54,19 +54,12 @@ def refit_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]
         for key, several in starts.items()
         for begin in several
     ]
-    # Fits with nothing free end at once; with them few numbers of fits, and of compiled functions, occur.
-    nothing = (likelihood.observed, bestfit, np.zeros(len(free), dtype=bool))
-    ended = iter(likelihood.minima(tasks + [nothing] * (_round(len(tasks)) - len(tasks))))
+    ended = iter(likelihood.minima(tasks))
     for key, several in starts.items():
         best = _lowest([next(ended) for _ in several])
         converged = best.certificate.converged
         found[key] = best.parameters - bestfit if converged else best.certificate.reason
     return found
-
-
-def _round(count: int) -> int:
-    """Up to a power of two, 64 at least; 0 stays."""
-    return max(64, 1 << (count - 1).bit_length()) if count else 0
 
 
 def _held(fit: FitResult, places: Sequence[int]) -> dict[tuple[int, str], float]:
