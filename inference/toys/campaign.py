@@ -44,6 +44,7 @@ class Campaign:
         variants: fits of each toy by name, with what each holds besides what the workspace holds.
         keep: labels of the parameters to keep; all if None.
         uncertainties: whether to have the uncertainty of each fit too.
+        search: whether each fit is to look for other minima, as ``fits.fit_toys``.
     """
 
     parameters: Floats
@@ -55,6 +56,7 @@ class Campaign:
     variants: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: FREE)
     keep: Sequence[str] | None = None
     uncertainties: bool = False
+    search: bool = False
 
 
 def carry_out(
@@ -113,7 +115,9 @@ def chunk(likelihood: "Likelihood", campaign: Campaign, first: int, count: int) 
         method=campaign.method,
         mask=campaign.mask,
     )
-    found = fit_variants(likelihood, toys, campaign.variants, uncertainties=campaign.uncertainties)
+    found = fit_variants(
+        likelihood, toys, campaign.variants, search=campaign.search, uncertainties=campaign.uncertainties
+    )
     return {name: each.keep(campaign.keep) for name, each in found.items()}
 
 
@@ -187,6 +191,7 @@ def _requests(likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span
         "variants": {name: dict(fixed) for name, fixed in campaign.variants.items()},
         "keep": None if campaign.keep is None else list(campaign.keep),
         "uncertainties": campaign.uncertainties,
+        "search": campaign.search,
         "libraries": {name: version(name) for name in ("numpy", "scipy", "jax", "jaxlib")},
     }
     return {

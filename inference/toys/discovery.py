@@ -94,6 +94,7 @@ def significance_by_toys(
     seed: int = 0,
     fixed: Mapping[str, float] | None = None,
     fit: "FitResult | None" = None,
+    search: bool = True,
     store: Store | None = None,
     workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -108,6 +109,8 @@ def significance_by_toys(
         seed: non-negative; the same seed gives the same numbers.
         fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
+        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
+            several, and take several times as long.
         store, workers, progress: as `campaign.carry_out`.
 
     Raises:
@@ -123,7 +126,7 @@ def significance_by_toys(
         zero = profile.at(0.0)
     except FitFailed as error:
         return ToySignificance(label, None, None, None, signal, None, 0, None, None, (str(error),))
-    ensembles = Ensembles(profile.likelihood, label, seed, store, workers, progress, fixed=fixed or {})
+    ensembles = Ensembles(profile.likelihood, label, seed, store, workers, progress, fixed=fixed or {}, search=search)
     q0 = float(discovery(zero.nll, profile.best.mu, profile.best.nll))
     background = _q0(ensembles, zero.minimum.parameters, BACKGROUND, toys)
     failures: list[str] = []

@@ -25,6 +25,7 @@ class Ensembles:
         seed: of the whole study; each ensemble has a stream of its own within it.
         store, workers: as `campaign.carry_out`.
         fixed: parameters that every fit holds.
+        search: whether fits look for lower minima, as those of the data do.
         progress: called with toys done of the ensemble at work and all of its toys.
         thrown: toys so far.
         failures: what went wrong, with the number of toys; the first reason of each ensemble.
@@ -37,6 +38,7 @@ class Ensembles:
     workers: int | Executor = 1
     progress: Callable[[int, int], None] | None = None
     fixed: Mapping[str, float] = field(default_factory=dict)
+    search: bool = True
     thrown: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -45,7 +47,15 @@ class Ensembles:
     ) -> dict[str, ToyFits]:
         """Fits of toys thrown at ``parameters``: "free", and each of ``held`` with the parameter of interest there."""
         variants = {"free": self.fixed, **{name: {**self.fixed, self.poi: value} for name, value in held.items()}}
-        campaign = Campaign(parameters, count, (self.seed, stream), first=first, variants=variants, keep=(self.poi,))
+        campaign = Campaign(
+            parameters,
+            count,
+            (self.seed, stream),
+            first=first,
+            variants=variants,
+            keep=(self.poi,),
+            search=self.search,
+        )
         found = carry_out(self.likelihood, campaign, store=self.store, workers=self.workers, progress=self.progress)
         self.thrown += count
         for name, fits in found.items():

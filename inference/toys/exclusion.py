@@ -221,6 +221,7 @@ def hypothesis_tests_by_toys(
     seed: int = 0,
     fixed: Mapping[str, float] | None = None,
     fit: "FitResult | None" = None,
+    search: bool = True,
     store: Store | None = None,
     workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -235,6 +236,8 @@ def hypothesis_tests_by_toys(
         seed: non-negative; the same seed gives the same numbers.
         fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
+        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
+            several, and take several times as long.
         store, workers, progress: as `campaign.carry_out`.
 
     Raises:
@@ -247,7 +250,9 @@ def hypothesis_tests_by_toys(
         if not (value > 0 and np.isfinite(value)):
             raise InvalidToys(f"{value:g} cannot be tested against 0: give values above 0")
     shared = Asymptotic(likelihood, poi=poi, statistic=statistic, fixed=fixed, fit=fit)
-    ensembles = Ensembles(shared.data.likelihood, shared.poi, seed, store, workers, progress, fixed=fixed or {})
+    ensembles = Ensembles(
+        shared.data.likelihood, shared.poi, seed, store, workers, progress, fixed=fixed or {}, search=search
+    )
     exclusion = Exclusion(shared, ensembles, toys)
     exclusion.throw(float(value) for value in mu)
     return ToyTests(

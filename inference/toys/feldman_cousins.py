@@ -116,6 +116,7 @@ def feldman_cousins(
     points: int = 0,
     fixed: Mapping[str, float] | None = None,
     fit: "FitResult | None" = None,
+    search: bool = True,
     store: Store | None = None,
     workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -130,6 +131,8 @@ def feldman_cousins(
         points: number of evenly spaced values to throw toys at besides, for a figure of the belt.
         fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
+        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
+            several, and take several times as long.
         store, workers: as `campaign.carry_out`.
         progress: called with toys done of those at one value, and all of these.
 
@@ -149,7 +152,7 @@ def feldman_cousins(
     except FitFailed as error:
         none = End("failed", None, None, str(error))
         return FeldmanCousins(label, level, None, none, none, (), 0, None, (str(error),))
-    ensembles = Ensembles(profile.likelihood, label, seed, store, workers, progress, fixed=fixed or {})
+    ensembles = Ensembles(profile.likelihood, label, seed, store, workers, progress, fixed=fixed or {}, search=search)
     for _ in range(RESTARTS):
         belt = _Belt(profile, ensembles, level, toys)
         lower, upper = belt.end(-1), belt.end(1)

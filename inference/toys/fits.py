@@ -4,6 +4,7 @@ Each fit starts at the parameters that its toy was thrown at. One that ends with
 the workspace's initial values; one that fails again is recorded with its reason, and stops nothing.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -116,12 +117,15 @@ def fit_toys(
     *,
     fixed: Mapping[str, float] | None = None,
     start: Floats | None = None,
+    search: bool = False,
 ) -> ToyFits:
     """Minimise −log L of every toy, all parameters kept.
 
     Args:
         fixed: parameters to hold, label → value, besides those that the workspace holds (these at their initial value).
         start: shape (toys, parameters) or (parameters,); the parameters that the toys were thrown at if None.
+        search: look for lower minima on the far side of shapes that bend much, as ``Likelihood.search`` does; each such
+            shape costs another fit.
 
     Raises:
         UnknownParameter: a label of ``fixed``.
@@ -133,9 +137,10 @@ def fit_toys(
     bad = np.flatnonzero(~_certified(ends))
     if len(bad):
         again = minimise(likelihood, toys.part(bad), np.where(free, likelihood.init, begin[bad]), free)
-        good = np.flatnonzero(_certified(again))
-        for array, other in zip(ends, again, strict=True):
-            array[bad[good]] = other[good]
+        _take_lower(ends, again, bad)
+    for place in _mirrors(likelihood, free) if search else ():
+        reflected = _reflected(likelihood, ends.parameters, place)
+        _take_lower(ends, minimise(likelihood, toys, reflected, free), np.arange(len(toys)))
     converged = _certified(ends)
     reasons = [""] * len(toys)
     for row in np.flatnonzero(~converged).tolist():
@@ -148,23 +153,47 @@ def fit_variants(
     toys: Toys,
     variants: Mapping[str, Mapping[str, float]],
     *,
+    search: bool = False,
     uncertainties: bool = False,
 ) -> dict[str, ToyFits]:
     """Several fits of every toy, by name: what each holds besides what the workspace holds.
 
     Where a fit ends above another that holds more than it does, it has ended in a minimum that is not the lowest, and
     is made again from the other's.
+
+    Args:
+        search: as of `fit_toys`.
+        uncertainties: have those of each fit too.
     """
-    done: dict[str, ToyFits] = {}
-    for name in sorted(variants, key=lambda name: -len(variants[name])):
-        found = fit_toys(likelihood, toys, fixed=variants[name])
-        for other, bound in done.items():
-            if variants[name].items() < variants[other].items():
-                found = _lowered(likelihood, toys, found, bound, variants[name])
-        done[name] = found
+    done = {name: fit_toys(likelihood, toys, fixed=variants[name], search=search) for name in variants}
+    for name, other in itertools.permutations(variants, 2):
+        if variants[name].items() < variants[other].items():
+            above = _above(done[name], done[other])
+            done[name] = _lowered(likelihood, toys, done[name], above, done[other].parameters[above], variants[name])
     if uncertainties:
         done = {name: _with_uncertainties(likelihood, toys, done[name], variants[name]) for name in done}
-    return {name: done[name] for name in variants}
+    return done
+
+
+def _above(found: ToyFits, bound: ToyFits) -> NDArray[np.intp]:
+    """Toys whose fit ended above another that holds more."""
+    return np.flatnonzero(bound.converged & ~(found.converged & (found.nll <= bound.nll + ROUNDING)))
+
+
+def _lowered(
+    likelihood: "Likelihood",
+    toys: Toys,
+    found: ToyFits,
+    rows: NDArray[np.intp],
+    start: Floats,
+    fixed: Mapping[str, float],
+) -> ToyFits:
+    """Fits with those of ``rows`` made again from ``start`` (rows, parameters), where that leads lower."""
+    if not len(rows):
+        return found
+    again = fit_toys(likelihood, toys.part(rows), fixed=fixed, start=start)
+    better = again.converged & ~(found.converged[rows] & (found.nll[rows] <= again.nll + ROUNDING))
+    return found.replaced(rows[better], again, np.flatnonzero(better))
 
 
 def _with_uncertainties(likelihood: "Likelihood", toys: Toys, found: ToyFits, fixed: Mapping[str, float]) -> ToyFits:
@@ -172,18 +201,6 @@ def _with_uncertainties(likelihood: "Likelihood", toys: Toys, found: ToyFits, fi
 
     _, free = starts(likelihood, toys.truth, len(toys), fixed)
     return replace(found, uncertainties=batches.uncertainties(likelihood, toys, found.parameters, free))
-
-
-def _lowered(
-    likelihood: "Likelihood", toys: Toys, found: ToyFits, bound: ToyFits, fixed: Mapping[str, float]
-) -> ToyFits:
-    above = bound.converged & ~(found.converged & (found.nll <= bound.nll + ROUNDING))
-    rows = np.flatnonzero(above)
-    if not len(rows):
-        return found
-    again = fit_toys(likelihood, toys.part(rows), fixed=fixed, start=bound.parameters[rows])
-    better = again.converged & ~(found.converged[rows] & (found.nll[rows] <= again.nll))
-    return found.replaced(rows[better], again, np.flatnonzero(better))
 
 
 def starts(
@@ -196,6 +213,30 @@ def starts(
     for label, value in (fixed or {}).items():
         begin[:, likelihood.index(label)], free[likelihood.index(label)] = value, False
     return begin, free
+
+
+def _take_lower(ends: "Ends", other: "Ends", rows: NDArray[np.intp]) -> None:
+    """Put other fits of ``rows`` where they are lower, or where there was no certificate."""
+    stands = _certified(ends)[rows] & (ends.nll[rows] <= other.nll + ROUNDING)
+    better = np.flatnonzero(_certified(other) & ~stands)
+    for array, new in zip(ends, other, strict=True):
+        array[rows[better]] = new[better]
+
+
+def _mirrors(likelihood: "Likelihood", free: NDArray[np.bool_]) -> list[int]:
+    """Places of the free parameters on whose other side ``Likelihood.search`` looks."""
+    from inference.likelihood.search import MOST, _bent, _squared
+
+    return [place for place in (*_bent(likelihood), *_squared(likelihood)) if free[place]][:MOST]
+
+
+def _reflected(likelihood: "Likelihood", parameters: Floats, place: int) -> Floats:
+    """Starting points with one parameter on its other side, by the width of its constraint at least."""
+    begin = parameters.copy()
+    width = likelihood.widths[place]
+    least = 0.25 * likelihood.upper[place] if np.isnan(width) else width
+    begin[:, place] = -np.copysign(np.maximum(np.abs(begin[:, place]), least), begin[:, place])
+    return np.clip(begin, likelihood.lower, likelihood.upper)
 
 
 def _certified(ends: "Ends") -> NDArray[np.bool_]:

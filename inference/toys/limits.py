@@ -81,6 +81,7 @@ def upper_limit_by_toys(
     seed: int = 0,
     fixed: Mapping[str, float] | None = None,
     fit: "FitResult | None" = None,
+    search: bool = True,
     store: Store | None = None,
     workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -96,6 +97,8 @@ def upper_limit_by_toys(
         seed: non-negative; the same seed gives the same numbers.
         fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
+        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
+            several, and take several times as long.
         store, workers, progress: as `campaign.carry_out`.
 
     Raises:
@@ -110,25 +113,27 @@ def upper_limit_by_toys(
         shared = Asymptotic(likelihood, poi=label, statistic=statistic, fixed=fixed, fit=fit)
     except FitFailed as error:
         return _none(guide, str(error))
-    ensembles = Ensembles(shared.data.likelihood, label, seed, store, workers, progress, fixed=fixed or {})
+    ensembles = Ensembles(
+        shared.data.likelihood, label, seed, store, workers, progress, fixed=fixed or {}, search=search
+    )
     there = [limit is not None for limit in (guide.observed, *guide.expected)]
-    search = _Search(Exclusion(shared, ensembles, toys), 1 - level, method)
-    search.throw(_first(guide, shared), there if any(there) else [True] * len(there))
-    limits = search.limits()
+    limits = _Limits(Exclusion(shared, ensembles, toys), 1 - level, method)
+    limits.throw(_first(guide, shared), there if any(there) else [True] * len(there))
+    found = limits.found()
     return ToyLimit(
         label,
         level,
         method,
         statistic,
-        limits[0],
-        tuple(limits[1:]),
+        found[0],
+        tuple(found[1:]),
         guide.observed,
         guide.expected,
         shared.data.best.mu,
-        tuple(search.exclusion.test(mu) for mu in sorted(search.exclusion.thrown)),
+        tuple(limits.exclusion.test(mu) for mu in sorted(limits.exclusion.thrown)),
         ensembles.thrown,
-        (*search.failures, *search.exclusion.failures, *ensembles.failures),
-        (*shared.notes, *search.notes),
+        (*limits.failures, *limits.exclusion.failures, *ensembles.failures),
+        (*shared.notes, *limits.notes),
     )
 
 
@@ -153,7 +158,7 @@ def _first(guide: UpperLimit, shared: Asymptotic) -> list[float]:
     return apart
 
 
-class _Search:
+class _Limits:
     """Curves of log p along the parameter: of the data, then of each point of the band."""
 
     def __init__(self, exclusion: Exclusion, alpha: float, method: Method) -> None:
@@ -188,7 +193,7 @@ class _Search:
         """What CLsb is divided by; without a toy of the background beyond, the value is taken for excluded by half."""
         return np.ones(len(beyond)) if self.method == "CLsb" else np.maximum(beyond, 0.5) / toys
 
-    def limits(self) -> list[Estimate | None]:
+    def found(self) -> list[Estimate | None]:
         """Of the data and of each point of the band; errors of signal toys by the fit, of background by bootstraps."""
         thrown = self.exclusion.thrown
         values = sorted(thrown)

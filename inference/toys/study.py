@@ -111,6 +111,7 @@ def toy_study(
     bin_gammas: bool = False,
     fixed: Mapping[str, float] | None = None,
     fit: "FitResult | None" = None,
+    search: bool = True,
     store: Store | None = None,
     workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -127,6 +128,8 @@ def toy_study(
         bin_gammas: with those of single bins too.
         fixed: parameters that all fits hold.
         fit: the nominal fit, if there is one; it is where toys are thrown if ``at`` is empty.
+        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
+            several, and take several times as long.
         store, workers, progress: as `campaign.carry_out`.
 
     Raises:
@@ -141,7 +144,9 @@ def toy_study(
     variants = {"free": dict(fixed or {})}
     if poi is not None:
         variants["truth"] = {**variants["free"], poi: float(point[likelihood.index(poi)])}
-    campaign = Campaign(point, toys, seed, method=method, variants=variants, keep=chosen, uncertainties=True)
+    campaign = Campaign(
+        point, toys, seed, method=method, variants=variants, keep=chosen, uncertainties=True, search=search
+    )
     fits = carry_out(likelihood, campaign, store=store, workers=workers, progress=progress)
     thrown = throw(likelihood, point, count=toys, seed=seed, method=method).truth if method == "prior" else point
     free = fits["free"]

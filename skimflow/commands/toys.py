@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--par", "parameters", multiple=True, help="Pulls of this parameter (default: all); may be repeated.")
 @click.option("--bin-gammas", is_flag=True, help="Pulls of the statistical uncertainties of bins too.")
+@click.option("--search/--no-search", default=True, show_default=True, help="Look for lower minima in every toy.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads that fit.")
 @click.option("--store", help="Keep finished toys in a folder, memory:// or s3://bucket/prefix, and go on from there.")
 def toys(
@@ -42,6 +43,7 @@ def toys(
     method: Literal["frequentist", "prior"],
     parameters: tuple[str, ...],
     bin_gammas: bool,
+    search: bool,
     workers: int,
     store: str | None,
 ) -> None:
@@ -63,6 +65,7 @@ def toys(
         parameters=parameters or None,
         bin_gammas=bin_gammas,
         fixed=fixed,
+        search=search,
         store=None if store is None else Store.open(store),
         workers=workers,
     )

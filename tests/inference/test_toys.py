@@ -251,6 +251,10 @@ def test_a_fit_in_the_wrong_minimum_is_made_again_from_a_lower_one():
     assert together["free"].converged.all()
     assert (together["free"].nll <= together["held"].nll + 1e-9).all()
     assert (together["free"].nll <= alone.nll + 1e-9).all()
+    searched = fit_toys(likelihood, toys, search=True)
+    assert (alone.nll > searched.nll + 1e-3).any()
+    for row in range(0, 400, 10):
+        assert searched.nll[row] <= likelihood.fit(toys[row], search=True).nll + 1e-9
 
 
 def test_unknown_parameters_are_named(likelihood, somewhere):

@@ -192,7 +192,20 @@ def test_the_command_shows_pulls_and_keeps_toys(path, tmp_path, likelihood):
 
 
 def test_the_command_throws_where_it_is_told(path):
-    arguments = [str(path), "--count", "50", "--at", "mu=2.5", "--par", "mu", "--truth", "nominal", "--fix", "norm=0"]
+    arguments = [
+        str(path),
+        "--count",
+        "50",
+        "--at",
+        "mu=2.5",
+        "--par",
+        "mu",
+        "--truth",
+        "nominal",
+        "--fix",
+        "norm=0",
+        "--no-search",
+    ]
     shown = CliRunner().invoke(command, [*arguments, "--table", "csv"], catch_exceptions=False)
     assert shown.exit_code == 0
     assert shown.output.splitlines()[1].startswith("mu,2.5,")
