@@ -21,7 +21,7 @@ LONGEST_NAME = 64
 KEYWORDS = ("cmenergies", "observables", "reactions", "phrases")
 EMPTY = "-"  # HEPData's word for a cell without a number
 SUBMISSION = "submission.yaml"
-THUMBNAIL = 0.25  # of the figure's size
+THUMBNAIL = (240, 179)  # pixels at most, as on HEPData's pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +152,12 @@ def _pictures(figures: Iterable[Figure], files: dict[str, bytes]) -> Iterator[di
 
 
 def _thumbnail(png: bytes) -> bytes:
-    from matplotlib.image import thumbnail
+    from PIL import Image
 
     small = io.BytesIO()
-    thumbnail(io.BytesIO(png), small, scale=THUMBNAIL)
+    with Image.open(io.BytesIO(png)) as image:
+        image.thumbnail(THUMBNAIL)
+        image.save(small, "png")
     return small.getvalue()
 
 
@@ -210,7 +212,8 @@ def _leading_text(columns: Mapping[str, tuple[Any, ...]]) -> list[str]:
 def _value(value: Any, sigma: Any) -> dict[str, Any]:
     if value is None:
         return {"value": EMPTY}
-    return {"value": value} if sigma is None else {"value": value, "errors": [{"symerror": sigma}]}
+    # HEPData refuses an uncertainty of zero: what is held has none
+    return {"value": value, "errors": [{"symerror": sigma}]} if sigma else {"value": value}
 
 
 def _slug(name: str) -> str:

@@ -48,7 +48,7 @@ def reana(preserved: Preserved) -> Document:
                     {
                         "name": stage,
                         "environment": preserved.image,
-                        "commands": [f"skimflow run ${{pipeline}} --until {stage} --report {REPORT} --quiet"],
+                        "commands": [f'skimflow run "${{pipeline}}" --until {stage} --report {REPORT} --quiet'],
                     }
                     for stage in STAGES
                 ]
@@ -99,8 +99,8 @@ def yadage_workflow(preserved: Preserved) -> Document:
     """
     inputs = " ".join(map(shlex.quote, (preserved.pipeline, *preserved.files, *preserved.directories)))
     measurement = (
-        f'mkdir {{analysis}} && (cd "$(dirname {{pipeline}})" && cp -r --parents {inputs} {{analysis}}) && '
-        'skimflow run {analysis}/"$(basename {pipeline})" --report "$(dirname {workspace})" --quiet'
+        f'mkdir {{analysis}} && (cd "$(dirname "{{pipeline}}")" && cp -r --parents {inputs} {{analysis}}) && '
+        'skimflow run {analysis}/"$(basename "{pipeline}")" --report "$(dirname {workspace})" --quiet'
     )
     reinterpret = "skimflow reinterpret {workspace} --signal {signal} --output {limits}"
     of_signal = {"signal": _output("init", "signal"), "workspace": _output("measurement", "workspace")}

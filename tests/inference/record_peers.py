@@ -6,6 +6,7 @@ what they say into ``peers/``. Their pins are there too.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import hs3_cases
 import peer_answers
+import preservation_cases
 
 HERE = Path(__file__).parent
 SHARED_DATA = HERE.parents[2] / "shared" / "data"
@@ -52,7 +54,36 @@ def pyhs3(programs: Path) -> dict:
     return {name: (case, said[name]) for name, case in cases.items()}
 
 
-ASK = {"pyhs3": pyhs3}
+def hepdata(programs: Path) -> dict:
+    """What HEPData's validator says of a submission."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = preservation_cases.submission(Path(folder), b"{}\n")
+        said = spoken([str(programs / "hepdata-validate"), "-d", folder], folder)
+        return {"submission": (preservation_cases.shown(paths), said)}
+
+
+def reana(programs: Path) -> dict:
+    """What REANA's client and yadage's validator say of the workflows."""
+    with tempfile.TemporaryDirectory() as folder:
+        shown = preservation_cases.workflows(Path(folder))
+        answers = {
+            name: (shown, spoken([str(programs / "reana-client"), "validate", "-f", name], folder))
+            for name in ("reana.yaml", "reana-recast.yaml")
+        }
+        validate = [str(programs / "yadage-validate"), "workflow.yml"]
+        answers["specs/workflow.yml"] = (shown, spoken(validate, f"{folder}/specs"))
+        return answers
+
+
+def spoken(command: list[str], folder: str) -> dict:
+    """Exit code and lines of a program that runs in a folder, whose name is left out."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    lines = [line.replace(f"{folder}/", "").replace(folder, "folder").rstrip() for line in done.stdout.splitlines()]
+    return {"exit": done.returncode, "output": [line for line in lines if line.strip()]}
+
+
+ASK = {"pyhs3": pyhs3, "hepdata": hepdata, "reana": reana}
 
 
 if __name__ == "__main__":
