@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parent))
+from counting_workspaces import counting
 from random_workspaces import random_workspace
 
 from inference.combination.combine import combine
@@ -20,23 +21,6 @@ from inference.combination.correlation import CorrelationMap, load_map
 from inference.combination.errors import Clash, InvalidMap
 from inference.likelihood.specification import specification
 from skimflow.commands.combine import combine as command
-
-
-def counting(channel="SR", poi="mu", lumi=0.02, **more):
-    """A channel of two bins with a signal, a background, a shape, MC statistics and the luminosity."""
-    luminosity = {"name": "lumi", "type": "lumi", "data": None}
-    shape = {"name": "jes", "type": "histosys", "data": {"hi_data": [52.0, 61.0], "lo_data": [47.0, 59.0]}}
-    errors = {"name": f"staterror_{channel}", "type": "staterror", "data": [3.0, 2.0]}
-    signal = {"name": "signal", "data": [5.0, 8.0], "modifiers": [{"name": poi, "type": "normfactor", "data": None}]}
-    background = {"name": "background", "data": [50.0, 60.0], "modifiers": [luminosity, shape, errors]}
-    setting = {"name": "lumi", "inits": [1.0], "auxdata": [1.0], "sigmas": [lumi], "bounds": [[0.5, 1.5]]}
-    return {
-        "channels": [{"name": channel, "samples": [signal, background]}],
-        "observations": [{"name": channel, "data": [55.0, 66.0]}],
-        "measurements": [{"name": "m", "config": {"poi": poi, "parameters": [setting]}}],
-        "version": "1.0.0",
-        **more,
-    }
 
 
 def value(workspace, point):
