@@ -21,7 +21,7 @@ from inference.likelihood.specification import Floats
 from inference.toys.columns import MEDIA_TYPE, from_parquet, to_parquet
 from inference.toys.errors import InvalidToys
 from inference.toys.fits import ToyFits, fit_variants
-from inference.toys.generate import Method, Seed, throw
+from inference.toys.generate import Method, Seed, mask_of, throw
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -187,7 +187,7 @@ def _requests(likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span
         "parameters": np.asarray(campaign.parameters, dtype=float).tolist(),
         "seed": campaign.seed if isinstance(campaign.seed, int) else list(campaign.seed),
         "method": campaign.method,
-        "mask": None if campaign.mask is None else np.asarray(campaign.mask, dtype=float).tolist(),
+        "mask": mask_of(likelihood, campaign.mask).tolist(),
         "variants": {name: dict(fixed) for name, fixed in campaign.variants.items()},
         "keep": None if campaign.keep is None else list(campaign.keep),
         "uncertainties": campaign.uncertainties,

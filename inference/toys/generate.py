@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.errors import InvalidWorkspace
 from inference.likelihood.specification import Floats
 from inference.toys.errors import InvalidToys
 
@@ -102,9 +103,12 @@ class Constraints:
 
 
 def asimov(likelihood: "Likelihood", parameters: Floats) -> "Observation":
-    """Data that see exactly what is expected at ``parameters`` (parameters,), auxiliary measurements included."""
+    """Data that see exactly what is expected at ``parameters`` (parameters,), auxiliary measurements included.
+
+    Bins that do not count in the likelihood's own data do not count in these.
+    """
     centres = Constraints.of(likelihood).centres(np.asarray(parameters, dtype=float))
-    return likelihood.observation(likelihood.expected(parameters), centres)
+    return likelihood.observation(likelihood.expected(parameters), centres, mask_of(likelihood))
 
 
 def throw(
@@ -123,7 +127,7 @@ def throw(
         parameters: all of them, shape (parameters,); "prior" replaces the constrained ones that are not held constant.
         seed: non-negative; a sequence names a stream within a larger study.
         method: "frequentist" or "prior", see the module.
-        mask: which bins count, shape (bins,); all if None.
+        mask: which bins count, shape (bins,); those of the likelihood's own data if None.
 
     Raises:
         InvalidToys: a rate is negative or not finite there.
@@ -146,7 +150,7 @@ def throw(
         deviates[row, normal] = stream.standard_normal(len(normal))
         auxiliary[row, poisson] = stream.poisson(counts)
     auxiliary += constraints.scale * constraints.mixed(deviates)
-    return Toys(main, auxiliary, _mask(likelihood, mask), np.tile(parameters, (count, 1)))
+    return Toys(main, auxiliary, mask_of(likelihood, mask), np.tile(parameters, (count, 1)))
 
 
 def _prior(
@@ -169,7 +173,7 @@ def _prior(
     rates = np.maximum(expected(likelihood, truth), 0.0)
     _check(likelihood, rates[0] if count else np.zeros(likelihood.bins), parameters)
     main = np.stack([stream.poisson(row) for stream, row in zip(aside, rates, strict=True)]) if aside else rates
-    return Toys(main.astype(float), np.tile(auxiliary, (count, 1)), _mask(likelihood, mask), truth)
+    return Toys(main.astype(float), np.tile(auxiliary, (count, 1)), mask_of(likelihood, mask), truth)
 
 
 def _quantiles(
@@ -196,8 +200,14 @@ def _streams(seed: Seed, first: int, count: int) -> Iterator[np.random.Generator
         yield np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(number,))))
 
 
-def _mask(likelihood: "Likelihood", mask: Floats | None) -> Floats:
-    return np.ones(likelihood.bins) if mask is None else np.asarray(mask, dtype=float)
+def mask_of(likelihood: "Likelihood", mask: Floats | None = None) -> Floats:
+    """Which bins count, shape (bins,): as given, or as in the likelihood's own data; all if it has none."""
+    if mask is None:
+        try:
+            mask = likelihood.observed.mask
+        except InvalidWorkspace:
+            mask = np.ones(likelihood.bins)
+    return np.asarray(mask, dtype=float)
 
 
 def _check(likelihood: "Likelihood", rates: Floats, parameters: Floats) -> None:

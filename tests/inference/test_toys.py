@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,19 @@ def test_saturated_values_of_many_are_those_one_by_one(likelihood, somewhere):
     mask[0] = 0
     toys = throw(likelihood, somewhere, count=4, seed=1, mask=mask)
     assert saturated(likelihood, toys) == pytest.approx([likelihood.saturated(toys[k]) for k in range(4)], rel=1e-13)
+
+
+def test_bins_that_do_not_count_in_the_data_do_not_in_toys(workspace, somewhere, tmp_path):
+    likelihood = Likelihood(workspace)
+    mask = np.asarray([1.0, 0.0, 1.0, 1.0])
+    campaign, store = Campaign(somewhere, 20, 1), Store.open(tmp_path / "store")
+    whole = carry_out(likelihood, campaign, store=store)
+    likelihood.observed = likelihood.observation(likelihood.observed.main, mask=mask)
+    assert asimov(likelihood, somewhere).mask.tolist() == mask.tolist()
+    masked = carry_out(likelihood, campaign, store=store)
+    assert (masked["free"].nll != whole["free"].nll).all()
+    given = carry_out(Likelihood(workspace), replace(campaign, mask=mask))
+    assert np.array_equal(given["free"].nll, masked["free"].nll)
 
 
 def same(one, other):
