@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from inference.errors import UnknownParameter
 from inference.fit import FitSettings, fit_likelihood
+from inference.impacts.groups import members
+from inference.impacts.linear import covariance_shifts, group_impacts, observable_shifts, split
+from inference.impacts.pulls import centres
 from inference.impacts.results import GroupImpact, Impact, Impacts, Method, Ranking, Split
+from inference.likelihood.specification import Floats
 from inference.results import FitResult
 from inference.workspace import load_workspace
 
@@ -101,9 +105,16 @@ def impacts(
     else:
         places = [likelihood.index(label) for label in parameters]
     shifts = _shifts(likelihood, fit, places, method)
-    return Impacts(
-        tuple(_ranking(likelihood, fit, target, targets, places, shifts, method, groups or {}) for target in targets)
-    )
+    free = [place for place, held in enumerate(fit.fixed) if not held and place not in targets]
+    chosen = members(likelihood, groups or {}, free)
+    rankings = []
+    for target in targets:
+        shares = group_impacts(likelihood, fit, target, chosen, method)
+        parts = split(likelihood, fit, target, method)
+        ranked = _ranked(fit, target, [place for place in places if place != target], centres(likelihood), shifts)
+        label = likelihood.labels[target]
+        rankings.append(Ranking(label, *fit.value(label), ranked, method, shares, parts))
+    return Impacts(tuple(rankings))
 
 
 def _expecting(likelihood: "Likelihood", fixed: Mapping[str, float]) -> "Likelihood":
@@ -149,36 +160,12 @@ def _shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int], met
         from inference.impacts.refits import refit_shifts
 
         return refit_shifts(likelihood, fit, places)
-    from inference.impacts.linear import covariance_shifts, observable_shifts
-
     return covariance_shifts(fit, places) if method == "covariance" else observable_shifts(likelihood, fit, places)
 
 
-def _ranking(
-    likelihood: "Likelihood",
-    fit: FitResult,
-    target: int,
-    targets: Sequence[int],
-    places: Sequence[int],
-    shifts: "Shifts",
-    method: Method,
-    groups: Mapping[str, Sequence[str]],
-) -> Ranking:
-    from inference.impacts.linear import group_impacts, split
-    from inference.impacts.pulls import centres
-
-    centre = centres(likelihood)
-    found = [_impact(fit, place, target, centre[place], shifts) for place in places if place != target]
-    found.sort(key=lambda impact: (-impact.size, impact.parameter))
-    label = likelihood.labels[target]
-    return Ranking(
-        label,
-        *fit.value(label),
-        tuple(found),
-        method,
-        group_impacts(likelihood, fit, target, targets, groups, method),
-        split(likelihood, fit, target, method),
-    )
+def _ranked(fit: FitResult, target: int, places: Sequence[int], centre: Floats, shifts: "Shifts") -> tuple[Impact, ...]:
+    found = [_impact(fit, place, target, centre[place], shifts) for place in places]
+    return tuple(sorted(found, key=lambda impact: (-impact.size, impact.parameter)))
 
 
 def _impact(fit: FitResult, place: int, target: int, centre: float, shifts: "Shifts") -> Impact:

@@ -1,6 +1,7 @@
 """A comparison drawn: both fits side by side."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,8 +15,17 @@ from inference.likelihood.specification import Floats
 INNER, OUTER = "#c3e6b8", "#fff3b0"
 # Inches: height of a row, width of a panel, space between panels, margins.
 ROW, PANEL, GAP, BOTTOM, TOP, RIGHT = 0.42, 5.5, 1.0, 1.3, 0.2, 0.25
-# Attribute, colour, marker, and where in its row.
-STYLES = (("first", DOWN, "o", 0.16), ("second", UP, "s", -0.16))
+
+
+class Style(NamedTuple):
+    """How one of the two is drawn, and where in its row."""
+
+    colour: str
+    marker: str
+    offset: float
+
+
+STYLES = {"first": Style(DOWN, "o", 0.16), "second": Style(UP, "s", -0.16)}
 
 
 @styled
@@ -46,37 +56,36 @@ def parameters(found: Comparison, *, bin_gammas: bool = False) -> Figure:
 def _draw_pulls(axes: Axes, rows: Floats, pairs: Sequence[ParameterPair], found: Comparison) -> None:
     axes.axvspan(-2, 2, color=OUTER, linewidth=0)
     axes.axvspan(-1, 1, color=INNER, linewidth=0)
-    _points(axes, rows, pairs, found, "pull", "constraint", np.ones(len(pairs)), 0.0, 2.3)
+    reach = 2.3
+    for side, style in STYLES.items():
+        x, half = _numbers(pairs, side, "pull"), _numbers(pairs, side, "constraint")
+        reach = max(reach, _points(axes, x, half, rows, getattr(found, side).name, style))
+    _centred(axes, 0.0, reach)
     axes.set_xlabel(r"$(\hat{\theta} - \theta_0)\,/\,\Delta\theta$", loc="center")
 
 
 def _draw_ratios(axes: Axes, rows: Floats, pairs: Sequence[ParameterPair], found: Comparison) -> None:
-    unit = np.array([pair.first.bestfit if pair.first else 1.0 for pair in pairs])
-    _points(axes, rows, pairs, found, "bestfit", "uncertainty", unit, 1.0, 0.02)
+    unit, reach = _numbers(pairs, "first", "bestfit"), 0.02
+    for side, style in STYLES.items():
+        x, half = _numbers(pairs, side, "bestfit") / unit, _numbers(pairs, side, "uncertainty") / np.abs(unit)
+        reach = max(reach, _points(axes, x, half, rows, getattr(found, side).name, style, centre=1.0))
+    _centred(axes, 1.0, reach)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel(f"best fit / best fit of {found.first.name}", loc="center", fontsize="small")
 
 
 def _points(
-    axes: Axes,
-    rows: Floats,
-    pairs: Sequence[ParameterPair],
-    found: Comparison,
-    value: str,
-    error: str,
-    unit: Floats,
-    centre: float,
-    reach: float,
-) -> None:
-    """Both fits' values over ``unit``, the axis as wide on both sides of ``centre``."""
+    axes: Axes, x: Floats, half: Floats, rows: Floats, name: str, style: Style, *, centre: float = 0.0
+) -> float:
+    """Draw one fit's values; how far they reach from ``centre``."""
+    axes.errorbar(
+        x, rows + style.offset, xerr=half, fmt=style.marker, color=style.colour, markersize=5, linewidth=1.5, label=name
+    )
+    return float(np.nanmax(np.append(np.abs(x - centre) + half, 0.0)))
+
+
+def _centred(axes: Axes, centre: float, reach: float) -> None:
     axes.axvline(centre, color="black", linewidth=1, linestyle=":")
-    for side, colour, marker, offset in STYLES:
-        x, half = (_numbers(pairs, side, name) / unit for name in (value, error))
-        name = getattr(found, side).name
-        axes.errorbar(
-            x, rows + offset, xerr=np.abs(half), fmt=marker, color=colour, markersize=5, linewidth=1.5, label=name
-        )
-        reach = max(reach, float(np.nanmax(np.append(np.abs(x - centre) + np.abs(half), 0.0))))
     axes.set_xlim(centre - 1.05 * reach, centre + 1.05 * reach)
 
 

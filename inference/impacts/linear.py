@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.impacts.groups import members, of_single_bins
+from inference.impacts.groups import of_single_bins
 from inference.impacts.results import GroupImpact, Method, Split
 from inference.likelihood.specification import Floats
 from inference.results import FitResult
@@ -52,18 +52,12 @@ def observable_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence
 
 
 def group_impacts(
-    likelihood: "Likelihood",
-    fit: FitResult,
-    target: int,
-    targets: Sequence[int],
-    groups: Mapping[str, Sequence[str]],
-    method: Method,
+    likelihood: "Likelihood", fit: FitResult, target: int, groups: Mapping[str, Sequence[int]], method: Method
 ) -> tuple[GroupImpact, ...]:
-    """See `GroupImpact`; ``targets`` are the parameters of interest, which are in no group."""
+    """See `GroupImpact`; ``groups`` are places by name."""
     covariance = np.asarray(fit.covariance)
-    among = [place for place, fixed in enumerate(fit.fixed) if not fixed and place not in targets]
     found = []
-    for name, places in members(likelihood, groups, among).items():
+    for name, places in groups.items():
         remaining = conditional_variance(covariance, target, places)
         if method == "global":
             square = observable_variance(likelihood, fit, target, places)
