@@ -110,7 +110,7 @@ def _analysis(document: Document, given: Document) -> Analysis:
         if each.get("min") is not None and each.get("max") is not None
     }
     pairs = list(_pairs(document, likelihood))
-    channels = [(one, data) for one, data in pairs if one["type"] == "histfactory_dist"]
+    channels = [(_named_parts(one), data) for one, data in pairs if one["type"] == "histfactory_dist"]
     used = {name for channel, _ in channels for _, each in modifiers(channel) for name in _parameters(channel, each)}
     constraints: dict[str, Constraint] = {}
     for one, data in pairs:
@@ -136,6 +136,27 @@ def _pairs(document: Document, likelihood: Document) -> Iterator[tuple[Document,
         *((name, None) for name in likelihood.get("aux_distributions") or ()),
     ):
         yield _find(document, "distributions", name), seen
+
+
+def _named_parts(channel: Document) -> Document:
+    """A channel in which samples have names and scalar modifiers their parameter, as ROOT has them without."""
+    samples = [
+        {
+            "name": f"sample{place}",
+            **sample,
+            "modifiers": [
+                {"parameter": _PARAMETERS[each["type"]].format(each["name"]), **each}
+                if each["type"] in _PARAMETERS and "parameter" not in each
+                else each
+                for each in sample.get("modifiers", ())
+            ],
+        }
+        for place, sample in enumerate(channel["samples"])
+    ]
+    return {**channel, "samples": samples}
+
+
+_PARAMETERS = {"normfactor": "{}", "normsys": "alpha_{}", "histosys": "alpha_{}"}
 
 
 def _parameters(channel: Document, modifier: Document) -> Sequence[str]:

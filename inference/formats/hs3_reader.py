@@ -47,10 +47,11 @@ def _workspace(document: Document, wanted: str | None) -> Workspace:
     found = analyses(document, wanted)
     first = found[0]
     for other in found[1:]:
-        if [each["name"] for each in other.channels] != [each["name"] for each in first.channels]:
+        same_channels = [each["name"] for each in other.channels] == [each["name"] for each in first.channels]
+        if not same_channels or other.contents != first.contents:
             raise InvalidDocument(
-                f"analyses {first.name!r} and {other.name!r} have other channels, which measurements of pyhf share: "
-                "read one of them"
+                f"analyses {first.name!r} and {other.name!r} have other {'data' if same_channels else 'channels'}, "
+                "which measurements of pyhf share: choose one of them"
             )
     names = [_channel_name(each["name"]) for each in first.channels]
     reader = _Reader(first)
@@ -66,8 +67,6 @@ def _workspace(document: Document, wanted: str | None) -> Workspace:
     }
     if codes := {kind: code for kind, code in _codes(first).items() if code != CODES[kind][0]}:
         workspace["interpolation"] = codes
-    if extensions := document.get("misc", {}).get("skimflow", {}).get("extensions"):
-        workspace["extensions"] = extensions
     workspace["measurements"] = [
         {
             "name": each.name,
@@ -75,6 +74,10 @@ def _workspace(document: Document, wanted: str | None) -> Workspace:
         }
         for each in found
     ]
+    if kept := document.get("misc", {}).get("skimflow", {}):
+        workspace["extensions"] = kept["extensions"]
+        own = {each["name"] for each in workspace["measurements"]}
+        workspace["measurements"] = [each for each in kept["measurements"] if each["name"] in own]
     return workspace
 
 

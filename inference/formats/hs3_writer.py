@@ -39,8 +39,9 @@ def to_hs3(workspace: Mapping[str, Any]) -> Document:
     codes = chosen_codes(workspace)
     if codes["normsys"] == "combine":
         raise NotExpressible("HS3 has no name for the interpolation 'combine' of normsys")
-    first = specification(workspace)
-    read = {each["name"]: specification(workspace, each["name"]) for each in workspace["measurements"]}
+    plain = _without_extensions(workspace)
+    first = specification(plain)
+    read = {each["name"]: specification(plain, each["name"]) for each in plain["measurements"]}
     spelled_out = frozenset(name for made in read.values() for name in _spelled_out(made))
     writer = _Writer(codes, spelled_out, _labels(first), _places(first))
     document: Document = {
@@ -55,9 +56,28 @@ def to_hs3(workspace: Mapping[str, Any]) -> Document:
     }
     for name, made in read.items():
         _add_analysis(document, writer, name, made)
-    if "extensions" in workspace:
-        document["misc"] = {"skimflow": {"extensions": workspace["extensions"]}}
+    if workspace.get("extensions"):
+        # parameters that extensions introduce have their settings in the measurements
+        kept = {key: workspace[key] for key in ("extensions", "measurements")}
+        document["misc"] = {"skimflow": kept}
     return document
+
+
+def _without_extensions(workspace: Mapping[str, Any]) -> Mapping[str, Any]:
+    """HistFactory's part; a parameter of interest that an extension introduces is none of it."""
+    if not workspace.get("extensions"):
+        return workspace
+    names = {
+        modifier["name"]
+        for channel in workspace["channels"]
+        for sample in channel["samples"]
+        for modifier in sample["modifiers"]
+    }
+    measurements = [
+        {**each, "config": {**each["config"], "poi": each["config"]["poi"] if each["config"]["poi"] in names else ""}}
+        for each in workspace["measurements"]
+    ]
+    return {key: value for key, value in workspace.items() if key != "extensions"} | {"measurements": measurements}
 
 
 def _uses(made: Specification) -> list[Use]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,7 @@ SIGNAL_SHARE = 0.1  # of what the parameter of interest scales: the example of a
 @click.argument("pipeline", type=existing_file())
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
 @click.option("--image", default=IMAGE, show_default=True, help="Container that runs skimflow there.")
-@click.option("--author", help="Who answers for the analysis (default: your user name).")
+@click.option("--author", default="unknown", help="RECAST: who answers for the analysis.")
 @click.option(
     "--keyword", "keywords", multiple=True, metavar="NAME=VALUE",
     help="HEPData: cmenergies (GeV), observables, reactions or phrases; may be given more than once.",
@@ -37,7 +36,7 @@ SIGNAL_SHARE = 0.1  # of what the parameter of interest scales: the example of a
 @click.option("--store", help="Folder, memory:// or s3://bucket/prefix instead of the pipeline's store.")
 @json_option
 def preserve(
-    pipeline: Path, output: Path, image: str, author: str | None, keywords: tuple[str, ...], store: str | None,
+    pipeline: Path, output: Path, image: str, author: str, keywords: tuple[str, ...], store: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Write a HEPData submission, reana.yaml and a RECAST specification of PIPELINE, whose results are all kept."""
@@ -59,7 +58,7 @@ def preserve(
     from inference.preservation.specifications import Preserved
 
     preserved = Preserved(made.name, made.pipeline, tuple(made.files), tuple(made.directories), image)
-    written = _write_workflows(output, preserved, author or getpass.getuser(), _example(workspace))
+    written = _write_workflows(output, preserved, author, _example(workspace))
     notes = [*result.notes, *made.notes]
     if as_json:
         files = [str(path.relative_to(output)) for path in (*submission, *written)]

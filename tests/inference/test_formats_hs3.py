@@ -126,6 +126,27 @@ def test_interpolations_and_extensions_are_kept():
     assert again["extensions"] == [correlated]
 
 
+def test_parameters_that_extensions_introduce_come_back():
+    squared = {"operator": "formula", "name": "f", "formulas": {"mu": "c**2"}}
+    squared["parameters"] = [{"name": "c", "init": 1.0, "bounds": [0.0, 3.0]}]
+    workspace = small(FREE, SHIFT, parameters=[{"name": "c", "inits": [2.0]}], extensions=[squared])
+    workspace["measurements"][0]["config"]["poi"] = "c"
+    again = there_and_back(workspace)
+    assert specification(again).parameters == specification(workspace).parameters
+    assert specification(again).poi == "c"
+
+
+def test_names_that_root_leaves_out():
+    document = standard_example()
+    for sample in document["distributions"][0]["samples"]:
+        sample.pop("name")
+    shift = document["distributions"][0]["samples"][0]["modifiers"][2]
+    shift["name"] = shift.pop("parameter")
+    workspace = from_hs3(document)
+    assert [each["name"] for each in workspace["channels"][0]["samples"]] == ["sample0", "sample1"]
+    assert "alpha_my_normalization_systematic_1" in specification(workspace).labels
+
+
 def test_what_hs3_cannot_say():
     moved = small(SHIFT, parameters=[{"name": "a", "auxdata": [0.3]}])
     with pytest.raises(NotExpressible, match=r"'a' auxdata \[0.3\] and sigmas \[1.0\]; in HS3"):
@@ -242,6 +263,17 @@ MODIFIERS = ("distributions", 0, "samples", 0, "modifiers")
 def test_a_document_that_pyhf_cannot_say(document, words):
     with pytest.raises(InvalidDocument, match=words):
         from_hs3(document)
+
+
+def test_one_of_several_data_sets_has_to_be_chosen():
+    """As ROOT exports them: one analysis for what was observed, one for the Asimov data."""
+    document = standard_example()
+    document["data"].append({**document["data"][0], "name": "asimov", "contents": [5.5, 6.7]})
+    document["likelihoods"].append({**document["likelihoods"][0], "name": "expected", "data": ["asimov"]})
+    document["analyses"].append({**document["analyses"][0], "name": "analysis2", "likelihood": "expected"})
+    with pytest.raises(InvalidDocument, match=r"'analysis1' and 'analysis2' have other data.*choose one of them"):
+        from_hs3(document)
+    assert from_hs3(document, "analysis2")["observations"][0]["data"] == [5.5, 6.7]
 
 
 def test_a_wrong_analysis_is_named():
