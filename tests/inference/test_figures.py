@@ -68,6 +68,22 @@ def test_correlations_below_the_threshold_are_pruned(fitted):
     assert all((matrix[index][at] >= 0.5).sum() > 1 for index in at)
 
 
+def test_the_same_parameters_are_pruned_as_by_cabinetry(fitted):
+    from cabinetry import visualize
+    from cabinetry.fit.results_containers import FitResults
+
+    result = fitted("5")[1]
+    numbers = np.asarray(result.bestfit), np.asarray(result.uncertainties)
+    theirs = visualize.correlation_matrix(
+        FitResults(*numbers, list(result.labels), result.correlation, result.twice_nll),
+        pruning_threshold=0.3, close_figure=True, save_figure=False,
+    )  # fmt: skip
+    ours = figures.correlation(result, threshold=0.3, bin_gammas=True)
+    shown = [{label.get_text() for label in figure.axes[0].get_yticklabels()} for figure in (theirs, ours)]
+    assert shown[0] == shown[1]
+    assert 5 < len(shown[0]) < 34
+
+
 def test_ranking_shows_the_largest_and_lives_with_failures():
     ranked = Ranking(
         "mu", 1.0, 0.1, (impact("a", 0.1, -0.1), impact("b", None, -0.05, ("post-fit up: no",)), impact("c", 0, 0))
