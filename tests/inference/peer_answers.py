@@ -29,7 +29,7 @@ def keep(peer: str, answers: dict[str, tuple[Any, Any]]) -> Path:
 
 
 def digest(shown: Any) -> str:
-    """Of JSON; numbers to ten digits, since the last ones may depend on the machine."""
+    """Of JSON; numbers to six digits, since the last ones may depend on the machine."""
     return hashlib.sha256(json.dumps(_rounded(shown), sort_keys=True).encode()).hexdigest()
 
 
@@ -38,4 +38,4 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(each) for each in value]
-    return float(f"{value:.9e}") + 0.0 if isinstance(value, float) else value
+    return float(f"{value:.5e}") + 0.0 if isinstance(value, float) else value
