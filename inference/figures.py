@@ -136,7 +136,8 @@ def ranking(ranked: Ranking, model: Model | None = None, *, largest: int = 20) -
 def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: bool = False) -> Figure:
     """Stacked prediction with its uncertainty band and the data, above their ratio.
 
-    Data have Poisson uncertainties sqrt(n); hidden bins have no point. Bins have the model's edges, or are numbered without a model.
+    Data have Poisson uncertainties sqrt(n); hidden bins have no point. Bins have the model's edges, or are numbered
+    without a model.
     """
     content = yields.region(region)
     edges, axis_label = _axis(region, len(content.data), model)
