@@ -6,6 +6,7 @@ so this writes the YAML itself; the validator checks it from outside.
 """
 
 import io
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Bins:
+    """Variable of a histogram, its unit, and one edge more than bins."""
+
+    variable: str
+    unit: str
+    edges: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One table of a submission.
 
@@ -41,12 +51,14 @@ class Record:
         description: what the numbers are.
         errors: column of values -> column of their symmetric uncertainties.
         figures: that show it.
+        bins: stand in place of the first column, the bin's number, where they are known.
     """
 
     table: Table
     description: str
     errors: Mapping[str, str]
     figures: tuple[Figure, ...] = ()
+    bins: Bins | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,9 @@ def _data(record: Record) -> dict[str, Any]:
     errors = set(record.errors.values())
     values = [name for name in columns if name not in {*independent, *errors} and any(_there(columns[name]))]
     return {
-        "independent_variables": [
+        "independent_variables": [_edges(record.bins)]
+        if record.bins
+        else [
             {"header": {"name": name}, "values": [{"value": EMPTY if one is None else one} for one in columns[name]]}
             for name in independent
         ],
@@ -192,6 +206,12 @@ def _data(record: Record) -> dict[str, Any]:
             for name in values
         ],
     }
+
+
+def _edges(bins: Bins) -> dict[str, Any]:
+    unit = {"units": bins.unit} if bins.unit else {}
+    values = [{"low": low, "high": high} for low, high in itertools.pairwise(bins.edges)]
+    return {"header": {"name": bins.variable, **unit}, "values": values}
 
 
 def _there(column: Iterable[Any]) -> Iterator[bool]:

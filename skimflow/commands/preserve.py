@@ -14,7 +14,7 @@ import click
 from skimflow.cli import existing_file, json_option, print_json
 
 if TYPE_CHECKING:
-    from inference.preservation.hepdata import Figure, Record
+    from inference.preservation.hepdata import Bins, Figure, Record
     from inference.preservation.specifications import Preserved
     from inference.tables import Table
     from skimflow.workflow import RunResult
@@ -54,7 +54,7 @@ def preserve(
             raise UsageError(f"results are missing; first: skimflow run {pipeline} ({error})") from error
         made = make_portable(pipeline, output)
         workspace = json.loads((report / "workspace.json").read_text(encoding="utf-8"))
-        submission = _write_hepdata(output / "hepdata", result, report, workspace, words)
+        submission = _write_hepdata(output / "hepdata", result, report, workspace, words, _bins(pipeline))
     from inference.preservation.specifications import Preserved
 
     preserved = Preserved(made.name, made.pipeline, tuple(made.files), tuple(made.directories), image)
@@ -70,6 +70,18 @@ def preserve(
         click.echo(f"note: {note}")
 
 
+def _bins(path: Path) -> dict[str, Bins]:
+    """Variable and edges of each region of the pipeline's model."""
+    from inference.model import load_model
+    from inference.preservation.hepdata import Bins
+    from skimflow.pipeline import load_pipeline
+
+    named = load_pipeline(path).inference.model
+    file = path.resolve().parent / named
+    regions = load_model(file if file.exists() else str(named)).regions
+    return {each.name: Bins(each.variable, each.unit, each.edges) for each in regions}
+
+
 def _keywords(texts: tuple[str, ...]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for text in texts:
@@ -81,8 +93,9 @@ def _keywords(texts: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def _write_hepdata(
-    folder: Path, result: RunResult, report: Path, workspace: dict[str, Any], keywords: Mapping[str, list[str]]
-) -> tuple[Path, ...]:
+    folder: Path, result: RunResult, report: Path, workspace: dict[str, Any], keywords: Mapping[str, list[str]],
+    bins: Mapping[str, Bins],
+) -> tuple[Path, ...]:  # fmt: skip
     from inference.preservation.hepdata import Figure, Resource, write_submission
     from inference.workspace import workspace_bytes
 
@@ -91,11 +104,11 @@ def _write_hepdata(
         "workspace.json", workspace_bytes(workspace), "Full statistical model in pyhf's JSON", "HistFactory"
     )
     comment = f"{result.name}. " + " ".join(f"Note: {note}." for note in result.notes)
-    records = list(_records(result.results, figures))
+    records = list(_records(result.results, figures, bins))
     return write_submission(folder, records, [resource], comment=comment.strip(), keywords=keywords)
 
 
-def _records(results: Mapping[str, Any], figures: list[Figure]) -> Iterator[Record]:
+def _records(results: Mapping[str, Any], figures: list[Figure], bins: Mapping[str, Bins]) -> Iterator[Record]:
     """Every table of the results, with the figures of the report that are named after it."""
     from inference.preservation.hepdata import Record
 
@@ -104,7 +117,8 @@ def _records(results: Mapping[str, Any], figures: list[Figure]) -> Iterator[Reco
         title = table.title if table.title not in taken else f"{table.title} ({name})"
         taken.add(title)
         mine = tuple(one for one in figures if one.name.startswith(FIGURES.get(name, name.replace(" ", "-"))))
-        yield Record(replace(table, title=title), description, errors, mine)
+        region = name.rpartition("_")[0] if table.columns[0] == "bin" else ""
+        yield Record(replace(table, title=title), description, errors, mine, bins.get(region))
 
 
 def _tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table, str, dict[str, str]]]:

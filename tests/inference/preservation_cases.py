@@ -8,6 +8,7 @@ import yaml
 from inference.likelihood.certificate import Certificate
 from inference.preservation import specifications
 from inference.preservation.hepdata import (
+    Bins,
     Figure,
     Record,
     Resource,
@@ -22,6 +23,9 @@ from inference.yields import RegionYield, SampleYield, Yields
 PRESERVED = specifications.Preserved(
     "A measurement", "my pipeline.yml", ("fileset.json", "my_query.py"), ("events",), "registry/skimflow:1.0"
 )
+
+
+BINS = Bins("$m_{bjj}$", "GeV", (100.0, 200.0, 400.0))
 
 
 def fit_result() -> FitResult:
@@ -73,7 +77,7 @@ def records() -> list[Record]:
         Record(parameter_table(fit), "Best fit", {"best fit": "uncertainty"}, (Figure("pulls", png()),)),
         Record(correlation_table(fit), "Correlations", {}),
         Record(limits, "Upper limits", {}, (Figure("pulls", png()),)),
-        *(Record(table, "Events in each bin", errors) for table, errors in region_tables(yields())),
+        *(Record(table, "Events in each bin", errors, (), BINS) for table, errors in region_tables(yields())),
     ]
 
 

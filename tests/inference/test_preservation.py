@@ -53,6 +53,12 @@ def test_a_submission_says_what_hepdata_shows(submission):
     assert [each["header"]["name"] for each in table["dependent_variables"]] == ["observed", "expected"]
     assert table["dependent_variables"][0]["values"][1] == {"value": "-"}
     [table] = documents[region["data_file"]]
+    assert table["independent_variables"] == [
+        {
+            "header": {"name": "$m_{bjj}$", "units": "GeV"},
+            "values": [{"low": 100.0, "high": 200.0}, {"low": 200.0, "high": 400.0}],
+        }
+    ]
     assert table["dependent_variables"][-1] == {
         "header": {"name": "data"},
         "values": [{"value": 12.0}, {"value": 21.0}],
