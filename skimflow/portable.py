@@ -64,7 +64,7 @@ def make_portable(path: Path, folder: Path) -> Portable:
     if pipeline.samples.simulate is not None and Path(str(samples.get("folder", EVENTS))).is_absolute():
         samples["folder"] = EVENTS
     if pipeline.samples.fileset is not None:
-        _place_events(folder / samples["fileset"], made)
+        _place_events(Path(samples["fileset"]), folder, made)
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     (folder / path.name).write_text(f"# Run it: skimflow run {path.name}\n{text}", encoding="utf-8")
     return made
@@ -96,9 +96,9 @@ def _copy(source: Path, name: str, folder: Path, made: Portable) -> None:
     made.files.append(name)
 
 
-def _place_events(fileset: Path, made: Portable) -> None:
+def _place_events(fileset: Path, folder: Path, made: Portable) -> None:
     """Name local files of a fileset (JSON as the AGC has it) below ``events/``, beside it."""
-    document = json.loads(fileset.read_text(encoding="utf-8"))
+    document = json.loads((folder / fileset).read_text(encoding="utf-8"))
     local = [entry for entry in _files(document) if "://" not in entry[1]["path"]]
     taken: set[str] = set()
     for sample, file in local:
@@ -109,11 +109,11 @@ def _place_events(fileset: Path, made: Portable) -> None:
         taken.add(name)
         file["path"] = name
     if local:
-        made.directories.append((Path(fileset.name).parent / EVENTS).as_posix())
+        made.directories.append((fileset.parent / EVENTS).as_posix())
         made.notes.append(
-            f"{len(local)} local files of events are not copied: put them where {fileset.name} names them"
+            f"{len(local)} local files of events are not copied: put them where {fileset.as_posix()} names them"
         )
-        fileset.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        (folder / fileset).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 def _files(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -115,13 +115,13 @@ def _modifier(modifier: Mapping[str, Any], names: Names) -> dict[str, Any]:
 
 def renamed_extensions(documents: Sequence[Mapping[str, Any]], names: Names) -> list[dict[str, Any]]:
     """Extensions under the new names: in every string that is a label (``name`` or ``name[i]``), and in formulas."""
-    return [
-        {
-            key: _renamed_formulas(value, names) if key == "formulas" else _renamed(value, names)
-            for key, value in each.items()
-        }
-        for each in documents
-    ]
+    return [{key: _renamed_part(key, value, names) for key, value in each.items()} for each in documents]
+
+
+def _renamed_part(key: str, value: Any, names: Names) -> Any:
+    if key in {"operator", "name"}:  # of the document itself
+        return value
+    return _renamed_formulas(value, names) if key == "formulas" else _renamed(value, names)
 
 
 def _renamed(value: Any, names: Names) -> Any:

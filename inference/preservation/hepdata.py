@@ -8,7 +8,7 @@ so this writes the YAML itself; the validator checks it from outside.
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from inference.yields import Yields
 LONGEST_NAME = 64
 KEYWORDS = ("cmenergies", "observables", "reactions", "phrases")
 EMPTY = "-"  # HEPData's word for a cell without a number
+NAMELESS = "quantity"  # what a column without a name is called
 SUBMISSION = "submission.yaml"
 THUMBNAIL = (240, 179)  # pixels at most, as on HEPData's pages
 
@@ -47,7 +48,8 @@ class Record:
     """One table of a submission.
 
     Attributes:
-        table: its title becomes the name; leading columns of text (the first at least) the independent variables.
+        table: its title becomes the name; leading columns of text (the first at least) the independent variables; a
+            column ± has the uncertainties of the one before it.
         description: what the numbers are.
         errors: column of values -> column of their symmetric uncertainties.
         figures: that show it.
@@ -181,31 +183,41 @@ def _add(files: dict[str, bytes], name: str, content: bytes) -> None:
 
 def _data(record: Record) -> dict[str, Any]:
     """Variables of a table, all of one length; empty columns are left out."""
-    table = record.table
-    columns = dict(zip(table.columns, zip(*table.rows, strict=True), strict=True)) if table.rows else {}
-    independent = _leading_text(columns)
-    errors = set(record.errors.values())
-    values = [name for name in columns if name not in {*independent, *errors} and any(_there(columns[name]))]
+    names = record.table.columns
+    columns = list(zip(*record.table.rows, strict=True)) if record.table.rows else [()] * len(names)
+    first = 1 if record.bins else _leading_text(columns)
+    errors = _errors(names, record.errors)
+    values = [
+        place
+        for place in range(first, len(names))
+        if place not in errors.values() and any(one is not None for one in columns[place])
+    ]
+    independent = [
+        {
+            "header": {"name": names[place] or NAMELESS},
+            "values": [{"value": EMPTY if one is None else one} for one in columns[place]],
+        }
+        for place in range(first)
+    ]
     return {
-        "independent_variables": [_edges(record.bins)]
-        if record.bins
-        else [
-            {"header": {"name": name}, "values": [{"value": EMPTY if one is None else one} for one in columns[name]]}
-            for name in independent
-        ],
+        "independent_variables": [_edges(record.bins)] if record.bins else independent,
         "dependent_variables": [
             {
-                "header": {"name": name},
+                "header": {"name": names[place] or NAMELESS},
                 "values": [
-                    _value(one, sigma)
-                    for one, sigma in zip(
-                        columns[name], columns.get(record.errors.get(name, ""), (None,) * len(table.rows)), strict=True
-                    )
+                    _value(one, columns[errors[place]][row] if place in errors else None)
+                    for row, one in enumerate(columns[place])
                 ],
             }
-            for name in values
+            for place in values
         ],
     }
+
+
+def _errors(names: tuple[str, ...], said: Mapping[str, str]) -> dict[int, int]:
+    """Place of a column of values -> place of its uncertainties: as said, or the ± that follows."""
+    found = {place - 1: place for place, name in enumerate(names) if name == "±"}
+    return found | {names.index(name): names.index(error) for name, error in said.items()}
 
 
 def _edges(bins: Bins) -> dict[str, Any]:
@@ -214,19 +226,9 @@ def _edges(bins: Bins) -> dict[str, Any]:
     return {"header": {"name": bins.variable, **unit}, "values": values}
 
 
-def _there(column: Iterable[Any]) -> Iterator[bool]:
-    return (one is not None for one in column)
-
-
-def _leading_text(columns: Mapping[str, tuple[Any, ...]]) -> list[str]:
-    """Columns up to the last of those at the left that hold text; the first at least."""
-    found = 0
-    for place, column in enumerate(columns.values()):
-        if all(isinstance(one, str) for one in column):
-            found = place + 1
-        elif place > found:
-            break
-    return list(columns)[: max(found, 1)]
+def _leading_text(columns: Sequence[tuple[Any, ...]]) -> int:
+    """How many columns at the left hold text alone, but one at least."""
+    return max(sum(1 for _ in itertools.takewhile(lambda each: all(isinstance(one, str) for one in each), columns)), 1)
 
 
 def _value(value: Any, sigma: Any) -> dict[str, Any]:

@@ -70,9 +70,8 @@ def png() -> bytes:
 
 def records() -> list[Record]:
     fit = fit_result()
-    limits = Table(
-        "Limits", ("signal", "observed", "expected", "failed"), (("a", 1.2, 1.1, None), ("b", None, 2.0, None))
-    )
+    columns = ("", "observed", "±", "expected", "±", "failed")
+    limits = Table("Limits", columns, (("a", 1.2, 0.1, 1.1, 0.2, None), ("b", None, None, 2.0, 0.3, None)))
     return [
         Record(parameter_table(fit), "Best fit", {"best fit": "uncertainty"}, (Figure("pulls", png()),)),
         Record(correlation_table(fit), "Correlations", {}),

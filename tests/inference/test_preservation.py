@@ -51,7 +51,10 @@ def test_a_submission_says_what_hepdata_shows(submission):
     assert table["dependent_variables"][0]["values"][1]["value"] == pytest.approx(0.1, rel=1e-12)
     [table] = documents[limits["data_file"]]
     assert [each["header"]["name"] for each in table["dependent_variables"]] == ["observed", "expected"]
-    assert table["dependent_variables"][0]["values"][1] == {"value": "-"}
+    assert table["independent_variables"][0]["header"] == {"name": "quantity"}
+    observed, expected = (each["values"] for each in table["dependent_variables"])
+    assert observed == [{"value": 1.2, "errors": [{"symerror": 0.1}]}, {"value": "-"}]
+    assert expected[1] == {"value": 2.0, "errors": [{"symerror": 0.3}]}
     [table] = documents[region["data_file"]]
     assert table["independent_variables"] == [
         {

@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from skimflow.commands.preserve import preserve
 from skimflow.errors import UsageError
+from skimflow.pipeline import load_pipeline
+from skimflow.portable import make_portable
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,29 @@ def test_results_must_be_kept(fresh, tmp_path):
     assert isinstance(done.exception, UsageError)
     assert f"results are missing; first: skimflow run {fresh.pipeline}" in str(done.exception)
     assert not (tmp_path / "left").exists()
+
+
+def test_a_pipeline_whose_files_lie_elsewhere_is_made_portable(fresh, tmp_path):
+    """Absolute paths, a fileset in a folder of its own, and a cluster that others do not have."""
+    (fresh.folder / "sets").mkdir()
+    (fresh.folder / "fileset.json").rename(fresh.folder / "sets" / "mine.json")
+    (tmp_path / "model.yml").write_text((fresh.folder / "model.yml").read_text())
+    fresh.change(
+        samples={"fileset": "sets/mine.json"},
+        inference={"model": f"{tmp_path}/model.yml"},
+        cluster={"kind": "address", "address": "tcp://scheduler:8786"},
+        store="s3://bucket/store",
+    )
+    made = make_portable(fresh.pipeline, tmp_path / "left")
+    assert set(made.files) == {"sets/mine.json", "inputs/model.yml", "my_query.py"}
+    assert made.directories == ["sets/events"]
+    assert [note.split(":")[0].split("'")[0] for note in made.notes] == [
+        "the cluster is ",
+        "6 local files of events are not copied",
+    ]
+    again = load_pipeline(tmp_path / "left" / "tiny.yml")
+    assert (again.store, again.cluster.kind, str(again.report)) == (None, "local", "report")
+    named = json.loads((tmp_path / "left" / "sets" / "mine.json").read_text())
+    paths = [file["path"] for kinds in named.values() for one in kinds.values() for file in one["files"]]
+    assert len(set(paths)) == len(paths)
+    assert all(path.startswith("events/") for path in paths)
