@@ -51,7 +51,7 @@ def _workspace(document: Document, wanted: str | None) -> Workspace:
         if not same_channels or other.contents != first.contents:
             raise InvalidDocument(
                 f"analyses {first.name!r} and {other.name!r} have other {'data' if same_channels else 'channels'}, "
-                "which measurements of pyhf share: choose one of them"
+                "which measurements of pyhf share: choose one (analysis)"
             )
     names = [_channel_name(each["name"]) for each in first.channels]
     reader = _Reader(first)

@@ -19,6 +19,7 @@ from random_workspaces import random_workspace
 from inference.combination.combine import combine
 from inference.combination.correlation import CorrelationMap, load_map
 from inference.combination.errors import Clash, InvalidMap
+from inference.likelihood.model import Likelihood
 from inference.likelihood.specification import specification
 from skimflow.commands.combine import combine as command
 
@@ -190,6 +191,15 @@ def test_extensions_come_along_under_the_new_names():
     ]
     assert whole["extensions"][1]["formulas"] == {"mu_a": "coupling ** 2 * exp(0.1 * jes_a)"}
     assert {"mu_b", "coupling", "jes_a", "jes_b"} <= set(specification(whole).labels)
+    together = Likelihood(whole)
+    point = together.init + 0.05 * np.random.default_rng(4).normal(size=len(together.init))
+    known = dict(zip(together.labels, point.tolist(), strict=True))
+    parts = norm.logpdf(1.0, known["lumi"], 0.02)  # the luminosity's constraint, counted in both
+    for name, each in inputs.items():
+        part = Likelihood(each)
+        own = [known.get(label, known.get(f"{label}_{name}")) for label in part.labels]
+        parts += part.nll(np.asarray(own))
+    assert together.nll(point) == pytest.approx(parts, rel=1e-12)
 
 
 def test_the_command_writes_the_workspace_and_says_what_became_of_the_parameters(tmp_path):
