@@ -83,7 +83,10 @@ def recast(preserved: Preserved, author: str) -> Document:
         "metadata": {
             "author": author,
             "short_description": preserved.name,
-            "input requirements": "signal: what `skimflow reinterpret --signal` takes, such as named signals in JSON",
+            "input requirements": (
+                "signal: what `skimflow reinterpret --signal` takes, such as named signals in JSON; "
+                "dataopts: initdir: the absolute path of the folder of the pipeline"
+            ),
         },
         "spec": {"workflow": "workflow.yml"},
         "example_inputs": {"default": {"initdata": {"pipeline": preserved.pipeline, "signal": SIGNAL}}},
