@@ -59,6 +59,13 @@ TOOLS: Mapping[str, Tool] = {
         "inference.intervals.tables:scan_table",
         "inference.intervals.figures:scan",
     ),
+    "scan-2d": Tool(
+        "Scan of the likelihood in two parameters",
+        "inference.intervals.scan:scan_plane",
+        "inference.intervals.scan:PlaneScan",
+        "inference.intervals.tables:plane_table",
+        "inference.intervals.figures:plane",
+    ),
     "contours": Tool(
         "Contours of the likelihood",
         "inference.intervals.contours:contours",

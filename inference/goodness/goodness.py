@@ -171,7 +171,8 @@ def _thrown(
 
     bestfit = np.asarray(fit.bestfit)
     held = {label: bestfit[at] for at, label in enumerate(fit.labels) if fit.fixed[at] and not likelihood.constant[at]}
-    campaign = Campaign(bestfit, count, seed, variants={"fit": {label: float(value) for label, value in held.items()}})
+    variants = {"fit": {label: float(value) for label, value in held.items()}}
+    campaign = Campaign(bestfit, count, seed, variants=variants, search=True)
     fits: ToyFits = carry_out(likelihood, campaign, store=store, workers=workers, progress=progress)["fit"]
     good = np.flatnonzero(fits.converged)
     toys = throw(likelihood, bestfit, count=count, seed=seed).part(good)  # the same ones: each has its own stream

@@ -15,7 +15,6 @@ from inference.likelihood.certificate import Certificate, certify
 from inference.likelihood.evaluate import Data
 from inference.likelihood.specification import Floats, Specification, specification
 
-
 # Fits in one compiled call, and how many are left over at most for single ones.
 ROWS = 16
 ALONE = 3

@@ -139,7 +139,7 @@ def derivatives_agree(likelihood, point):
 
 
 @pytest.mark.parametrize("profile", [True, False])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(SEEDS)
 def test_derivatives_are_those_of_automatic_differentiation(profile, seed):
     workspace = random_workspace(seed)
@@ -202,7 +202,7 @@ def test_no_minimum_of_pyhfs_is_lower(name, request):
     assert 2 * Likelihood(workspace).fit().nll <= float(theirs) + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SEEDS)
 @example(11)
 def test_generated_models_converge_or_say_why(seed):

@@ -14,6 +14,7 @@ from skimflow.tools import TOOLS, load, setting_names, typed_settings, wanted
 SETTINGS = {
     "contours": {"parameters": ["ttbar_norm", "Luminosity"], "points": 8},
     "scan": {"points": 5},
+    "scan-2d": {"parameters": ["ttbar_norm", "Luminosity"], "points": [3, 3]},
     "limit": {"points": 3},
     "gof": {"statistics": ["saturated"]},
     "toys": {"toys": 20},
