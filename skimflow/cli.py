@@ -44,6 +44,7 @@ COMMANDS = {
         "skimflow.commands.convert:convert",
         "A workspace to or from HS3, XML + ROOT; from Combine's datacards.",
     ),
+    "preserve": ("skimflow.commands.preserve:preserve", "Leave a pipeline for HEPData, REANA and RECAST."),
     "transform": ("skimflow.commands.transform:transform", "Run a query on one ROOT file, as ServiceX would."),
     "explain": ("skimflow.commands.transform:explain", "Show what a query would read of a file; run nothing."),
     "simulate": ("skimflow.simulate.command:simulate_command", "Write NanoAOD-like demonstration files."),

@@ -73,13 +73,21 @@ def _kind_of_json(path: Path) -> Kind:
     )
 
 
-def read_model(path: Path, *, base: Path | None = None, part: str | None = None) -> Model:
+def read_model(
+    path: Path,
+    *,
+    base: Path | None = None,
+    part: str | None = None,
+    mass: float = 120.0,
+    statistics: Literal["combine", "staterror"] = "combine",
+) -> Model:
     """Read a model in any format.
 
     Args:
         path: of the file.
         base: XML: the folder that its paths are relative to.
         part: HS3: one of its analyses.
+        mass, statistics: datacards: as of ``datacards.build.read_datacard``.
 
     Raises:
         InvalidDocument: what is wrong and where.
@@ -91,7 +99,7 @@ def read_model(path: Path, *, base: Path | None = None, part: str | None = None)
     if kind == "datacard":
         from inference.formats.datacards.build import read_datacard
 
-        card = read_datacard(path)
+        card = read_datacard(path, mass=mass, statistics=statistics)
         return Model(card.workspace, kind, card.notes)
     if kind == "xml":
         from inference.formats.histfactory_xml import read_xml

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+from skimflow.cli import json_option, print_json
 
 if TYPE_CHECKING:
     from inference.formats.convert import Written
@@ -24,16 +26,38 @@ if TYPE_CHECKING:
 @click.option(
     "--base", type=click.Path(exists=True, file_okay=False, path_type=Path), help="XML: its paths start here."
 )
-def convert(source: Path, target: Path, kind: Written | None, analysis: str | None, base: Path | None) -> None:
+@click.option("--mass", type=float, default=120.0, show_default=True, help="Datacard: what $MASS stands for.")
+@click.option(
+    "--statistics",
+    type=click.Choice(["combine", "staterror"]),
+    default="combine",
+    show_default=True,
+    help="Datacard: autoMCStats exactly as Combine has them, or as one staterror for each bin.",
+)
+@json_option
+def convert(
+    source: Path,
+    target: Path,
+    kind: Written | None,
+    analysis: str | None,
+    base: Path | None,
+    mass: float,
+    statistics: Literal["combine", "staterror"],
+    as_json: bool,
+) -> None:
     """Write the model in IN to OUT: pyhf JSON, HS3, HistFactory XML + ROOT, or a Combine datacard (IN only).
 
     What IN holds is seen from its content. What does not survive is said on standard error.
     """
     from inference.formats.convert import NAMES, default_kind, read_model, write_model
 
-    model = read_model(source, base=base, part=analysis)
+    model = read_model(source, base=base, part=analysis, mass=mass, statistics=statistics)
     wanted = kind or default_kind(model.kind, target)
     lost = write_model(model, target, wanted)
-    for sentence in (*model.remarks, *lost):
+    notes = [*model.remarks, *lost]
+    for sentence in notes:
         click.echo(f"note: {sentence}", err=True)
-    click.echo(f"{source}: {NAMES[model.kind]} → {target}: {NAMES[wanted]}")
+    if as_json:
+        print_json({"input": str(source), "from": model.kind, "output": str(target), "to": wanted, "notes": notes})
+    else:
+        click.echo(f"{source}: {NAMES[model.kind]} → {target}: {NAMES[wanted]}")

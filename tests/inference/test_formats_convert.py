@@ -220,6 +220,9 @@ def test_the_command_reads_datacards_and_says_what_others_do_not_know(tmp_path):
         "note: interpolation (histosys: code4p, normsys: combine) stands under a key that pyhf does not" in done.stderr
     )
     assert specification(load_workspace(tmp_path / "w.json")).poi == "r"
+    told = json.loads(run(tmp_path / "card.txt", tmp_path / "w.json", "--json").stdout)
+    assert (told["from"], told["to"]) == ("datacard", "pyhf")
+    assert any("interpolation" in note for note in told["notes"])
     with pytest.raises(NotExpressible, match="no name for the interpolation 'combine'"):
         run(tmp_path / "w.json", tmp_path / "h.json", "--to", "hs3")
     with pytest.raises(InvalidDocument, match="only HS3 has analyses"):
