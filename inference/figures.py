@@ -140,7 +140,7 @@ def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: boo
     without a model.
     """
     content = yields.region(region)
-    edges, axis_label = _axis(region, len(content.data), model)
+    edges, axis_label = region_axis(region, len(content.data), model)
     figure, main, below = two_panels(model)
     _stack(main, content, edges, model)
     total, sigma = np.array(content.prediction.values), np.array(content.prediction.uncertainties)
@@ -162,7 +162,7 @@ def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: boo
         main.set_ylim(0.05 * lowest, highest * (20 * highest / lowest) ** 0.7)
     else:
         main.set_ylim(0, 1.35 * float(np.nanmax([total + sigma, data + np.sqrt(data)])))
-    main.set_ylabel(_per_bin(edges, model, region))
+    main.set_ylabel(per_bin(edges, model, region))
     safe = np.where(total > 0, total, np.nan)
     band(below, edges, np.ones(len(total)), sigma / safe)
     below.errorbar(
@@ -179,7 +179,7 @@ def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: boo
 def shape(variation: ShapeVariation, model: Model | None = None) -> Figure:
     """Nominal, up and down template of one systematic uncertainty, above their ratio to the nominal one."""
     nominal, statistical = np.array(variation.nominal), np.array(variation.statistical)
-    edges, axis_label = _axis(variation.region, len(nominal), model)
+    edges, axis_label = region_axis(variation.region, len(nominal), model)
     figure, main, below = two_panels(model)
     band(main, edges, nominal, statistical, "Statistical unc.")
     main.stairs(nominal, edges, color="black", linewidth=2, label="Nominal")
@@ -198,7 +198,7 @@ def shape(variation: ShapeVariation, model: Model | None = None) -> Figure:
         below.stairs(values / safe, edges, color=colour, linewidth=2, linestyle=line, baseline=None)
     band(below, edges, np.ones(len(nominal)), statistical / safe)
     main.set_ylim(0, 1.4 * max(float(nominal.max()), *(float(values.max()) for _, values, _, _ in sides)))
-    main.set_ylabel(_per_bin(edges, model, variation.region))
+    main.set_ylabel(per_bin(edges, model, variation.region))
     label = {sample.name: sample.label for sample in model.samples} if model else {}
     title = f"{variation.systematic}\n{label.get(variation.sample) or variation.sample}, {variation.region}"
     main.text(0.04, 0.95, title, transform=main.transAxes, va="top", linespacing=1.4)
@@ -246,7 +246,7 @@ def _rows(axes: Axes, positions: NDArray[Any], labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _axis(region: str, bins: int, model: Model | None) -> tuple[Floats, str]:
+def region_axis(region: str, bins: int, model: Model | None) -> tuple[Floats, str]:
     """Bin edges and axis label of a region."""
     for known in model.regions if model else ():
         if known.name == region and len(known.edges) == bins + 1:
@@ -254,7 +254,7 @@ def _axis(region: str, bins: int, model: Model | None) -> tuple[Floats, str]:
     return np.arange(0.5, bins + 1), "Bin"
 
 
-def _per_bin(edges: Floats, model: Model | None, region: str) -> str:
+def per_bin(edges: Floats, model: Model | None, region: str) -> str:
     """Label of the event axis: with the bin width where it is one for all."""
     widths = np.diff(edges)
     if model is None:

@@ -225,8 +225,8 @@ class Profile:
         from inference.likelihood import compiled
 
         likelihood = self.likelihood
-        ended = compiled.fit(*likelihood._task(self.seen, begin, free), likelihood.arrays, likelihood.layout)
-        minimum = likelihood._minimum(ended, self.seen, begin, free)
+        ended = compiled.fit(*likelihood.task(self.seen, begin, free), likelihood.arrays, likelihood.layout)
+        minimum = likelihood.judged(ended, self.seen, begin, free)
         reduced = likelihood.places.reduced
         row = int(np.flatnonzero(reduced == self.poi)[0])
         curvature, gradient = np.asarray(ended.curvature), np.asarray(ended.gradient)

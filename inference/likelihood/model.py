@@ -243,7 +243,7 @@ class Likelihood:
 
     def minimum(self, seen: Observation, begin: Floats, free: Any) -> Minimum:
         """As `fit`, with all starting values and a mask of the free parameters."""
-        return self._minimum(compiled.fit(*self._task(seen, begin, free), self.arrays, self.layout), seen, begin, free)
+        return self.judged(compiled.fit(*self.task(seen, begin, free), self.arrays, self.layout), seen, begin, free)
 
     def minima(self, tasks: Sequence[tuple[Observation, Floats, Any]]) -> list[Minimum]:
         """Many minima: as `minimum` of each ``(seen, begin, free)``."""
@@ -255,20 +255,22 @@ class Likelihood:
 
     def _together(self, tasks: Sequence[tuple[Observation, Floats, Any]]) -> list[Minimum]:
         """One call of always as many rows, so that it is compiled once; rows that fill it up have nothing free."""
-        rows = [self._task(*task) for task in tasks]
+        rows = [self.task(*task) for task in tasks]
         start, free, *rest = rows[0]
         rows += [(start, np.zeros_like(free), *rest)] * (ROWS - len(rows))
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
         ended = jax.tree.map(np.asarray, compiled.fits(*stacked, self.arrays, self.layout))
         one_by_one = [jax.tree.map(lambda leaf, at=at: leaf[at], ended) for at in range(len(tasks))]
-        return [self._minimum(each, *task) for each, task in zip(one_by_one, tasks, strict=True)]
+        return [self.judged(each, *task) for each, task in zip(one_by_one, tasks, strict=True)]
 
-    def _task(self, seen: Observation, begin: Floats, free: Any) -> tuple[Any, ...]:
+    def task(self, seen: Observation, begin: Floats, free: Any) -> tuple[Any, ...]:
+        """What the compiled fit takes besides the model: start, free, lower, upper, data, of the reduced parameters."""
         reduced = self.places.reduced
         lower, upper = np.where(free, self.lower, begin), np.where(free, self.upper, begin)
         return begin[reduced], free[reduced], lower[reduced], upper[reduced], self.data(seen, begin, free)
 
-    def _minimum(self, ended: Any, seen: Observation, begin: Floats, free: Any) -> Minimum:
+    def judged(self, ended: Any, seen: Observation, begin: Floats, free: Any) -> Minimum:
+        """Where a compiled fit ended, with all parameters, constants and certificate."""
         reduced, gamma = self.places.reduced, self.places.gamma
         parameters = begin.copy()
         parameters[reduced] = np.asarray(ended.theta)

@@ -40,12 +40,12 @@ def lowest(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: A
 def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floats]:
     """Starting points on the other side of each bent shape, the most bent first, at most ``MOST``."""
     starts: list[Floats] = []
-    for place in _bent(likelihood):
+    for place in bent_shapes(likelihood):
         if free[place] and len(starts) < MOST:
             start = at.parameters.copy()
             start[place] = -np.copysign(max(abs(start[place]), 1.0), start[place])
             starts.append(np.clip(start, likelihood.lower, likelihood.upper))
-    for place in _squared(likelihood):
+    for place in squared(likelihood):
         if free[place] and len(starts) < MOST:
             start = at.parameters.copy()
             # where the sign says nothing, off the point of symmetry
@@ -54,13 +54,13 @@ def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floa
     return starts
 
 
-def _squared(likelihood: "Likelihood") -> list[int]:
+def squared(likelihood: "Likelihood") -> list[int]:
     """Places of parameters that extensions square."""
     labels = dict.fromkeys(label for each in likelihood.specification.extensions for label in each.squared)
     return [likelihood.index(label) for label in labels]
 
 
-def _bent(likelihood: "Likelihood") -> list[int]:
+def bent_shapes(likelihood: "Likelihood") -> list[int]:
     """Places of the bent shapes among all parameters."""
     arrays = jax.tree.map(np.asarray, likelihood.arrays)
     even, rate = arrays.shape_even.sum(axis=1), np.maximum(arrays.nominal.sum(axis=1), 1.0)

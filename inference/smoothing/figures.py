@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from inference.canvas import DOWN, UP, band, ratio_axis, styled, two_panels
-from inference.figures import _axis, _per_bin
+from inference.figures import per_bin, region_axis
 from inference.model import Model
 from inference.smoothing.workspace import Comparison
 
@@ -13,7 +13,7 @@ from inference.smoothing.workspace import Comparison
 def comparison(compared: Comparison, model: Model | None = None) -> Figure:
     """Up and down templates over the nominal one, with its statistical error: before (dashed) and after (full)."""
     nominal, statistical = np.array(compared.nominal), np.array(compared.statistical)
-    edges, axis_label = _axis(compared.channel, len(nominal), model)
+    edges, axis_label = region_axis(compared.channel, len(nominal), model)
     figure, main, below = two_panels(model)
     if statistical.any():
         band(main, edges, nominal, statistical, "Statistical unc.")
@@ -31,7 +31,7 @@ def comparison(compared: Comparison, model: Model | None = None) -> Figure:
     if statistical.any():
         band(below, edges, np.ones(len(nominal)), statistical / safe)
     main.set_ylim(0, 1.5 * max(float(values.max()) for values in seen))
-    main.set_ylabel(_per_bin(edges, model, compared.channel))
+    main.set_ylabel(per_bin(edges, model, compared.channel))
     sample = {each.name: each.label for each in model.samples}.get(compared.sample) if model else None
     title = f"{compared.systematic}\n{sample or compared.sample}, {compared.channel}"
     main.text(0.04, 0.95, title, transform=main.transAxes, va="top", linespacing=1.4)

@@ -225,9 +225,9 @@ def _take_lower(ends: "Ends", other: "Ends", rows: NDArray[np.intp]) -> None:
 
 def _mirrors(likelihood: "Likelihood", free: NDArray[np.bool_]) -> list[int]:
     """Places of the free parameters on whose other side ``Likelihood.search`` looks."""
-    from inference.likelihood.search import MOST, _bent, _squared
+    from inference.likelihood.search import MOST, bent_shapes, squared
 
-    return [place for place in (*_bent(likelihood), *_squared(likelihood)) if free[place]][:MOST]
+    return [place for place in (*bent_shapes(likelihood), *squared(likelihood)) if free[place]][:MOST]
 
 
 def _reflected(likelihood: "Likelihood", parameters: Floats, place: int) -> Floats:
