@@ -17,6 +17,7 @@ from inference.impacts.tables import impact_tables
 from inference.likelihood.model import Likelihood
 from inference.ranking import impacts
 from inference.tables import yield_table
+from skimflow.commands.fit import fit
 from skimflow.commands.ranking import ranking
 
 # jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
@@ -172,3 +173,19 @@ def two_regions(observed=(90.0, 55.0)):
         "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}],
         "version": "1.0.0",
     }
+
+
+def test_the_fit_as_a_command_is_blinded_too(fitted, tmp_path):
+    """Neither the printed table nor the kept file holds the value; without the phrase both do."""
+    workspace, result = fitted("5")
+    file, kept = tmp_path / "workspace.json", tmp_path / "fit.json"
+    file.write_text(json.dumps(workspace))
+    options = [str(file), "--output", str(kept), "--figure", str(tmp_path / "pulls.png")]
+    value = result.value("ttbar_norm")[0]
+    assert CliRunner().invoke(fit, options, catch_exceptions=False).exit_code == 0
+    assert holds(json.loads(kept.read_text()), value)
+    done = CliRunner().invoke(fit, [*options, "--blind", "a herring"], catch_exceptions=False)
+    assert "blinded: ttbar_norm moved by an offset of at most 1" in done.output
+    assert f"{value:.4g}" not in done.output
+    assert not holds(json.loads(kept.read_text()), value)
+    assert (tmp_path / "pulls.png").read_bytes().startswith(b"\x89PNG")
