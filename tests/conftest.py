@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Small models are compiled by the hundred here and called a few times each: XLA need not make them fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
