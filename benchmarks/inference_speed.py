@@ -58,9 +58,9 @@ def tasks() -> list[tuple[str, str, float, Callable[[Any], float], int]]:
     """Name, model, seconds asked for, the work (which returns a number to compare), repeats."""
     return [
         ("fit", "AGC", 0.5e-3, lambda model: 2 * model.fit().nll, 100),
-        ("ranking", "AGC", 30e-3, _impact, 5),
+        ("ranking", "AGC", 30e-3, _impact, 10),
         ("fit", "sbottom", 1.5e-3, lambda model: 2 * model.fit().nll, 100),
-        ("ranking", "sbottom", 0.12, _impact, 3),
+        ("ranking", "sbottom", 0.12, _impact, 10),
         ("limit", "sbottom", 0.2, _limit, 3),
         ("fit", "351 parameters", 60e-3, lambda model: 2 * model.fit().nll, 5),
         ("gradient", "351 parameters", 0.3e-3, lambda model: model.gradient(model.init)[0], 50),
