@@ -24,6 +24,8 @@ def toys(result: Goodness, model: Model | None = None, *, name: str | None = Non
     axes = figure.add_axes((0.13, 0.13, 0.84, 0.8))
     values = np.array(statistic.toys)
     highest = 1.08 * max(float(values.max(initial=0.0)), statistic.value)
+    if statistic.degrees_of_freedom is not None:  # most of the χ² distribution is in sight
+        highest = max(highest, statistic.degrees_of_freedom + 4 * np.sqrt(2 * statistic.degrees_of_freedom))
     edges = np.linspace(min(float(values.min(initial=0.0)), 0.0), highest or 1.0, BINS + 1)
     if len(values):
         _histogram(axes, values, edges, statistic.value)

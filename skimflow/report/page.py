@@ -26,6 +26,7 @@ from skimflow.workflow import RunResult
 
 PAGE = "index.html"
 PROVENANCE = "run.json"
+LONG = 15  # rows of a table that opens on a click
 
 
 def write_report(context: Context, result: RunResult, histograms: Entry, workspace: Entry) -> RunResult:
@@ -138,7 +139,7 @@ def _tools_sections(context: Context, result: RunResult, figures: tuple[ReportFi
             made = load(TOOLS[one.kind].tables)(tool_result(one, result.results))
             for index, table in enumerate([made] if hasattr(made, "text_rows") else made):
                 name = f"{one.name}-{index}" if index else one.name
-                tables.append(Table(name, table.title, table.columns, table.text_rows))
+                tables.append(Table(name, table.title, table.columns, table.text_rows, folded=len(table.rows) > LONG))
     return [Section("results", "Results", figures=(FigureGroup("", figures),), tables=tuple(tables))] if tables else []
 
 

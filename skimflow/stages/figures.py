@@ -93,7 +93,13 @@ def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Itera
         tool = TOOLS.get(one.kind)
         if tool is not None and tool.figure is not None:
             typed = tool_result(one, results)
-            yield Drawing(_slug(one.name), "results", f"{tool.title}: {one.name}", tool.figure, (typed,))
+            yield Drawing(
+                _slug(one.name),
+                "results",
+                tool.title if one.name == one.kind else f"{tool.title}: {one.name}",
+                tool.figure,
+                (typed,),
+            )
     before, after = yields(document, model=model), yields(document, fit, model=model)
     for region in before.regions:
         for stage, values in (("prefit", before), ("postfit", after)):
