@@ -17,6 +17,8 @@ from inference.likelihood.evaluate import Data, Point, point
 
 # Expected distance to the minimum in −log L at which the next step would change nothing that can be seen.
 GOAL = 1e-13
+# The same at which the step itself would change nothing: it is not made.
+THERE = 1e-20
 # Rise that is rounding: the terms of −log L are summed to about this.
 NOISE = 1e-13
 # Share of a parameter's curvature below which it counts as none.
@@ -63,8 +65,8 @@ def minimise(start: Any, free: Any, lower: Any, upper: Any, data: Data, arrays: 
         damping = jnp.where(
             good, jnp.where(state.damping < 1e-6, 0.0, 0.1 * state.damping), jnp.maximum(10 * state.damping, 1e-3)
         )
-        done = ((state.edm < GOAL) & good) | (damping > MOST_DAMPING)
         trial, edm = _next(theta, here, damping, free, lower, upper)
+        done = (good & ((state.edm < GOAL) | (edm < THERE))) | (damping > MOST_DAMPING)
         return _State(here, theta, trial, edm, damping, state.iterations + 1, done)
 
     def go_on(state: _State) -> Any:

@@ -94,6 +94,7 @@ class Likelihood:
         constraints = np.asarray([each.constraint for each in made.parameters for _ in each.init])
         self._constrained, self._counted = constraints != "free", constraints == "poisson"
         self._gamma_of = self.places.gamma[self.places.gamma >= 0]
+        self._reduced_labels = tuple(self.labels[place] for place in self.places.reduced)
         widths = self.widths[constraints == "normal"]
         self._normal_constant = float(np.sum(np.log(widths)) + 0.5 * len(widths) * np.log(2 * np.pi))
 
@@ -275,8 +276,8 @@ class Likelihood:
         parameters = begin.copy()
         parameters[reduced] = np.asarray(ended.theta)
         parameters[self._gamma_of] = np.asarray(ended.gamma)[gamma >= 0]
-        labels = tuple(self.labels[place] for place in reduced)
-        return Minimum(parameters, float(ended.value) + self.saturated(seen), certify(ended, free[reduced], labels))
+        certificate = certify(ended, free[reduced], self._reduced_labels)
+        return Minimum(parameters, float(ended.value) + self.saturated(seen), certificate)
 
     def covariance(self, at: Minimum, seen: Observation | None = None, free: Any = None) -> Floats:
         """Inverse of the exact Hessian of −log L over all free parameters, gammas included, shape (parameters,) * 2.
