@@ -32,7 +32,7 @@ class UnknownParameter(InferenceError):
 
 
 class FitFailed(InferenceError):
-    """No step of the ladder found a minimum that passes its checks."""
+    """There is no minimum with a clean certificate, or no covariance at it; the message says why."""
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
