@@ -59,18 +59,8 @@ class Blinding:
         return value + self.offset(label)
 
 
-@dataclass(frozen=True, slots=True)
-class BlindFit:
-    """A fit whose best-fit values of ``pois`` are not the true ones."""
-
-    fit: FitResult
-    pois: tuple[str, ...]
-    scale: float
-    blinded: bool = True
-
-
-def blind_fit(fit: FitResult, blinding: Blinding, *, pois: Sequence[str] | None = None) -> BlindFit:
-    """The fit as it may be shown.
+def blind_fit(fit: FitResult, blinding: Blinding, *, pois: Sequence[str] | None = None) -> FitResult:
+    """The fit as it may be shown: best-fit values of the parameters named in ``blinded`` are not the true ones.
 
     Args:
         fit: the true one, which stays as it is.
@@ -87,8 +77,7 @@ def blind_fit(fit: FitResult, blinding: Blinding, *, pois: Sequence[str] | None 
         bestfit[fit.index(label)] = blinding.moved(label, *fit.value(label))
     # A bound that holds a parameter is its value.
     bound = tuple(label for label in fit.certificate.at_bound if label not in labels)
-    shown = replace(fit, bestfit=tuple(bestfit), certificate=replace(fit.certificate, at_bound=bound))
-    return BlindFit(shown, labels, blinding.scale)
+    return replace(fit, bestfit=tuple(bestfit), certificate=replace(fit.certificate, at_bound=bound), blinded=labels)
 
 
 def blind_impacts(impacts: Impacts, blinding: Blinding) -> Impacts:

@@ -34,33 +34,7 @@ from inference.results import FitResult
 from inference.systematics import ShapeVariation
 from inference.yields import RegionYield, Yields
 
-__all__ = ["correlation", "data_mc", "pulls", "ranking", "save", "shape"]
-
-
-@styled
-def pulls(result: FitResult, model: Model | None = None, *, bin_gammas: bool = False) -> Figure:
-    """Pull and constraint of each constrained parameter: (best fit − nominal) and uncertainty in pre-fit widths."""
-    kept = [index for index in _shown(result, bin_gammas) if result.prefit[index]]
-    widths = np.array([result.prefit[index] or 1.0 for index in kept])
-    pull = (np.array(result.bestfit)[kept] - np.array(result.nominal)[kept]) / widths
-    constraint = np.array(result.uncertainties)[kept] / widths
-    labels = [result.labels[index] for index in kept]
-    axes = one_panel(5.5, 0.3 + 0.38 * len(kept), left=label_margin(labels), bottom=0.85, right=0.25, top=0.45)
-    axes.axvspan(-2, 2, color="#fff3b0", linewidth=0)
-    axes.axvspan(-1, 1, color="#c3e6b8", linewidth=0)
-    axes.axvline(0, color="black", linewidth=1, linestyle=":")
-    rows = np.arange(len(kept))[::-1]
-    axes.errorbar(pull, rows, xerr=constraint, fmt="o", color="black", markersize=6, linewidth=1.6)
-    axes.set_xlim(-3, 3)
-    axes.set_ylim(-0.7, len(kept) - 0.3)
-    axes.set_xlabel(r"$(\hat{\theta} - \theta_0)\,/\,\Delta\theta$")
-    _rows(axes, rows, labels)
-    experiment_label(axes, model)
-    if result.poi is not None:
-        value, sigma = result.value(result.poi)
-        text = f"{result.poi} = {value:.3f} $\\pm$ {sigma:.3f}"
-        axes.annotate(text, (0, 0), (0, -38), xycoords="axes fraction", textcoords="offset points", va="top")
-    return _figure(axes)
+__all__ = ["correlation", "data_mc", "ranking", "save", "shape"]
 
 
 @styled
@@ -127,7 +101,8 @@ def ranking(ranked: Ranking, model: Model | None = None, *, largest: int = 20) -
         figure.text(0.02, 1 - 0.2 / height, model.experiment, weight="bold", fontsize="large", va="top")
         beside = 0.028 + 0.024 * len(model.experiment)
         figure.text(beside, 1 - 0.2 / height, model.label, style="italic", va="top")
-    value = f"{ranked.poi} = {ranked.bestfit:.3f} $\\pm$ {ranked.uncertainty:.3f}"
+    blinded = " (blinded)" if ranked.blinded else ""
+    value = f"{ranked.poi} = {ranked.bestfit:.3f} $\\pm$ {ranked.uncertainty:.3f}{blinded}"
     figure.text(0.97, 1 - 0.2 / height, value, ha="right", va="top")
     return figure
 

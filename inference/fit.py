@@ -65,6 +65,8 @@ def fit_likelihood(likelihood: "Likelihood", fixed: Mapping[str, float] | None =
 
 
 def _result(likelihood: "Likelihood", minimum: "Minimum", covariance: Floats, free: Any) -> FitResult:
+    from inference.impacts.pulls import centres
+
     twice_nll = 2.0 * minimum.nll
     unconstrained = int(np.isnan(likelihood.widths[free]).sum())
     degrees = likelihood.bins - unconstrained
@@ -76,6 +78,7 @@ def _result(likelihood: "Likelihood", minimum: "Minimum", covariance: Floats, fr
         fixed=tuple((~free).tolist()),
         nominal=tuple(likelihood.init.tolist()),
         prefit=tuple(None if np.isnan(width) else width for width in likelihood.widths.tolist()),
+        measured=tuple(None if np.isnan(centre) else centre for centre in centres(likelihood).tolist()),
         poi=likelihood.poi,
         twice_nll=twice_nll,
         goodness_of_fit=_p_value(twice_nll - 2.0 * likelihood.saturated(), degrees),

@@ -14,11 +14,13 @@ class FitResult:
     """Maximum-likelihood fit of a workspace.
 
     Vectors have one element per parameter, in the order of ``labels``; matrices are tuples of rows. Fixed
-    parameters have uncertainty and covariance 0. ``nominal`` is where a parameter stands before the fit and ``prefit``
-    the width of its constraint (None for a free parameter). ``uncertainty`` says where the uncertainties come from:
+    parameters have uncertainty and covariance 0. ``nominal`` is where a parameter stands before the fit, ``prefit`` the
+    width of its constraint and ``measured`` what its auxiliary measurement (the global observable) says of it, both
+    None for a free parameter. ``uncertainty`` says where the uncertainties come from:
     ``"hessian"`` is the square root of the diagonal of the inverse exact Hessian of −log L at the minimum.
     ``certificate`` is the evidence that it is the minimum. ``goodness_of_fit`` is the p-value of the saturated model
-    (None without degrees of freedom).
+    (None without degrees of freedom). ``blinded`` are the parameters whose best fit is not what the data say: moved by
+    an offset, or of data that were replaced (``inference.blinding``, ``inference.hidden``).
     """
 
     labels: tuple[str, ...]
@@ -28,12 +30,14 @@ class FitResult:
     fixed: tuple[bool, ...]
     nominal: tuple[float, ...]
     prefit: tuple[float | None, ...]
+    measured: tuple[float | None, ...]
     poi: str | None
     twice_nll: float
     goodness_of_fit: float | None
     degrees_of_freedom: int
     uncertainty: str
     certificate: Certificate
+    blinded: tuple[str, ...] = ()
 
     def index(self, label: str) -> int:
         """Position of a parameter; raises ``UnknownParameter``."""

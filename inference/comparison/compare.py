@@ -10,7 +10,6 @@ from inference.comparison.results import Comparison, LikelihoodRatio, ModelFit, 
 from inference.comparison.structure import differences
 from inference.errors import FitFailed
 from inference.fit import fit_likelihood
-from inference.impacts.pulls import centres
 from inference.results import FitResult
 from inference.yields import RegionYield, yields_of
 
@@ -48,7 +47,7 @@ def compare(
     return Comparison(
         _model(names[0], first, fits[0]),
         _model(names[1], second, fits[1]),
-        _parameters(fits, (_centres(first), _centres(second))),
+        _parameters(fits),
         _yields(yields_of(first, fit=fits[0]).regions, yields_of(second, fit=fits[1]).regions),
         differences(first.specification, second.specification),
         tested if isinstance(tested, LikelihoodRatio) else None,
@@ -57,12 +56,11 @@ def compare(
 
 
 def compare_fits(first: FitResult, second: FitResult, *, names: Names = ("first", "second")) -> Comparison:
-    """Compare two fits whose models are not at hand: parameters alone; pulls are from the nominal values."""
-    nominal = [dict(zip(fit.labels, fit.nominal, strict=True)) for fit in (first, second)]
+    """Compare two fits whose models are not at hand: parameters alone."""
     return Comparison(
         _model(names[0], None, first),
         _model(names[1], None, second),
-        _parameters((first, second), (nominal[0], nominal[1])),
+        _parameters((first, second)),
         (),
         (),
         None,
@@ -83,29 +81,24 @@ def _model(name: str, likelihood: "Likelihood | None", fit: FitResult) -> ModelF
     return ModelFit(name, deviance, free, None if deviance is None else deviance + 2 * free, fit.goodness_of_fit)
 
 
-def _centres(likelihood: "Likelihood") -> dict[str, float]:
-    return dict(zip(likelihood.labels, centres(likelihood).tolist(), strict=True))
-
-
-def _parameters(
-    fits: tuple[FitResult, FitResult], centre: tuple[dict[str, float], dict[str, float]]
-) -> tuple[ParameterPair, ...]:
+def _parameters(fits: tuple[FitResult, FitResult]) -> tuple[ParameterPair, ...]:
     labels = dict.fromkeys((*fits[0].labels, *fits[1].labels))
     pairs = []
     for label in labels:
-        one, other = _side(fits[0], label, centre[0]), _side(fits[1], label, centre[1])
+        one, other = _side(fits[0], label), _side(fits[1], label)
         shift = (other.bestfit - one.bestfit) / one.uncertainty if one and other and one.uncertainty else None
         pairs.append(ParameterPair(label, one, other, shift))
     return tuple(pairs)
 
 
-def _side(fit: FitResult, label: str, centre: dict[str, float]) -> Side | None:
+def _side(fit: FitResult, label: str) -> Side | None:
     if label not in fit.labels:
         return None
     place = fit.index(label)
     bestfit, uncertainty, width = fit.bestfit[place], fit.uncertainties[place], fit.prefit[place]
-    pull, constraint = ((bestfit - centre[label]) / width, uncertainty / width) if width else (None, None)
-    return Side(bestfit, uncertainty, pull, constraint, fit.fixed[place])
+    centre = fit.measured[place]
+    pull = (bestfit - centre) / width if width and centre is not None else None
+    return Side(bestfit, uncertainty, pull, uncertainty / width if width else None, fit.fixed[place])
 
 
 def _yields(first: tuple[RegionYield, ...], second: tuple[RegionYield, ...]) -> tuple[YieldPair, ...]:

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from inference.canvas import DOWN, UP, label_margin, new_figure, styled
+from inference.canvas import DOWN, UP, experiment_label, label_margin, new_figure, styled
 from inference.impacts.pulls import Pulls
 from inference.impacts.results import Impact, Impacts, Ranking
 from inference.likelihood.specification import Floats
+from inference.model import Model
 
 # Inches: height of a row, width of the panel of pulls and of each panel of impacts, margins.
 ROW, PULLS, PANEL, GAP, BOTTOM, TOP, RIGHT = 0.36, 3.2, 3.2, 0.2, 1.25, 0.6, 0.2
@@ -53,19 +54,26 @@ def impacts(result: Impacts, *, largest: int = 30) -> Figure:
 
 
 @styled
-def pulls(result: Pulls) -> Figure:
-    """Pull and constraint of each parameter, with the normalised pull as an open diamond."""
-    labels = [one.parameter for one in result.pulls]
-    left = label_margin(labels)
-    width, height = left + 5.5 + RIGHT, BOTTOM + ROW * len(labels) + 0.3 + 0.15
+def pulls(result: Pulls, model: Model | None = None, *, bin_gammas: bool = False) -> Figure:
+    """Pull and constraint of each parameter, with the normalised pull as an open diamond.
+
+    Args:
+        model: for the experiment's label.
+        bin_gammas: show the parameters of single bins too, ``name[i]``.
+    """
+    shown = [one for one in result.pulls if bin_gammas or not one.parameter.endswith("]")]
+    labels = [one.parameter for one in shown]
+    left, top = label_margin(labels), 0.15 if model is None else 0.45
+    width, height = left + 5.5 + RIGHT, BOTTOM + ROW * len(labels) + 0.3 + top
     figure = new_figure(width, height)
-    axes = figure.add_axes((left / width, BOTTOM / height, 5.5 / width, 1 - (BOTTOM + 0.15) / height))
+    axes = figure.add_axes((left / width, BOTTOM / height, 5.5 / width, 1 - (BOTTOM + top) / height))
+    experiment_label(axes, model)
     rows = np.arange(len(labels))[::-1].astype(float)
     axes.set_ylim(-0.65, len(labels) - 0.35)
     axes.set_yticks(rows, labels)
     axes.yaxis.set_minor_locator(NullLocator())
-    _pull_panel(axes, rows, [one.pull for one in result.pulls], [one.constraint for one in result.pulls])
-    normalised = _numbers([one.normalised for one in result.pulls])
+    _pull_panel(axes, rows, [one.pull for one in shown], [one.constraint for one in shown])
+    normalised = _numbers([one.normalised for one in shown])
     axes.plot(normalised, rows, "D", markersize=6, markerfacecolor="none", color=UP, label="normalised pull")
     reach = np.nanmax(np.abs(np.append(normalised, 2.4)))
     if reach > axes.get_xlim()[1] - 0.2:

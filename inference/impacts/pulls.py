@@ -72,13 +72,17 @@ def pulls(
     """
     from inference.fit import fit_likelihood
 
-    fit = fit or fit_likelihood(likelihood, fixed)
-    at = centres(likelihood).tolist()
+    return pulls_of(fit or fit_likelihood(likelihood, fixed))
+
+
+def pulls_of(fit: FitResult) -> Pulls:
+    """Pulls of a fit that is made."""
+    rows = zip(fit.labels, fit.bestfit, fit.uncertainties, fit.measured, fit.prefit, fit.fixed, strict=True)
     return Pulls(
         tuple(
-            _pull(label, fit.bestfit[place], fit.uncertainties[place], at[place], width)
-            for place, (label, width) in enumerate(zip(fit.labels, fit.prefit, strict=True))
-            if width and not fit.fixed[place]
+            _pull(label, bestfit, uncertainty, centre, width)
+            for label, bestfit, uncertainty, centre, width, fixed in rows
+            if centre is not None and width and not fixed
         )
     )
 

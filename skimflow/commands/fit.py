@@ -33,14 +33,15 @@ def fit(likelihood: Likelihood, fixed: dict[str, float], output: Output, blind: 
     from inference.blinding import Blinding, blind_fit
 
     hidden = blind_fit(result, Blinding(blind, blind_scale))
-    said.append(f"blinded: {', '.join(hidden.pois)} moved by an offset of at most {blind_scale:g}")
-    output.show(hidden, lambda: [parameter_table(hidden.fit)], _pulls(hidden.fit), sentences=said)
+    said.append(f"blinded: {', '.join(hidden.blinded)} moved by an offset of at most {blind_scale:g}")
+    output.show(hidden, lambda: [parameter_table(hidden)], _pulls(hidden), sentences=said)
 
 
 def _pulls(result: FitResult) -> Callable[[], Figure]:
     def figure() -> Figure:
-        from inference.figures import pulls
+        from inference.impacts.figures import pulls
+        from inference.impacts.pulls import pulls_of
 
-        return pulls(result)
+        return pulls(pulls_of(result))
 
     return figure

@@ -52,7 +52,9 @@ def run_figures(context: Context, workspace: Entry, results: Results) -> list[En
     common = {
         "workspace": digest,
         "model": json.loads(_shown_model(context).model_dump_json()),
-        "code": code_digest("inference.figures", "skimflow.stages.figures", *_tool_figures(context)),
+        "code": code_digest(
+            "inference.figures", "inference.impacts.figures", "skimflow.stages.figures", *_tool_figures(context)
+        ),
         "versions": versions("figures"),
     }
     fit = Request("figures", VERSION, {**common, "fit": _digest(results)})
@@ -79,12 +81,16 @@ def _digest(results: Results) -> str:
 
 
 def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Iterator[Drawing]:
+    from inference.impacts.pulls import pulls_of
     from inference.ranking import Ranking
     from inference.yields import yields
 
     model, fit = _shown_model(context), fit_result(results)
     document = _workspace(context, workspace)
-    yield Drawing("pulls", "fit", "Pulls and constraints of the nuisance parameters", "pulls", (fit, model))
+    made = pulls_of(fit)
+    yield Drawing(
+        "pulls", "fit", "Pulls from the auxiliary measurements", "inference.impacts.figures:pulls", (made, model)
+    )
     if "ranking" in results:
         ranked = from_document(Ranking, results["ranking"])
         yield Drawing("ranking", "fit", f"Impacts on {ranked.poi}", "ranking", (ranked, model))

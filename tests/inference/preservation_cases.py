@@ -40,6 +40,7 @@ def fit_result() -> FitResult:
         fixed=(False, False, True),
         nominal=(1.0, 0.0, 1.0),
         prefit=(None, 1.0, None),
+        measured=(None, 0.0, None),
         poi="mu",
         twice_nll=12.5,
         goodness_of_fit=0.4,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from inference import blinding, figures
+from inference import figures
 from inference.blinding import Blinding, NotBlind, blind_fit, blind_impacts, blind_yields, signal_bins
 from inference.documents import from_json, to_document, to_json
 from inference.errors import UnknownParameter
@@ -16,6 +16,7 @@ from inference.impacts.figures import impacts as draw_impacts
 from inference.impacts.tables import impact_tables
 from inference.likelihood.model import Likelihood
 from inference.ranking import impacts
+from inference.results import FitResult
 from inference.tables import yield_table
 from skimflow.commands.fit import fit
 from skimflow.commands.ranking import ranking
@@ -66,21 +67,18 @@ def test_a_blinded_fit_has_everything_but_the_value(agc):
     assert holds(to_document(result), value)
     assert not holds(json.loads(text), value)
     assert PHRASE.phrase not in text
-    assert from_json(blinding.BlindFit, text) == shown
-    assert json.loads(text)["blinded"] is True
-    assert shown.fit.value("ttbar_norm") == (value + PHRASE.offset("ttbar_norm"), sigma)
-    assert shown.fit.covariance == result.covariance
+    assert from_json(FitResult, text) == shown
+    assert json.loads(text)["blinded"] == ["ttbar_norm"]
+    assert shown.value("ttbar_norm") == (value + PHRASE.offset("ttbar_norm"), sigma)
+    assert shown.covariance == result.covariance
     place = result.index("ttbar_norm")
-    assert (
-        shown.fit.bestfit[:place] + shown.fit.bestfit[place + 1 :]
-        == result.bestfit[:place] + result.bestfit[place + 1 :]
-    )
+    assert shown.bestfit[:place] + shown.bestfit[place + 1 :] == result.bestfit[:place] + result.bestfit[place + 1 :]
 
 
 def test_differences_between_two_fits_are_true(agc):
     likelihood, result = agc
     other = fit_likelihood(likelihood, {"Luminosity": 0.0})
-    first, second = (blind_fit(each, PHRASE).fit.value("ttbar_norm")[0] for each in (result, other))
+    first, second = (blind_fit(each, PHRASE).value("ttbar_norm")[0] for each in (result, other))
     assert second - first == pytest.approx(other.value("ttbar_norm")[0] - result.value("ttbar_norm")[0], abs=1e-12)
 
 
@@ -156,8 +154,8 @@ def test_a_value_at_its_bound_is_not_told():
     result = fit_likelihood(likelihood)
     assert result.certificate.at_bound == ("mu",)
     shown = blind_fit(result, Blinding("phrase", 10.0))
-    assert shown.fit.certificate.at_bound == ()
-    assert shown.fit.value("mu")[0] == Blinding("phrase", 10.0).offset("mu")
+    assert shown.certificate.at_bound == ()
+    assert shown.value("mu")[0] == Blinding("phrase", 10.0).offset("mu")
 
 
 def two_regions(observed=(90.0, 55.0)):

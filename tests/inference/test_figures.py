@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from inference import figures
+from inference.impacts.figures import pulls as draw_pulls
+from inference.impacts.pulls import pulls_of
 from inference.model import load_model
 from inference.ranking import Impact, Ranking
 from inference.systematics import shape_variations
@@ -51,11 +53,12 @@ def test_the_figure_does_without_a_model(postfit):
 
 
 def test_pulls_show_constrained_parameters_only(fitted):
-    figure = figures.pulls(fitted("5")[1], load_model())
+    made = pulls_of(fitted("5")[1])
+    figure = draw_pulls(made, load_model())
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(labels) == 11
     assert "ttbar_norm" not in labels
-    assert len(figures.pulls(fitted("5")[1], bin_gammas=True).axes[0].get_yticklabels()) == 33
+    assert len(draw_pulls(made, bin_gammas=True).axes[0].get_yticklabels()) == 33
 
 
 def test_correlations_below_the_threshold_are_pruned(fitted):

@@ -12,7 +12,7 @@ from inference.errors import UnknownParameter
 from inference.extensions.workspaces import attach
 from inference.fit import fit_likelihood
 from inference.impacts import figures
-from inference.impacts.pulls import pulls
+from inference.impacts.pulls import centres, pulls
 from inference.likelihood.model import Likelihood
 from inference.ranking import Impacts, impacts
 from inference.reference import reference_model
@@ -308,6 +308,7 @@ def test_normalised_pulls_of_toys_are_standard_normal():
             nominal,
             bestfit=tuple(minimum.parameters.tolist()),
             uncertainties=tuple(np.sqrt(np.diag(likelihood.covariance(minimum))).tolist()),
+            measured=tuple(None if np.isnan(centre) else centre for centre in centres(likelihood).tolist()),
         )
         found.append([one.normalised for one in pulls(likelihood, fit=result).pulls])
     spread = np.asarray(found, dtype=float)
@@ -367,5 +368,5 @@ def test_figures_show_all_parameters_of_interest_in_one_order(agc):
     assert names[0] == found.of("ttbar_norm").impacts[0].parameter
     assert [axes.get_xlabel() for axes in figure.axes[1:]] == [f"Impact on {poi}" for poi in POIS]
     assert [len(axes.patches) for axes in figure.axes[1:]] == [20, 20]
-    shown = figures.pulls(pulls(likelihood, fit=result))
+    shown = figures.pulls(pulls(likelihood, fit=result), bin_gammas=True)
     assert len(shown.axes[0].get_yticklabels()) == 33
