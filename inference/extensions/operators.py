@@ -56,6 +56,30 @@ def formula(argument: Any, trees: Any, arrays: tuple[Any]) -> Outputs:
     return jnp.stack([_value(tree, argument, numbers) for tree in trees]), jnp.zeros(0)
 
 
+def smooth_step(x: Any) -> Any:
+    """x (15 − 10 x² + 3 x⁴) / 8 within ±1, ±1 beyond: CMS Combine's way from one side to the other."""
+    inside = jnp.clip(x, -1.0, 1.0)
+    return 0.125 * inside * (inside**2 * (3 * inside**2 - 10) + 15)
+
+
+def quadrature(argument: Any, trees: Any, arrays: tuple[Any, Any, Any, Any, Any]) -> Outputs:
+    """Root of the sum of squares of the processes' errors times their norms; 0 where no process has any."""
+    numbers, places, up, down, squares = arrays
+    factors = jnp.stack([_value(tree, argument, numbers) for tree in trees])
+    theta = argument[places][:, None]
+    exponent = 0.5 * theta * (up - down + smooth_step(2 * theta) * (up + down))
+    total = (factors * jnp.exp(jnp.sum(exponent, axis=0))) ** 2 @ squares
+    return jnp.where(total > 0, jnp.sqrt(jnp.where(total > 0, total, 1.0)), 0.0), jnp.zeros(0)
+
+
+def logarithms(argument: Any, _: None, arrays: tuple[Any, Any, Any, Any, Any, Any]) -> Outputs:
+    """Exponentials of the interpolated logarithms, by which the sum of the nominal contents does not change."""
+    places, scales, up, down, nominal, region = arrays
+    x = (scales * argument[places])[:, None]
+    moved = jnp.exp(jnp.sum(0.5 * x * (up - down + smooth_step(x / region) * (up + down)), axis=0))
+    return moved * jnp.sum(nominal) / jnp.sum(nominal * moved), jnp.zeros(0)
+
+
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
@@ -101,5 +125,7 @@ OPERATORS: Mapping[str, Callable[[Any, Any, Any], Outputs]] = {
     "eft": eft,
     "formula": formula,
     "abcd": abcd,
+    "quadrature": quadrature,
+    "logarithms": logarithms,
     "callable": function,
 }

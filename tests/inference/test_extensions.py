@@ -11,6 +11,7 @@ import pytest
 from inference.errors import InvalidWorkspace
 from inference.extensions.errors import InvalidExtension, NotSerialisable
 from inference.extensions.functions import Function
+from inference.extensions.norms import Logarithms, Quadrature
 from inference.extensions.operators import OPERATORS
 from inference.extensions.parts import Parameter
 from inference.extensions.workspaces import attach, detach, plain
@@ -129,6 +130,28 @@ CALLABLE = Function(
     function=bent_function,
     residuals=lambda values: 3 * (values["f"] ** 2 - 0.5),
 )
+ERRORS = {
+    "operator": "quadrature",
+    "name": "errors",
+    "sets": "error",
+    "errors": [[1.5, 0.7, 0.4], [0.5, 1.1, 0.0]],
+    "factors": ["k", "2 * t"],
+    "norms": [
+        {"parameter": "a", "up": [1.1, 0.8], "down": [0.7, 0.9]},
+        {"parameter": "b", "up": [1.0, 1.3], "down": [1.0, 0.9]},
+    ],
+}
+LOGARITHMS = {
+    "operator": "logarithms",
+    "name": "morphed_shape",
+    "sets": "logs",
+    "nominal": [4, 3, 2],
+    "morphs": [
+        {"parameter": "a", "up": [1.2, 0.9, 1.1], "down": [0.8, 1.3, 1.0]},
+        {"parameter": "b", "up": [0.7, 1.1, 1.4], "down": [1.1, 1.0, 0.9], "scale": 0.4},
+    ],
+    "region": 0.4,
+}
 # Every operator at once, in a workspace with enough parameters to set: one compiled function.
 EVERYTHING = [
     QUADRATIC,
@@ -144,6 +167,8 @@ EVERYTHING = [
     },
     {**TRANSFER, "sets": "transferred", "numerator": ["s[0]", "k"]},
     {**UNFOLDED, "sets": ["folded"]},
+    ERRORS,
+    LOGARITHMS,
     CALLABLE,
 ]
 
@@ -152,7 +177,7 @@ def everything():
     given = workspace()
     free = [
         sample(f"free{name}", [4, 3, 2], (name, "shapefactor", None))
-        for name in ("more", "transferred", "folded", "called")
+        for name in ("more", "transferred", "folded", "called", "error", "logs")
     ]
     other = sample(
         "other",
@@ -290,6 +315,34 @@ def test_a_matrix_that_is_none_names_the_pair():
         attach(workspace(), {**CORRELATED, "matrix": [[1, 0.6], [0.5, 1]]})
     with pytest.raises(InvalidExtension, match="'mu' has no constraint"):
         attach(workspace(), {**CORRELATED, "of": ["a", "mu"]})
+
+
+def test_errors_in_quadrature_follow_the_norms():
+    """By hand, at a nuisance within the smooth part and one beyond it; no error where no process has one."""
+    argument = np.asarray([3.0, 0.5, 0.3, -2.0])  # k, t, a, b
+    reads = dict.fromkeys(("k", "t", "a", "b", "error"), 1) | {"error": 3}
+    document = Quadrature.model_validate(ERRORS)
+    assert document.reads == ("k", "t", "a", "b")
+    found = np.asarray(OPERATORS["quadrature"](jnp.asarray(argument), *document.program(reads))[0])
+    step = 0.6 * (15 - 10 * 0.36 + 3 * 0.6**4) / 8
+    smooth = [0.5 * np.log(up / down) + 0.5 * step * np.log(up * down) for up, down in ((1.1, 0.7), (0.8, 0.9))]
+    norms = np.asarray([3 * np.exp(0.3 * smooth[0]), np.exp(0.3 * smooth[1]) * 0.9**2])
+    assert found == pytest.approx(np.hypot(*(norms[:, None] * np.asarray(ERRORS["errors"]))), rel=1e-13)
+    nothing = document.model_copy(update={"errors": ((0.0,) * 3,) * 2})
+    empty = OPERATORS["quadrature"](jnp.asarray(argument), *nothing.program(reads))[0]
+    assert np.asarray(empty).tolist() == [0.0] * 3
+
+
+def test_interpolated_logarithms_keep_the_sum():
+    """By hand: one nuisance at 1 gives its ratios, one at half its region half of the way, the sum is the nominal's."""
+    document = Logarithms.model_validate(LOGARITHMS)
+    given = document.program({"a": 1, "b": 1, "logs": 3})
+    found = np.asarray(OPERATORS["logarithms"](jnp.asarray([1.0, 0.5]), *given)[0])
+    up, down = (np.log(LOGARITHMS["morphs"][1][side]) for side in ("up", "down"))
+    step = 0.5 * (15 - 10 * 0.25 + 3 * 0.0625) / 8
+    ratios = np.asarray([1.2, 0.9, 1.1]) * np.exp(0.1 * (up - down + step * (up + down)))
+    nominal = np.asarray([4.0, 3.0, 2.0])
+    assert found == pytest.approx(ratios * 9 / (nominal @ ratios), rel=1e-13)
 
 
 def test_a_vector_process_is_its_samples():
