@@ -9,7 +9,7 @@ Bins in which a parameter of interest changes what is expected would give it awa
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InferenceError, UnknownParameter
+from inference.fit import fit_likelihood
 from inference.impacts.results import Impacts
 from inference.model import Model
 from inference.results import FitResult
@@ -80,6 +81,29 @@ def blind_fit(fit: FitResult, blinding: Blinding, *, pois: Sequence[str] | None 
     return replace(fit, bestfit=tuple(bestfit), certificate=replace(fit.certificate, at_bound=bound), blinded=labels)
 
 
+def offset_fit(
+    likelihood: "Likelihood",
+    *,
+    phrase: str,
+    scale: float = 1.0,
+    pois: Sequence[str] | None = None,
+    fixed: Mapping[str, float] | None = None,
+) -> FitResult:
+    """Fit to all data, of which the best fit of parameters of interest is shown with an offset, as `blind_fit`.
+
+    Args:
+        phrase, scale: as of `Blinding`.
+        pois: labels to blind; the parameter of interest if None.
+        fixed: parameters to hold, label → value.
+
+    Raises:
+        UnknownParameter: no such label, or none of interest.
+        NotBlind: the offset would hide nothing.
+        FitFailed: there is no minimum that can be certified.
+    """
+    return blind_fit(fit_likelihood(likelihood, fixed), Blinding(phrase, scale), pois=pois)
+
+
 def blind_impacts(impacts: Impacts, blinding: Blinding) -> Impacts:
     """Impacts, which are differences, with every parameter of interest's best fit moved, also where it is ranked.
 
@@ -129,19 +153,16 @@ def blind_yields(
     regions, start = {}, 0
     for channel in likelihood.specification.channels:
         regions[channel.name] = hidden[start : (start := start + channel.bins)].tolist()
-    return replace(
-        shown,
-        regions=tuple(
-            replace(
-                region,
-                data=tuple(
-                    None if secret else count for count, secret in zip(region.data, regions[region.region], strict=True)
-                ),
-            )
-            for region in shown.regions
-        ),
-        blinded=True,
-    )
+    return without_data(shown, regions)
+
+
+def without_data(yields: Yields, hidden: Mapping[str, Sequence[bool]]) -> Yields:
+    """Yields without the data of hidden bins, which are given for each region."""
+    regions = []
+    for region in yields.regions:
+        pairs = zip(region.data, hidden[region.region], strict=True)
+        regions.append(replace(region, data=tuple(None if secret else count for count, secret in pairs)))
+    return replace(yields, regions=tuple(regions), blinded=True)
 
 
 def _labels(fit: FitResult, pois: Sequence[str] | None) -> tuple[str, ...]:

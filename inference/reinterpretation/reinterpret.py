@@ -1,6 +1,9 @@
-"""Limits on new signals, one after the other through the same compiled functions."""
+"""Limits on new signals, through the same compiled functions, by several workers at once if there are some."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inference.errors import InferenceError
@@ -40,6 +43,7 @@ def reinterpret(
     method: Method = "CLs",
     statistic: Statistic = "qtilde",
     fixed: Mapping[str, float] | None = None,
+    workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reinterpretation:
     """Upper limits on the strength of each signal, observed and expected, and CLs at strength 1.
@@ -53,29 +57,85 @@ def reinterpret(
         labels: names of the signals' values.
         leave_out: channels to take away after a signal has been put in, such as validation regions.
         level, method, statistic, fixed: as of ``upper_limit``.
+        workers: number of threads, or an executor: of processes (not forked ones), or a Dask client's
+            ``get_executor()``. They change no number.
         progress: called with the number of signals done and of all.
 
     Raises:
         InvalidSignal: the workspace has no parameter of interest.
     """
+    poi = poi_of(background, measurement)
+    task = _Task(background, measurement, tuple(leave_out), level, method, statistic, dict(fixed or {}))
+    limits: dict[int, SignalLimit] = {}
+    shapes: set[str] = set()
+    for place, (limit, shape) in _made(task, signals, workers):
+        limits[place] = limit
+        shapes |= {shape} - {""}
+        if progress is not None:
+            progress(len(limits), len(signals))
+    ordered = tuple(limits[place] for place in range(len(signals)))
+    return Reinterpretation(poi, level, method, statistic, tuple(labels), ordered, len(shapes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is asked of each signal."""
+
+    background: Mapping[str, Any]
+    measurement: str | None
+    leave_out: tuple[str, ...]
+    level: float
+    method: Method
+    statistic: Statistic
+    fixed: dict[str, float]
+
+
+Made = tuple[SignalLimit, str]
+
+
+def _made(task: _Task, signals: Sequence[Signal], workers: int | Executor) -> Iterator[tuple[int, Made]]:
+    """Limits by the signals' places, as they are done; the first one alone, since it compiles for the others."""
+    if workers == 1 or len(signals) < 3:
+        for place, signal in enumerate(signals):
+            yield place, _limit_on(task, signal)
+        return
+    yield 0, _limit_on(task, signals[0])
+    with _executor(workers) as executor:
+        places = {executor.submit(_limit_on, task, signal): place for place, signal in enumerate(signals) if place}
+        try:
+            for future in as_completed(places):
+                yield places[future], future.result()
+        finally:
+            for future in places:
+                future.cancel()
+
+
+@contextmanager
+def _executor(workers: int | Executor) -> Iterator[Executor]:
+    if isinstance(workers, Executor):
+        yield workers
+    else:
+        with ThreadPoolExecutor(workers) as threads:
+            yield threads
+
+
+def _limit_on(task: _Task, signal: Signal) -> Made:
+    """The limit, and what was compiled for it ("" if nothing was)."""
     from inference.hypotheses.limits import upper_limit
     from inference.likelihood.model import Likelihood
 
-    poi = poi_of(background, measurement)
-    shapes: set[Any] = set()
-    limits = []
-    for done, signal in enumerate(signals, start=1):
-        try:
-            likelihood = Likelihood(without(signal.applied(background), leave_out), measurement)
-            shapes.add(_shape(likelihood))
-            found = upper_limit(likelihood, level=level, method=method, statistic=statistic, fixed=fixed)
-            limits.append(_of(signal, found))
-        except InferenceError as error:
-            none = (None,) * 5
-            limits.append(SignalLimit(signal.name, signal.values, None, None, None, none, None, 0, None, (str(error),)))
-        if progress is not None:
-            progress(done, len(signals))
-    return Reinterpretation(poi, level, method, statistic, tuple(labels), tuple(limits), len(shapes))
+    shape = ""
+    try:
+        likelihood = Likelihood(without(signal.applied(task.background), task.leave_out), task.measurement)
+        shape = _shape(likelihood)
+        found = upper_limit(
+            likelihood, level=task.level, method=task.method, statistic=task.statistic, fixed=task.fixed
+        )
+        return _of(signal, found), shape
+    except InferenceError as error:
+        none = (None,) * 5
+        failed = SignalLimit(signal.name, signal.values, None, None, None, none, None, 0, None, (str(error),))
+        return failed, shape
 
 
 def _of(signal: Signal, limit: "UpperLimit") -> SignalLimit:
@@ -95,8 +155,8 @@ def _of(signal: Signal, limit: "UpperLimit") -> SignalLimit:
     )
 
 
-def _shape(likelihood: "Likelihood") -> Any:
+def _shape(likelihood: "Likelihood") -> str:
     """What a compiled function depends on."""
     import jax
 
-    return likelihood.layout, tuple(leaf.shape for leaf in jax.tree.leaves(likelihood.arrays))
+    return repr((likelihood.layout, tuple(leaf.shape for leaf in jax.tree.leaves(likelihood.arrays))))

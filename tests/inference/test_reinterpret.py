@@ -121,6 +121,13 @@ def test_many_signals_are_compiled_once(signals, background):
     assert from_json(Reinterpretation, to_json(result)) == result
 
 
+def test_workers_change_no_number(signals, background):
+    some, told = chosen(signals, ["sbottom_1200_*_60"])[:4], []
+    together = reinterpret(background, some, workers=2, progress=lambda *at: told.append(at))
+    assert together == reinterpret(background, some)
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
 def test_a_signal_that_names_its_channels_is_the_same_as_its_patch(signals, background, one):
     [patch] = chosen(signals, [PUBLISHED])
     samples = {
