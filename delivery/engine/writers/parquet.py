@@ -1,10 +1,12 @@
 """Parquet as awkward makes it: large lists, columns that are not nullable unless values can be missing, SNAPPY.
 
-An array without columns of names becomes one column named with the empty string. The extension types that awkward puts
+Arrow says what the schema is; numbers and lists of numbers are encoded by `container`, everything else by Arrow. An
+array without columns of names becomes one column named with the empty string. The extension types that awkward puts
 beside the storage types are kept; they let ``ak.from_parquet`` give back tuples and named records.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import awkward as ak
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from delivery.engine.writers.container import NumbersFile, arrow_footer, suits
 from delivery.engine.writers.layouts import in_one_form
 from delivery.engine.writers.record import NAME, Json, to_text
 from delivery.engine.writers.unfinished import Unfinished
@@ -29,17 +32,12 @@ class TableWriter:
 
     def __init__(self, path: Path, samples: Mapping[str, Any], *, treenames: bool) -> None:
         self._treenames = treenames
-        self._empty = self._one_table(samples)
+        self._empty = self._one_sample(samples)
         self._written = False
         self._file = Unfinished(path)
         try:
             with self._file.refusals():
-                self._writer = pq.ParquetWriter(
-                    str(self._file.place),
-                    self._empty.schema,
-                    compression="snappy",
-                    dictionary_pagesize_limit=_DICTIONARY_BYTES,
-                )
+                self._rows = _rows_file(self._file.place, self._empty)
         except pa.ArrowException as error:
             self._file.discard()
             raise _refused(", ".join(str(sample.type.content) for sample in samples.values()), error) from error
@@ -49,9 +47,14 @@ class TableWriter:
 
     def write(self, rows: Any, tree: str = "servicex") -> None:
         """Append rows as one row group."""
-        table = self._table(rows, tree)
-        with self._file.refusals():
-            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self._append(self._complete(rows, tree))
+
+    def _append(self, rows: Any) -> None:
+        try:
+            with self._file.refusals():
+                self._rows.write(rows.layout)
+        except pa.ArrowException as error:
+            raise _refused(str(rows.type.content), error) from error
         self._written = True
 
     def copy(self, name: str, source: Any) -> None:  # noqa: ARG002
@@ -61,11 +64,10 @@ class TableWriter:
     def close(self, record: Mapping[str, Json]) -> None:
         """End the file; without rows it gets one empty row group, for readers that expect one."""
         try:
+            if not self._written:
+                self._append(self._empty)
             with self._file.refusals():
-                if not self._written:
-                    self._writer.write_table(self._empty)
-                self._writer.add_key_value_metadata({NAME: to_text(record)})
-                self._writer.close()
+                self._rows.close({NAME: to_text(record)})
             self._file.finish()
         except BaseException:
             self.abandon()
@@ -73,30 +75,65 @@ class TableWriter:
 
     def abandon(self) -> None:
         """Remove the unfinished file."""
+        with suppress(OSError):  # a full disk refuses what was buffered
+            self._rows.abandon()
         self._file.discard()
 
-    def _one_table(self, samples: Mapping[str, Any]) -> Any:
-        """A table of zero rows that all trees' rows fit in; UnwritableType if there is none."""
-        tables = {tree: self._table(sample, tree) for tree, sample in samples.items()}
-        first = next(iter(tables), None)
+    def _one_sample(self, samples: Mapping[str, Any]) -> Any:
+        """Zero rows of the type that all trees' rows have; UnwritableType if there is none."""
+        empty = {tree: self._complete(sample, tree) for tree, sample in samples.items()}
+        schemas = {tree: _table(rows).schema for tree, rows in empty.items()}
+        first = next(iter(empty), None)
         if first is None:
-            return pa.table({})
-        for tree, table in tables.items():
-            if not table.schema.equals(tables[first].schema):
+            return ak.Array(ak.contents.RecordArray([], [], 0))
+        for tree, schema in schemas.items():
+            if not schema.equals(schemas[first]):
                 raise UnwritableType(
                     f"the trees {first!r} ({samples[first].type.content}) and {tree!r} ({samples[tree].type.content}) "
                     "have different columns, and Parquet holds one table",
                     hint="select the same columns of each tree, or use --format root-file",
                 )
-        return tables[first]
+        return empty[first]
 
-    def _table(self, rows: Any, tree: str) -> Any:
-        if self._treenames:
-            rows = ak.with_field(rows, tree, "treename")
-        try:
-            return ak.to_arrow_table(in_one_form(rows))
-        except pa.ArrowException as error:
-            raise _refused(str(rows.type.content), error) from error
+    def _complete(self, rows: Any, tree: str) -> Any:
+        """Rows in the one form of their type, with the name of their tree where it is wanted."""
+        return in_one_form(ak.with_field(rows, tree, "treename") if self._treenames else rows)
+
+
+class _AnyRows:
+    """A Parquet file in the making that Arrow encodes."""
+
+    def __init__(self, place: Path, schema: Any) -> None:
+        self._writer = pq.ParquetWriter(
+            str(place), schema, compression="snappy", dictionary_pagesize_limit=_DICTIONARY_BYTES
+        )
+
+    def write(self, layout: Any) -> None:
+        """Append rows as one row group."""
+        table = ak.to_arrow_table(ak.Array(layout))
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def close(self, record: Mapping[str, str]) -> None:
+        """End the file, with more keys and values in its footer."""
+        self._writer.add_key_value_metadata(record)
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Arrow lets go of the file by itself."""
+
+
+def _rows_file(place: Path, empty: Any) -> NumbersFile | _AnyRows:
+    """The file for rows of which `empty` has none; raises pa.ArrowException if Parquet cannot hold them."""
+    schema = ak.to_arrow_table(empty).schema
+    footer = arrow_footer(schema)
+    return NumbersFile(place, footer, empty.layout) if suits(empty.layout, footer) else _AnyRows(place, schema)
+
+
+def _table(rows: Any) -> Any:
+    try:
+        return ak.to_arrow_table(rows)
+    except pa.ArrowException as error:
+        raise _refused(str(rows.type.content), error) from error
 
 
 def refused(sample: Any) -> dict[str, str]:
