@@ -32,12 +32,12 @@ class TableWriter:
 
     def __init__(self, path: Path, samples: Mapping[str, Any], *, treenames: bool) -> None:
         self._treenames = treenames
-        self._empty = self._one_sample(samples)
+        self._empty, schema = self._one_sample(samples)
         self._written = False
         self._file = Unfinished(path)
         try:
             with self._file.refusals():
-                self._rows = _rows_file(self._file.place, self._empty)
+                self._rows = _rows_file(self._file.place, self._empty, schema)
         except pa.ArrowException as error:
             self._file.discard()
             raise _refused(", ".join(str(sample.type.content) for sample in samples.values()), error) from error
@@ -79,13 +79,14 @@ class TableWriter:
             self._rows.abandon()
         self._file.discard()
 
-    def _one_sample(self, samples: Mapping[str, Any]) -> Any:
-        """Zero rows of the type that all trees' rows have; UnwritableType if there is none."""
+    def _one_sample(self, samples: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Zero rows of the type that all trees' rows have, and their schema; UnwritableType if there is none."""
         empty = {tree: self._complete(sample, tree) for tree, sample in samples.items()}
         schemas = {tree: _table(rows).schema for tree, rows in empty.items()}
         first = next(iter(empty), None)
         if first is None:
-            return ak.Array(ak.contents.RecordArray([], [], 0))
+            nothing = ak.Array(ak.contents.RecordArray([], [], 0))
+            return nothing, _table(nothing).schema
         for tree, schema in schemas.items():
             if not schema.equals(schemas[first]):
                 raise UnwritableType(
@@ -93,7 +94,7 @@ class TableWriter:
                     "have different columns, and Parquet holds one table",
                     hint="select the same columns of each tree, or use --format root-file",
                 )
-        return empty[first]
+        return empty[first], schemas[first]
 
     def _complete(self, rows: Any, tree: str) -> Any:
         """Rows in the one form of their type, with the name of their tree where it is wanted."""
@@ -122,9 +123,8 @@ class _AnyRows:
         """Arrow lets go of the file by itself."""
 
 
-def _rows_file(place: Path, empty: Any) -> NumbersFile | _AnyRows:
+def _rows_file(place: Path, empty: Any, schema: Any) -> NumbersFile | _AnyRows:
     """The file for rows of which `empty` has none; raises pa.ArrowException if Parquet cannot hold them."""
-    schema = ak.to_arrow_table(empty).schema
     footer = arrow_footer(schema)
     return NumbersFile(place, footer, empty.layout) if suits(empty.layout, footer) else _AnyRows(place, schema)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from awkward.types import ListType, NumpyType, OptionType, RecordType, RegularType, UnionType, UnknownType
 
+from delivery.engine.writers.descriptions import remember_descriptions
 from delivery.engine.writers.layouts import in_one_form
 from delivery.engine.writers.root import RootWriter
 from delivery.errors import UnwritableType
@@ -31,6 +32,7 @@ class TreeWriter(RootWriter):
             raise UnwritableType(f"the column {field!r} ({kind}) cannot be written to a TTree: {reason}", hint=hint)
 
     def _make(self, tree: str, sample: Any) -> Any:
+        remember_descriptions()
         try:
             return self._file.mktree(tree, {field: sample[field].type.content for field in sample.fields})
         except (TypeError, ValueError) as error:  # names that collide
