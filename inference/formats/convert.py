@@ -79,7 +79,6 @@ def read_model(
     base: Path | None = None,
     part: str | None = None,
     mass: float = 120.0,
-    statistics: Literal["combine", "staterror"] = "combine",
 ) -> Model:
     """Read a model in any format.
 
@@ -87,7 +86,7 @@ def read_model(
         path: of the file.
         base: XML: the folder that its paths are relative to.
         part: HS3: one of its analyses.
-        mass, statistics: datacards: as of ``datacards.build.read_datacard``.
+        mass: datacards: what $MASS stands for.
 
     Raises:
         InvalidDocument: what is wrong and where.
@@ -99,7 +98,7 @@ def read_model(
     if kind == "datacard":
         from inference.formats.datacards.build import read_datacard
 
-        card = read_datacard(path, mass=mass, statistics=statistics)
+        card = read_datacard(path, mass=mass)
         return Model(card.workspace, kind, card.notes)
     if kind == "xml":
         from inference.formats.histfactory_xml import read_xml

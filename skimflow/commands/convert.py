@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
     "--base", type=click.Path(exists=True, file_okay=False, path_type=Path), help="XML: its paths start here."
 )
 @click.option("--mass", type=float, default=120.0, show_default=True, help="Datacard: what $MASS stands for.")
-@click.option(
-    "--statistics",
-    type=click.Choice(["combine", "staterror"]),
-    default="combine",
-    show_default=True,
-    help="Datacard: autoMCStats exactly as Combine has them, or as one staterror for each bin.",
-)
 @json_option
 def convert(
     source: Path,
@@ -42,7 +35,6 @@ def convert(
     analysis: str | None,
     base: Path | None,
     mass: float,
-    statistics: Literal["combine", "staterror"],
     as_json: bool,
 ) -> None:
     """Write the model in IN to OUT: pyhf JSON, HS3, HistFactory XML + ROOT, or a Combine datacard (IN only).
@@ -51,7 +43,7 @@ def convert(
     """
     from inference.formats.convert import NAMES, default_kind, read_model, write_model
 
-    model = read_model(source, base=base, part=analysis, mass=mass, statistics=statistics)
+    model = read_model(source, base=base, part=analysis, mass=mass)
     wanted = kind or default_kind(model.kind, target)
     lost = write_model(model, target, wanted)
     notes = [*model.remarks, *lost]

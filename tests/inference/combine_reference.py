@@ -1,8 +1,8 @@
 """CMS Combine's likelihood written out from its documentation: slow, plain NumPy, and apart from what it checks.
 
 `Example` is a card as plain values: it is written as a datacard with a ROOT file, and evaluated by `Example.nll`.
-Sources: Combine's manual ("Setting up the analysis", "Automatic statistical uncertainties") and the formulas of
-ProcessNormalization, VerticalInterpPdf and CMSHistErrorPropagator.
+Sources: Combine's manual ("Setting up the analysis", "Automatic statistical uncertainties") and the formulas of its
+ShapeTools, ProcessNormalization, FastVerticalInterpHistPdf2, CMSHistFunc and CMSHistErrorPropagator.
 """
 
 from collections.abc import Callable
@@ -79,14 +79,14 @@ class Example:
         path.write_text("\n".join(rows) + "\n")
         return path
 
-    def nll(self, at: dict[str, float], additive: bool = False) -> float:
-        """−log L without constants of the parameters alone; ``additive``: as Combine scales statistical errors."""
-        total = sum(self._bin(bin_, at, additive) for bin_ in self.bins)
+    def nll(self, at: dict[str, float]) -> float:
+        """−log L without constants of the parameters alone."""
+        total = sum(self._bin(bin_, at) for bin_ in self.bins)
         for name, kind, count, _ in self.lines:
             if kind == "gmN":
                 events = at[name] * max(count, 1)
                 total += events - count * np.log(events)
-            elif kind not in ("lnU", "shapeU"):
+            elif kind.split()[0] not in ("lnU", "shapeU", "unif"):
                 total += 0.5 * at[name] ** 2
         for line in self.more:
             if line.split()[1] == "param":
@@ -94,7 +94,7 @@ class Example:
                 total += 0.5 * ((at[name] - float(mean)) / float(width)) ** 2
         return total
 
-    def _bin(self, bin_: str, at: dict[str, float], additive: bool) -> float:
+    def _bin(self, bin_: str, at: dict[str, float]) -> float:
         contents, errors, nominal, sizes = {}, {}, {}, {}
         for cell in self.cells:
             if cell[0] == bin_:
@@ -107,7 +107,7 @@ class Example:
         rate = np.sum(list(contents.values()), axis=0)
         penalty = 0.0
         if self.threshold is not None:
-            rate, penalty = self._statistics(bin_, at, contents, errors, nominal, sizes, additive)
+            rate, penalty = self._statistics(bin_, at, contents, errors, nominal, sizes)
         data = self.templates[bin_, "data_obs"][0]
         if (rate <= 0).any():
             return 1e9
@@ -121,12 +121,17 @@ class Example:
             if entry == "-":
                 continue
             if kind == "gmN":
-                norm *= float(entry) * max(count, 1) * at[name] / values.sum()
+                whole = values.sum() if self.threshold is not None else float(entry) * max(count, 1)
+                norm *= whole * at[name] / values.sum()
+            elif kind.split()[0] in ("trG", "unif"):
+                norm *= 1 + float(entry) * at[name]
             elif kind in ("lnN", "lnU"):
                 low, high = (float(part) for part in (entry.split("/") if "/" in entry else (1 / float(entry), entry)))
                 norm *= power(at[name], low, high)
             else:
                 up, down = (side.sum() / values.sum() for side in self.varied[(*cell, name)])
+                if abs(up - 1) < 1e-3 and abs(down - 1) < 1e-3:
+                    continue
                 norm *= power(at[name], down ** float(entry), up ** float(entry))
         return float(norm) * self._scale(cell, at)
 
@@ -140,15 +145,24 @@ class Example:
     def _shape(self, cell: tuple[str, str], at: dict[str, float]) -> np.ndarray:
         values = self.templates[cell][0]
         nominal = values / values.sum()
-        shape = nominal.copy()
-        for name, kind, _, entries in self.lines:
-            if kind in ("shape", "shapeU") and cell in entries:
-                x = float(entries[cell]) * at[name]
-                up, down = (side / side.sum() for side in self.varied[(*cell, name)])
-                shape += 0.5 * x * ((up - down) + smooth_step(x) * (up + down - 2 * nominal))
+        morphs = [
+            (float(entries[cell]), at[name], self.varied[(*cell, name)], kind)
+            for name, kind, _, entries in self.lines
+            if kind.startswith("shape") and cell in entries
+        ]
+        region = min([1.0, *(scale for scale, *_ in morphs)])
+        shape, logs = nominal.copy(), np.log(nominal)
+        for scale, theta, sides, kind in morphs:
+            x = scale * theta
+            up, down = (side / side.sum() for side in sides)
+            step = smooth_step(x / region)
+            shape += 0.5 * x * ((up - down) + step * (up + down - 2 * nominal))
+            logs += 0.5 * x * (np.log(up / down) + step * np.log(up * down / nominal**2))
+        if morphs and morphs[0][3].startswith("shapeN"):
+            return np.exp(logs) / np.exp(logs).sum()
         return np.maximum(shape, 1e-9)
 
-    def _statistics(self, bin_, at, contents, errors, nominal, sizes, additive):
+    def _statistics(self, bin_, at, contents, errors, nominal, sizes):
         """Bin by bin as CMSHistErrorPropagator::setupBinPars decides; parameters by the names of `inference`."""
         rate, penalty = np.sum(list(contents.values()), axis=0), 0.0
         backgrounds = [process for process in contents if self.identifiers[process] > 0]
@@ -159,14 +173,8 @@ class Example:
                 continue
             if int(0.5 + n**2 / e**2) > self.threshold:
                 x = at[f"prop_bin{bin_}[{index}]"]
-                if additive:
-                    rate[index] += x * np.sqrt(sum(errors[process][index] ** 2 for process in contents))
-                    penalty += 0.5 * x**2
-                else:
-                    whole = sum(each[index] for each in nominal.values())
-                    width = np.sqrt(sum(each[index] ** 2 for each in sizes.values())) / whole
-                    rate[index] *= x
-                    penalty += 0.5 * ((x - 1) / width) ** 2
+                rate[index] += x * np.sqrt(sum(errors[process][index] ** 2 for process in contents))
+                penalty += 0.5 * x**2
                 continue
             for process in contents:
                 v, s = nominal[process][index], sizes[process][index]

@@ -1,5 +1,6 @@
 """Datacards of CMS Combine: values, minima and intervals against its formulas written out; a published limit."""
 
+import copy
 import re
 import sys
 from pathlib import Path
@@ -82,7 +83,8 @@ def shape_example(seed, threshold=10.0):
 
 def somewhere(made, rng):
     spread = np.where(made.init == 0, 1.0, 0.2)
-    point = made.init + spread * rng.normal(size=len(made.init))
+    # not so far that contents become negative, which Combine crops
+    point = made.init + spread * np.clip(rng.normal(size=len(made.init)), -1.2, 1.2)
     return np.where(
         made.constant, made.init, np.clip(point, np.maximum(made.lower, 0.05 - 9 * (made.init == 0)), made.upper)
     )
@@ -94,7 +96,7 @@ def as_names(made, point):
 
 def differences(example, folder, seed, points=4):
     """−log L of both at random points, the first one subtracted."""
-    made = Likelihood(read_datacard(example.write(folder), statistics="staterror").workspace)
+    made = Likelihood(read_datacard(example.write(folder)).workspace)
     rng = np.random.default_rng(seed)
     where = [somewhere(made, rng) for _ in range(points)]
     ours = np.asarray([made.nll(point) for point in where])
@@ -121,8 +123,11 @@ def full_example():
     example = shape_example(5, threshold=0.0)
     cells = example.cells
     [lumi, xs, jes, (_, _, _, scale)] = example.lines
+    linear = ("linear", "trG", None, {("b1", "bkg"): "0.1", ("b2", "fake"): "-0.05"})
+    range_ = ("range", "unif 0 2", None, {("b2", "sig"): "0.2"})
     flat = ("free", "lnU", None, {cell: "1.3" if cell[0] == "b1" else "0.9/1.5" for cell in cells if cell[1] == "bkg"})
     example.lines = [lumi, xs, jes, ("scale", "shape", None, dict.fromkeys(scale, "0.4")), flat]
+    example.lines += [linear, range_]
     example.rates += [
         ("eff", "b1", "bkg", "0.9 [0.1,3]"),
         ("rest", "b2", "bkg", "(2-@0)*pow(@1,2)+TMath::Exp(-@2)^2 eff,tilt,external"),
@@ -139,27 +144,47 @@ def test_values_with_formulas_flat_priors_and_other_scales(tmp_path):
     ours, theirs = differences(example, tmp_path, 1, points=20)
     assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-9)
     read = read_datacard(tmp_path / "card.txt")
-    assert read.groups == {"theory": ("xs", "free")}
+    assert read.groups["theory"] == ("xs", "free")
+    assert read.groups["autoMCStats"] == ("prop_binb1", "prop_binb2")
     made = Likelihood(load_workspace(read.workspace))
-    assert {"eff", "tilt", "external", "free", "scale"} <= set(made.labels)
+    assert {"eff", "tilt", "external", "free", "scale", "linear", "range"} <= set(made.labels)
     assert not {"rest", "free*1", "scale*0.4", "tilt*1"} & set(made.labels)
     widths = as_names(made, made.widths)
     assert (widths["tilt"], widths["scale"]) == (0.2, 1.0)
-    assert np.isnan([widths["free"], widths["eff"], widths["external"]]).all()
+    assert np.isnan([widths["free"], widths["eff"], widths["external"], widths["range"]]).all()
+    bounds = {name: (made.lower[made.index(name)], made.upper[made.index(name)]) for name in made.labels}
+    assert (bounds["jes"], bounds["lumi"], bounds["free"], bounds["range"]) == ((-4, 4), (-7, 7), (-1, 1), (0, 2))
+    assert bounds["tilt"] == pytest.approx((0.2, 1.8))
+    assert made.init[made.index("prop_binb1[0]")] == 0
 
 
-def least(example, made, additive=False, **held):
+def logarithmic_example(seed, threshold=10.0):
+    """Shapes of all processes interpolated in their logarithms, one of them at another scale; a gmN."""
+    example = shape_example(seed, threshold)
+    example.lines = [(name, kind.replace("shape", "shapeN"), *rest) for name, kind, *rest in example.lines]
+    [lumi, xs, jes, (_, _, _, scale)] = example.lines
+    example.lines = [lumi, xs, jes, ("scale", "shapeN", None, dict.fromkeys(scale, "0.5"))]
+    whole = example.templates["b2", "fake"][0].sum()
+    example.lines.append(("sideband", "gmN", 20, {("b2", "fake"): f"{whole / 20:.17g}"}))
+    example.starts = {"sideband": 21 / 20, **example.starts}
+    return example
+
+
+@pytest.mark.parametrize("threshold", [0.0, 10.0, 1e6])
+def test_values_with_interpolated_logarithms(tmp_path, threshold):
+    ours, theirs = differences(logarithmic_example(7, threshold), tmp_path, 2, points=10)
+    assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-9)
+
+
+def least(example, made, **held):
     """The reference's own minimum, by SciPy, with some parameters held, from beside ours."""
     labels = [name for name, constant in zip(made.labels, made.constant, strict=True) if not constant]
     names = [name for name in labels if name not in held]
     bounds = {name: (made.lower[made.index(name)], made.upper[made.index(name)]) for name in names}
     start = as_names(made, made.fit(fixed=held).parameters)
-    for name in names:
-        if additive and name.endswith("]") and name.count("_") == 1:  # of all processes: nominal 0 for Combine
-            start[name], bounds[name] = 0.0, (-7.0, 7.0)
 
     def value(moved):
-        return example.nll(start | held | dict(zip(names, moved, strict=True)), additive)
+        return example.nll(start | held | dict(zip(names, moved, strict=True)))
 
     found = minimize(
         value,
@@ -174,7 +199,7 @@ def least(example, made, additive=False, **held):
 @pytest.mark.parametrize("make", [counting_example, shape_example])
 def test_minimum_and_interval(tmp_path, make):
     example = make(11)
-    made = Likelihood(read_datacard(example.write(tmp_path), statistics="staterror").workspace)
+    made = Likelihood(read_datacard(example.write(tmp_path)).workspace)
     best = made.fit()
     assert best.certificate.converged
     lowest, at = least(example, made)
@@ -188,19 +213,16 @@ def test_minimum_and_interval(tmp_path, make):
     assert least(example, made, r=upper)[0] - lowest == pytest.approx(0.5, abs=1e-6)
 
 
-def test_additive_statistics_are_combines(tmp_path):
-    """A parameter for each process in each bin has the profile of Combine's one for each bin, whose error follows the
-    norms; the staterror's is another one.
-    """
+def test_errors_of_bins_follow_the_norms(tmp_path):
+    """A process with large errors that the fit scales up: the profile is Combine's, with one parameter for each bin."""
     example = shape_example(3, threshold=1.0)
-    path = example.write(tmp_path)
-    plain = Likelihood(read_datacard(path, statistics="staterror").workspace)
-    exact = Likelihood(read_datacard(path).workspace)
-    (lowest, at), (higher, _) = least(example, plain, True), least(example, plain, True, r=3.0)
-    best = exact.fit()
-    assert best.parameters[exact.index("r")] == pytest.approx(at["r"], abs=1e-3)
-    assert exact.fit(fixed={"r": 3.0}).nll - best.nll == pytest.approx(higher - lowest, abs=1e-6)
-    assert plain.fit().parameters[plain.index("r")] != pytest.approx(at["r"], abs=0.1)
+    made = Likelihood(read_datacard(example.write(tmp_path)).workspace)
+    assert sum(name.startswith("prop_binb1[") for name in made.labels) == 4
+    (lowest, at), (higher, _) = least(example, made), least(example, made, r=3.0)
+    best = made.fit()
+    assert best.certificate.converged
+    assert best.parameters[made.index("r")] == pytest.approx(at["r"], abs=1e-3)
+    assert made.fit(fixed={"r": 3.0}).nll - best.nll == pytest.approx(higher - lowest, abs=1e-6)
 
 
 def word(name):
@@ -228,14 +250,17 @@ def as_card(workspace):
         assert data["name"] == channel["name"]
         templates[word(channel["name"]), "data_obs"] = (np.asarray(data["data"]), np.zeros(len(data["data"])))
     made = [(name, kind, None, entries) for name, (kind, entries) in lines.items()]
-    return Example(identifiers, templates, made, varied, threshold=0)
+    return Example(identifiers, templates, made, varied)
 
 
 def test_the_agc_as_a_card_fits_as_its_workspace_does(fitted, tmp_path):
-    workspace = fitted("all")[0]
-    direct = Likelihood(workspace, normsys="combine")
+    """Without statistical errors, which HistFactory and Combine scale otherwise."""
+    workspace = copy.deepcopy(fitted("all")[0])
     path = as_card(workspace).write(tmp_path)
-    read = Likelihood(read_datacard(path, statistics="staterror").workspace)
+    for sample in (sample for channel in workspace["channels"] for sample in channel["samples"]):
+        sample["modifiers"] = [each for each in sample["modifiers"] if each["type"] != "staterror"]
+    direct = Likelihood(workspace, normsys="combine")
+    read = Likelihood(read_datacard(path).workspace)
     theirs, ours = direct.fit(), read.fit()
     assert ours.nll == pytest.approx(theirs.nll, rel=1e-12)
     assert ours.parameters[read.index("r")] == pytest.approx(theirs.parameters[direct.index("ttbar_norm")], rel=1e-10)

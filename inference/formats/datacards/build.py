@@ -1,32 +1,33 @@
-"""A datacard as a workspace: samples, modifiers, the measurement, and formulas where HistFactory has no words.
+"""A datacard as a workspace: samples, modifiers, the measurement, and extensions where HistFactory has no words.
 
-What Combine does (its ProcessNormalization, CMSHistFunc, CMSHistErrorPropagator and ModelBuilder), and how it is said:
+What Combine does (its ProcessNormalization, FastVerticalInterpHistPdf2, CMSHistFunc, CMSHistErrorPropagator and
+ModelBuilder), and how it is said:
 
 * lnN: normsys with κ up and κ down, interpolated as Combine does (``"interpolation": {"normsys": "combine"}``);
 * shape: a histosys with the templates scaled to the nominal's integral (code 4p is Combine's vertical morphing) and a
-  normsys with the ratios of integrals;
+  normsys with the ratios of integrals; shapeN: a shapefactor that the extension "logarithms" sets;
 * gmN: the control region as a channel of one bin, which a free parameter scales;
+* autoMCStats: see ``statistics.py``;
 * rateParam: normfactor;
-* formulas, constraints of rates (param), lnU, shapeU, shapes of another scale: parameters set by an extension.
+* formulas, constraints of rates (param), lnU, unif, trG, shapes of another scale: parameters set by an extension.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inference.formats.datacards.card import Card, Statistics
-from inference.formats.datacards.cells import check_rate, process
+from inference.formats.datacards.card import Card
+from inference.formats.datacards.cells import check_data, process
 from inference.formats.datacards.errors import refuse
 from inference.formats.datacards.parameters import Parameters
 from inference.formats.datacards.parse import parse_card
-from inference.formats.datacards.statistics import Process, Way, add_statistics
+from inference.formats.datacards.statistics import Process, add_statistics
 from inference.formats.datacards.templates import DATA, Templates
 from inference.likelihood.specification import Floats, specification
 
-MANY = 500  # parameters of statistical errors beyond which a fit takes seconds
+STATISTICS = "autoMCStats"  # Combine's name of the group of the parameters of bins
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Datacard:
 
     Attributes:
         workspace: pyhf's JSON, decoded, with keys "interpolation" and, where needed, "extensions".
-        groups: names of nuisances by the card's groups.
+        groups: names of parameters by the card's groups, and of those of bins as the group autoMCStats.
         notes: what a reader should know, one sentence each.
     """
 
@@ -44,14 +45,12 @@ class Datacard:
     notes: tuple[str, ...]
 
 
-def read_datacard(path: Path | str, *, mass: float = 120.0, statistics: Way = "combine") -> Datacard:
+def read_datacard(path: Path | str, *, mass: float = 120.0) -> Datacard:
     """Read a datacard of CMS Combine and the ROOT files that it names.
 
     Args:
         path: the card; files are looked for beside it.
         mass: what $MASS stands for; Combine's default.
-        statistics: autoMCStats as "combine" has them, with a parameter for each process in each bin; or as a
-            "staterror", one for each bin, with the nominal norms' relative errors: faster where bins are many.
 
     Raises:
         DatacardError: with file and line, and what is supported.
@@ -59,10 +58,15 @@ def read_datacard(path: Path | str, *, mass: float = 120.0, statistics: Way = "c
     """
     card = parse_card(Path(path))
     templates, parameters = Templates(card, mass), Parameters(card)
-    channels, observations, notes = [], [], _left_out(card)
+    channels, observations, notes = [], [], [*card.remarks, *_left_out(card)]
     for name in card.bins:
-        processes = _processes(card, name, templates, parameters, statistics)
-        channels.append(_channel(name, processes))
+        line = card.statistics.get(name)
+        processes = [process(card, column, templates, parameters, line) for column in card.in_bin(name)]
+        bins = {each.name: len(each.values) for each in processes}
+        if len(set(bins.values())) > 1:
+            raise refuse(card.place, f"templates of bin {name!r} have different numbers of bins: {bins}")
+        more = [] if line is None else add_statistics(name, processes, line, parameters)
+        channels.append({"name": name, "samples": [*(each.sample for each in processes), *more]})
         observed, note = _observed(card, name, processes, templates)
         observations.append({"name": name, "data": observed.tolist()})
         notes += [note] if note else []
@@ -77,52 +81,34 @@ def read_datacard(path: Path | str, *, mass: float = 120.0, statistics: Way = "c
         "interpolation": {"histosys": "code4p", "normsys": "combine"},
     }
     names = [each.name for each in specification(workspace).parameters]
-    extension = parameters.extension(names)
-    if extension:
-        workspace["extensions"] = [extension]
-    return Datacard(workspace, dict(card.groups), (*notes, *_many(names)))
+    extensions = parameters.extensions(names)
+    if extensions:
+        workspace["extensions"] = extensions
+    groups, unknown = _groups(card, [*names, *parameters.introduced])
+    return Datacard(workspace, groups, tuple(dict.fromkeys((*notes, *parameters.remarks, *unknown))))
 
 
 def _left_out(card: Card) -> list[str]:
     notes = [f"{each.name} acts on no process and is left out" for each in card.nuisances if not each.sizes]
     used = {rate.name for rate in card.rates} | {name for rate in card.rates for name in rate.arguments}
-    return notes + [
-        f"{each.name} is used by no rate and is left out" for each in card.parameters if each.name not in used
-    ]
+    nuisances = {each.name for each in card.nuisances}
+    for each in card.parameters:
+        if each.name in nuisances and (each.mean, each.width) != (0.0, 1.0):
+            raise refuse(each.place, f"{each.name!r} is a nuisance too, which has mean 0 and width 1: say so here")
+        if each.name not in used | nuisances:
+            notes.append(f"{each.name} is used by no rate and is left out")
+    return notes
 
 
-def _many(names: Sequence[str]) -> tuple[str, ...]:
-    """What to say where statistical errors make the fit slow."""
-    count = sum(name.startswith("prop_bin") for name in names)
-    if count <= MANY:
-        return ()
-    return (f"{count} parameters are statistical errors: statistics='staterror' has one for each bin and fits faster",)
-
-
-def _processes(card: Card, name: str, templates: Templates, parameters: Parameters, way: Way) -> list[Process]:
-    line = _statistics(card, name)
-    whole = line is not None and line.mode == 2
-    made = [process(card, column, templates, parameters, whole=whole) for column in card.in_bin(name)]
-    bins = {each.name: len(each.values) for each in made}
-    if len(set(bins.values())) > 1:
-        raise refuse(card.place, f"templates of bin {name!r} have different numbers of bins: {bins}")
-    if line is not None:
-        add_statistics(name, made, line, way)
-    return made
-
-
-def _statistics(card: Card, name: str) -> Statistics | None:
-    """The line for this bin, or else the one for all."""
-    for wanted in (name, "*"):
-        for line in reversed(card.statistics):
-            if line.bin == wanted:
-                return line
-    return None
-
-
-def _channel(name: str, processes: list[Process]) -> dict[str, Any]:
-    samples = [{"name": each.name, "data": each.values.tolist(), "modifiers": each.modifiers} for each in processes]
-    return {"name": name, "samples": samples}
+def _groups(card: Card, names: list[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Groups of parameters that are there, and what to say of others."""
+    found, notes = {}, []
+    for group, members in card.groups.items():
+        found[group] = tuple(name for name in dict.fromkeys(members) if name in names)
+        missing = sorted(set(members) - set(names))
+        notes += [f"group {group}: no parameter {', '.join(missing)}"] if missing else []
+    statistical = tuple(name for name in names if name.startswith("prop_bin") and not name.endswith("_error"))
+    return found | ({STATISTICS: statistical} if statistical else {}), notes
 
 
 def _observed(card: Card, name: str, processes: list[Process], templates: Templates) -> tuple[Floats, str]:
@@ -136,7 +122,7 @@ def _observed(card: Card, name: str, processes: list[Process], templates: Templa
         return expected, f"bin {name} has no data: its observation is the sum of the backgrounds (Asimov)"
     template = templates.nominal(name, DATA, card.place)
     if said >= 0:
-        check_rate(card.place, f"the data in {name!r}", said, template.integral)
+        check_data(card.place, f"the data in {name!r}", said, template.integral)
     if len(template.values) != len(processes[0].values):
         raise refuse(
             card.place,

@@ -1,7 +1,8 @@
 """A datacard as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 # Bin and process of a column.
@@ -12,7 +13,7 @@ Size = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A process in a bin; its rate is -1 where the template's integral says it. Signals have identifiers ≤ 0."""
+    """A process in a bin; its rate is -1 where the template's integral says it."""
 
     bin: str
     process: str
@@ -20,8 +21,13 @@ class Column:
     rate: float
 
     @property
+    def cell(self) -> Cell:
+        """Bin and process."""
+        return self.bin, self.process
+
+    @property
     def signal(self) -> bool:
-        """Whether the parameter of interest scales it."""
+        """Whether the parameter of interest scales it: its identifier is ≤ 0."""
         return self.identifier <= 0
 
 
@@ -31,15 +37,46 @@ class Nuisance:
 
     Attributes:
         count: events in the control region of a gmN, else None.
-        fixed: marked ``[nofloat]`` or frozen by an edit.
+        span: least and largest value of a unif, else None.
+        templates: under which name its templates stand, where that is another one (an edit renamed the nuisance).
     """
 
     name: str
     kind: str
     sizes: Mapping[Cell, Size]
     count: int | None
-    fixed: bool
+    span: tuple[float, float] | None
     place: str
+    templates: Mapping[Cell, str] = field(default_factory=dict)
+
+    @property
+    def shaped(self) -> bool:
+        """Whether it has templates, of all its cells or, with ``shape?``, of some."""
+        return self.kind.startswith("shape")
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether logarithms of contents are interpolated."""
+        return self.kind.startswith("shapeN")
+
+    @property
+    def flat(self) -> bool:
+        """Whether it has no constraint, but a range."""
+        return self.kind in ("lnU", "unif") or (self.shaped and self.kind.endswith("U"))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The range that Combine gives its parameter."""
+        if self.span is not None:
+            return self.span
+        if self.flat:
+            return -1.0, 1.0
+        if self.kind == "trG":  # 1 + size θ stays positive
+            sizes = [size[0] for size in self.sizes.values()]
+            return max([-7.0, *(-1 / size for size in sizes if size > 0)]), min(
+                [7.0, *(-1 / size for size in sizes if size < 0)]
+            )
+        return (-4.0, 4.0) if self.kind == "shape" else (-7.0, 7.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +93,7 @@ class ShapeRule:
 
 @dataclass(frozen=True, slots=True)
 class RateParameter:
-    """A factor of one or (wildcards) several columns: a free parameter, or a formula of others.
+    """A factor of one or (``*``) several columns: a free parameter, or a formula of others.
 
     Attributes:
         value: starting value; of a formula None.
@@ -72,6 +109,12 @@ class RateParameter:
     formula: str | None
     arguments: tuple[str, ...]
     place: str
+
+    def scales(self, column: Column) -> bool:
+        """Whether it is a factor of the column."""
+        if "*" in self.bin or "*" in self.process:
+            return fnmatchcase(column.bin, self.bin) and fnmatchcase(column.process, self.process)
+        return column.cell == (self.bin, self.process)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +137,21 @@ class Statistics:
         mode: 1 keeps norm and shape of variations apart, 2 together.
     """
 
-    bin: str
     threshold: float
     include_signal: bool
     mode: int
-    place: str
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """All of a card, in its order; ``folder`` is where its files are looked for."""
+    """All of a card, in its order; ``folder`` is where its files are looked for.
+
+    Attributes:
+        columns: without those whose rate is 0, which Combine leaves out.
+        statistics: by bin.
+        held: names of parameters that do not move.
+        remarks: what the reader of the card should know.
+    """
 
     name: str
     folder: Path
@@ -114,8 +162,10 @@ class Card:
     nuisances: tuple[Nuisance, ...]
     rates: tuple[RateParameter, ...]
     parameters: tuple[Parameter, ...]
-    statistics: tuple[Statistics, ...]
+    statistics: Mapping[str, Statistics]
     groups: Mapping[str, tuple[str, ...]]
+    held: frozenset[str]
+    remarks: tuple[str, ...]
     place: str
 
     def in_bin(self, name: str) -> tuple[Column, ...]:

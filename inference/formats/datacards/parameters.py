@@ -1,8 +1,7 @@
-"""Parameters of a card: what the measurement says of them, control regions, and formulas as one extension."""
+"""Parameters of a card: what the measurement says of them, control regions, and extensions that set some of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 from inference.errors import nearest
@@ -10,10 +9,11 @@ from inference.extensions.formulas import parse
 from inference.formats.datacards.card import Card, Column, Nuisance, Parameter, RateParameter
 from inference.formats.datacards.errors import refuse
 from inference.formats.datacards.formulas import translated, value
+from inference.likelihood.specification import Floats
 
 POI = "r"
 POI_BOUNDS = (0.0, 20.0)  # Combine's
-FLAT = ("lnU", "shapeU")  # without a constraint, between -1 and 1
+STATISTICAL = (-7.0, 7.0)  # Combine's bounds of the parameters of autoMCStats
 Modifier = dict[str, Any]
 
 
@@ -24,26 +24,41 @@ class Parameters:
     Attributes:
         settings: of the measurement, by name.
         formulas: of parameters of HistFactory that others set, by name, with the place in the card.
-        introduced: parameters of the extension, by name.
+        aliases: nuisances by the names of HistFactory's parameters that are equal to them.
+        introduced: parameters of the extension of the formulas, by name.
+        documents: further extensions.
+        remarks: what the reader of the card should know.
     """
 
     card: Card
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     formulas: dict[str, tuple[str, str]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
     introduced: dict[str, dict[str, Any]] = field(default_factory=dict)
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def alpha(self, nuisance: Nuisance, factor: float) -> str:
         """Name of the parameter of HistFactory that is a nuisance times a factor: itself, or set by a formula."""
-        flat = nuisance.kind in FLAT
-        if flat:
-            made = {"name": nuisance.name, "init": 0.0, "bounds": [-1.0, 1.0]}
-            self.introduced[nuisance.name] = made | ({"fixed": True} if nuisance.fixed else {})
-        elif nuisance.fixed:
-            self.settings[nuisance.name] = {"name": nuisance.name, "fixed": True}
-        if factor == 1 and not flat:
+        if nuisance.flat:
+            self._introduce({"name": nuisance.name, "init": 0.0, "bounds": list(nuisance.bounds)})
+        else:
+            self._set({"name": nuisance.name, "bounds": [list(nuisance.bounds)]})
+        if factor == 1 and not nuisance.flat:
             return nuisance.name
         name = f"{nuisance.name}*{factor:g}"
         self.formulas[name] = (f"{factor!r} * {nuisance.name!r}", nuisance.place)
+        if factor == 1:
+            self.aliases[name] = nuisance.name
+        return name
+
+    def linear(self, nuisance: Nuisance, size: float) -> str:
+        """Name of the factor 1 + size · nuisance."""
+        low, high = nuisance.bounds
+        made = {"name": nuisance.name, "init": 0.5 * (low + high) if nuisance.flat else 0.0, "bounds": [low, high]}
+        self._introduce(made if nuisance.flat else made | {"constraint": {"mean": 0.0, "sigma": 1.0}})
+        name = f"1+{size:g}*{nuisance.name}"
+        self.formulas[name] = (f"1 + {size!r} * {nuisance.name!r}", nuisance.place)
         return name
 
     def rates(self, column: Column) -> tuple[list[Modifier], float]:
@@ -51,44 +66,65 @@ class Parameters:
         modifiers: list[Modifier] = []
         scale = 1.0
         for rate in self.card.rates:
-            if not (fnmatchcase(column.bin, rate.bin) and fnmatchcase(column.process, rate.process)):
+            if not rate.scales(column):
                 continue
             made = {"name": self._rate(rate), "type": "normfactor", "data": None}
             if made in modifiers:
                 raise refuse(rate.place, f"{rate.name!r} scales {column.process!r} in {column.bin!r} already")
             modifiers.append(made)
-            scale *= self._nominal(rate)
+            scale *= self._nominal(rate.name)
         return modifiers, scale
 
     def _rate(self, rate: RateParameter) -> str:
-        """Name of the factor; settings on the way. One with a constraint is set by a formula: a normfactor has none."""
-        if rate.value is None:
-            self.formulas[rate.name] = (translated(rate, {each.name: each for each in self.card.rates}), rate.place)
-            return rate.name
+        """Name of the factor; settings on the way. One with a constraint is set by a formula: a normfactor has none.
+
+        As in Combine the parameter is what defines it first: param or extArg, a value, a formula.
+        """
         for each in self.card.parameters:
             if each.name == rate.name and each.width is not None:
                 self.formulas[f"{rate.name}*1"] = (repr(rate.name), rate.place)
-                self.introduced[rate.name] = _constrained(each, rate.value, rate.bounds)
+                self._introduce(_constrained(each))
                 return f"{rate.name}*1"
-        made = {"name": rate.name, "inits": [rate.value], "bounds": [list(rate.bounds or _wide(rate.value))]}
-        if self.settings.setdefault(rate.name, made) != made:
-            raise refuse(rate.place, f"{rate.name!r} has another value or range above: give it the same everywhere")
+        first = self._defining(rate.name)
+        if isinstance(first, RateParameter) and first.value is None:
+            self.formulas[rate.name] = (translated(first, {each.name: each for each in self.card.rates}), first.place)
+            return rate.name
+        start, bounds = _free(first)
+        if isinstance(first, RateParameter) and (rate.value, rate.bounds) != (first.value, first.bounds):
+            self.remarks.append(f"{rate.place}: {rate.name} keeps the value and range of {first.place}")
+        self._set({"name": rate.name, "inits": [start], "bounds": [list(bounds)]})
         return rate.name
 
-    def _nominal(self, rate: RateParameter) -> float:
-        if rate.value is not None:
-            return rate.value
-        text, place = self.formulas[rate.name]
-        known = {each.name: each.mean for each in self.card.parameters} | dict.fromkeys(self._nuisances, 0.0)
-        known |= {each.name: each.value for each in self.card.rates if each.value is not None}
+    def _defining(self, name: str) -> Parameter | RateParameter | None:
+        """What says most of a parameter that rates use."""
+        rates = [each for each in self.card.rates if each.name == name]
+        candidates: list[Parameter | RateParameter] = [each for each in self.card.parameters if each.name == name]
+        candidates += [each for each in rates if each.value is not None] + rates
+        return candidates[0] if candidates else None
+
+    def _nominal(self, name: str) -> float:
+        first = self._defining(name)
+        if isinstance(first, Parameter):
+            return first.mean
+        assert first is not None  # noqa: S101 (a rate parameter has this name)
+        if first.value is not None:
+            return first.value
+        text, place = self.formulas[name]
+        known = {each.name: each.value for each in reversed(self.card.rates) if each.value is not None}
+        known |= {each.name: each.mean for each in self.card.parameters}
+        known |= {each.name: 0.0 for each in self.card.nuisances if each.count is None}
         try:
             return value(text, known)
         except ValueError as error:
             raise refuse(place, str(error)) from error
 
-    @property
-    def _nuisances(self) -> list[str]:
-        return [each.name for each in self.card.nuisances if each.count is None]
+    def _set(self, setting: dict[str, Any]) -> None:
+        held = {"fixed": True} if setting["name"] in self.card.held else {}
+        self.settings.setdefault(setting["name"], setting | held)
+
+    def _introduce(self, parameter: dict[str, Any]) -> None:
+        held = {"fixed": True} if parameter["name"] in self.card.held else {}
+        self.introduced.setdefault(parameter["name"], parameter | held)
 
     def control_regions(self) -> Iterable[tuple[Modifier, int]]:
         """Channels of one bin in which the events of each gmN were counted, and how many they were."""
@@ -96,12 +132,52 @@ class Parameters:
             if nuisance.count is None or not nuisance.sizes:
                 continue
             most = 10 * (nuisance.count + 10 * (nuisance.count + 1) ** 0.5) / max(nuisance.count, 1)
-            self.settings[nuisance.name] = {"name": nuisance.name, "inits": [1.0], "bounds": [[0.0, most]]}
-            if nuisance.fixed:
-                self.settings[nuisance.name]["fixed"] = True
+            self._set({"name": nuisance.name, "inits": [1.0], "bounds": [[0.0, most]]})
             modifier = {"name": nuisance.name, "type": "normfactor", "data": None}
             sample = {"name": "control", "data": [float(max(nuisance.count, 1))], "modifiers": [modifier]}
             yield {"name": f"{nuisance.name}_control", "samples": [sample]}, nuisance.count
+
+    def centred(self, name: str, bins: int) -> None:
+        """A staterror around 0, as Combine's parameters of bins are, instead of around 1."""
+        zeros = [0.0] * bins
+        self._set({"name": name, "inits": zeros, "auxdata": zeros, "bounds": [list(STATISTICAL)] * bins})
+
+    def quadrature(self, name: str, modifiers: Sequence[Sequence[Modifier]], errors: Sequence[Floats]) -> Modifier:
+        """The factor that is the error of each bin, of processes with these modifiers and errors."""
+        norms: dict[str, dict[str, list[float]]] = {}
+        factors = []
+        for place, of_process in enumerate(modifiers):
+            texts = ["1"]
+            for each in of_process:
+                if each["type"] == "normfactor":
+                    texts.append(
+                        f"({self.formulas[each['name']][0]})" if each["name"] in self.formulas else repr(each["name"])
+                    )
+                elif each["type"] == "normsys":
+                    nuisance = self.aliases.get(each["name"], each["name"])
+                    ones = {"up": [1.0] * len(modifiers), "down": [1.0] * len(modifiers)}
+                    norm = norms.setdefault(nuisance, ones)
+                    norm["up"][place] *= each["data"]["hi"]
+                    norm["down"][place] *= each["data"]["lo"]
+            factors.append(" * ".join(texts))
+        self.documents.append(
+            {
+                "operator": "quadrature",
+                "name": name,
+                "sets": name,
+                "errors": [each.tolist() for each in errors],
+                "factors": factors,
+                "norms": [{"parameter": nuisance, **norm} for nuisance, norm in norms.items()],
+            }
+        )
+        return {"name": name, "type": "shapefactor", "data": None}
+
+    def logarithms(self, column: Column, nominal: Floats, morphs: list[dict[str, Any]], region: float) -> Modifier:
+        """The factor that morphs a process's shape."""
+        name = f"shape_bin{column.bin}_{column.process}"
+        document: dict[str, Any] = {"operator": "logarithms", "name": name, "sets": name, "nominal": nominal.tolist()}
+        self.documents.append(document | {"morphs": morphs, "region": region})
+        return {"name": name, "type": "shapefactor", "data": None}
 
     def measurement(self) -> dict[str, Any]:
         """Configuration of the measurement."""
@@ -111,8 +187,8 @@ class Parameters:
         settings = [poi, *(each for name, each in sorted(self.settings.items()) if name != POI)]
         return {"poi": POI, "parameters": settings}
 
-    def extension(self, used: Sequence[str]) -> dict[str, Any] | None:
-        """The document of the formulas in the order of what they set, with the parameters that no modifier has.
+    def extensions(self, used: Sequence[str]) -> list[dict[str, Any]]:
+        """The documents: first the formulas in the order of what they set, with the parameters that no modifier has.
 
         Args:
             used: names of HistFactory's parameters, in their order.
@@ -121,7 +197,7 @@ class Parameters:
             DatacardError: a formula that cannot be read, or one of a parameter that is nowhere.
         """
         if not self.formulas:
-            return None
+            return self.documents
         for text, place in self.formulas.values():
             try:
                 labels = parse(text).labels
@@ -129,37 +205,39 @@ class Parameters:
                 raise refuse(place, str(error)) from error
             for label in labels:
                 if label not in used and label not in self.introduced:
-                    self.introduced[label] = self._outside(label, used, place)
-        return {
+                    self._introduce(self._outside(label, used, place))
+        formulas: dict[str, Any] = {
             "operator": "formula",
             "name": "datacard",
             "parameters": [made for _, made in sorted(self.introduced.items())],
             "formulas": {name: self.formulas[name][0] for name in used if name in self.formulas},
         }
+        return [formulas, *self.documents]
 
     def _outside(self, name: str, used: Sequence[str], place: str) -> dict[str, Any]:
         """A parameter that only formulas use."""
-        for each in self.card.parameters:
-            if each.name == name:
-                return _constrained(each, each.mean, None)
-        for rate in self.card.rates:
-            if rate.name == name and rate.value is not None:
-                return {"name": name, "init": rate.value, "bounds": list(rate.bounds or _wide(rate.value))}
+        first = self._defining(name)
+        if isinstance(first, Parameter) and first.width is not None:
+            return _constrained(first)
+        if first is not None:
+            start, bounds = _free(first)
+            return {"name": name, "init": start, "bounds": list(bounds)}
         known: Mapping[str, Any] = dict.fromkeys((*used, *(each.name for each in self.card.parameters)))
         raise refuse(place, f"a formula uses {name!r}, which nothing defines; {nearest(name, known)}")
 
 
-def _wide(value: float) -> tuple[float, float]:
-    """Limits of a parameter that has none in the card; a fit needs some."""
-    size = 100 * max(abs(value), 1.0)
-    return value - size, value + size
+def _free(made: Parameter | RateParameter | None) -> tuple[float, tuple[float, float]]:
+    """Start and bounds; a parameter that has none in the card gets some, since a fit needs them."""
+    assert made is not None  # noqa: S101 (whoever asks has found it)
+    start = made.mean if isinstance(made, Parameter) else made.value
+    assert start is not None  # noqa: S101 (no formula)
+    size = 100 * max(abs(start), 1.0)
+    return start, made.bounds or (start - size, start + size)
 
 
-def _constrained(made: Parameter, init: float, bounds: tuple[float, float] | None) -> dict[str, Any]:
-    """A parameter of the extension; without a width it is free."""
-    bounds = bounds or made.bounds
-    if made.width is None:
-        return {"name": made.name, "init": init, "bounds": list(bounds or _wide(made.mean))}
-    around = (made.mean - 5 * made.width, made.mean + 5 * made.width)
+def _constrained(made: Parameter) -> dict[str, Any]:
+    """A parameter of the extension with a Gaussian constraint."""
+    assert made.width is not None  # noqa: S101 (whoever asks has looked)
+    bounds = made.bounds or (made.mean - 4 * made.width, made.mean + 4 * made.width)  # Combine's
     constraint = {"mean": made.mean, "sigma": made.width}
-    return {"name": made.name, "init": init, "bounds": list(bounds or around), "constraint": constraint}
+    return {"name": made.name, "init": made.mean, "bounds": list(bounds), "constraint": constraint}

@@ -31,7 +31,7 @@ class Templates:
     """Reads templates of a card's cells; each file is opened once."""
 
     def __init__(self, card: Card, mass: float) -> None:
-        self._card, self._mass = card, f"{mass:g}"
+        self._card, self._mass = card, str(int(mass)) if mass == int(mass) else str(mass)
         self._files: dict[Path, Any] = {}
 
     def counting(self, bin_: str) -> bool:
@@ -71,9 +71,9 @@ class Templates:
         )
 
     def _rule(self, bin_: str, process: str, place: str) -> ShapeRule:
-        """Of the bin before those of all bins, of the process before those of all processes, the last one said."""
+        """Of the bin before those of all bins, of the process before those of all processes."""
         for wanted in ((bin_, process), (bin_, "*"), ("*", process), ("*", "*")):
-            for rule in reversed(self._card.shapes):
+            for rule in self._card.shapes:
                 if (rule.bin, rule.process) == wanted:
                     return rule
         raise refuse(place, f"no line `shapes` covers process {process!r} in bin {bin_!r}")
