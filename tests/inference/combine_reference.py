@@ -152,7 +152,7 @@ class Example:
         ]
         region = min([1.0, *(scale for scale, *_ in morphs)])
         shape, logs = nominal.copy(), np.log(nominal)
-        for scale, theta, sides, kind in morphs:
+        for scale, theta, sides, _ in morphs:
             x = scale * theta
             up, down = (side / side.sum() for side in sides)
             step = smooth_step(x / region)

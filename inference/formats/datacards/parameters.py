@@ -120,7 +120,7 @@ class Parameters:
 
     def _set(self, setting: dict[str, Any]) -> None:
         held = {"fixed": True} if setting["name"] in self.card.held else {}
-        self.settings.setdefault(setting["name"], setting | held)
+        self.settings.setdefault(str(setting["name"]), setting | held)
 
     def _introduce(self, parameter: dict[str, Any]) -> None:
         held = {"fixed": True} if parameter["name"] in self.card.held else {}
