@@ -75,6 +75,8 @@ def blind_fit(fit: FitResult, blinding: Blinding, *, pois: Sequence[str] | None 
     labels = _labels(fit, pois)
     bestfit = list(fit.bestfit)
     for label in labels:
+        if fit.fixed[fit.index(label)]:
+            raise NotBlind(f"{label} is held: fits at several of its values would tell the best one; let it free")
         bestfit[fit.index(label)] = blinding.moved(label, *fit.value(label))
     # A bound that holds a parameter is its value.
     bound = tuple(label for label in fit.certificate.at_bound if label not in labels)

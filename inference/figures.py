@@ -47,7 +47,7 @@ def correlation(
     others = np.abs(full[np.ix_(shown, shown)]) - np.eye(len(shown))
     shown = shown[others.max(axis=1, initial=0.0) >= threshold]
     matrix, labels = full[np.ix_(shown, shown)], [result.labels[index] for index in shown]
-    size, margin = max(0.6 * len(shown), 3.0), label_margin(labels)
+    size, margin = max(0.6 * len(shown), 5.2 if model else 3.0), label_margin(labels)
     axes = one_panel(size, size, left=margin, bottom=0.75 * margin, right=1.3, top=0.45)
     image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
     for (row, column), value in np.ndenumerate(matrix):
@@ -82,7 +82,8 @@ def ranking(ranked: Ranking, model: Model | None = None, *, largest: int = 20) -
     )  # fmt: skip
     for position in (-1, 0, 1):
         axes.axvline(position, color="grey", linewidth=1, linestyle=":")
-    axes.set_xlim(-2, 2)
+    reach = [abs(impact.pull) + (impact.constraint or 0.0) for impact in impacts if impact.pull is not None]
+    axes.set_xlim(-max(2.0, *reach, 0.0) * 1.03, max(2.0, *reach, 0.0) * 1.03)
     axes.set_ylim(-0.7, len(impacts) - 0.3)
     axes.set_xlabel(r"$(\hat{\theta} - \theta_0)\,/\,\Delta\theta$")
     axes.tick_params(top=False, which="both")

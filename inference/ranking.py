@@ -6,7 +6,6 @@ interest. *Covariance*: what the covariance predicts for these shifts. *Global*:
 auxiliary measurement, see `inference.impacts.linear`.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +94,10 @@ def impacts(
         FitFailed: of a fit that is made.
     """
     if asimov:
-        likelihood, fit = _expecting(likelihood, fixed or {}), None
+        from inference.expected import expecting
+        from inference.toys.study import truth_of
+
+        likelihood, fit = expecting(likelihood, truth_of(likelihood, {}, "nominal", fixed or {})), None
     fit = fit or fit_likelihood(likelihood, fixed)
     if likelihood.labels != fit.labels:
         raise UnknownParameter("the fit result has other parameters than the workspace: fit this workspace first")
@@ -115,18 +117,6 @@ def impacts(
         label = likelihood.labels[target]
         rankings.append(Ranking(label, *fit.value(label), ranked, method, shares, parts))
     return Impacts(tuple(rankings))
-
-
-def _expecting(likelihood: "Likelihood", fixed: Mapping[str, float]) -> "Likelihood":
-    """The same model with the data that it expects."""
-    from inference.toys.generate import asimov
-
-    parameters = likelihood.init.copy()
-    for label, value in fixed.items():
-        parameters[likelihood.index(label)] = value
-    expecting = copy.copy(likelihood)
-    expecting.observed = asimov(likelihood, parameters)
-    return expecting
 
 
 def _targets(likelihood: "Likelihood", fit: FitResult, pois: Sequence[str] | None) -> list[int]:

@@ -97,15 +97,24 @@ def yield_table(yields: Yields, *, bins: bool = False) -> Table:
                 _yield_row(region.region, index if bins else None, sample.sample, value, sigma)
                 for index, (value, sigma) in enumerate(numbers)
             ]
-        counts = region.data if bins else [sum(count for count in region.data if count is not None)]
+        seen = [count for count in region.data if count is not None]
+        name, total = data_row(len(seen), len(region.data), sum(seen))
+        counts = [("data", count) for count in region.data] if bins else [(name, total)]
         rows += [
-            _yield_row(region.region, index if bins else None, "data", count, None)
-            for index, count in enumerate(counts)
+            _yield_row(region.region, index if bins else None, name, count, None)
+            for index, (name, count) in enumerate(counts)
         ]
     columns = (
         ("region", "bin", "sample", "events", "uncertainty") if bins else ("region", "sample", "events", "uncertainty")
     )
     return Table(f"{yields.stage.capitalize()} yields", columns, tuple(rows))
+
+
+def data_row(seen: int, bins: int, total: float) -> tuple[str, float | None]:
+    """Name and sum of the data of a region, of which only the bins seen may be added up."""
+    if seen == bins:
+        return "data", total
+    return (f"data in {seen} of {bins} bins", total) if seen else ("data (hidden)", None)
 
 
 def _yield_row(

@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from skimflow.errors import PipelineError
-from skimflow.tools import RESULTS, Wanted, wanted
+from skimflow.wanted import BUILT, RESULTS, Wanted, check_fitted, check_together, wanted
 
 Stage = Literal["deliver", "process", "build", "fit", "report"]
 STAGES: tuple[Stage, ...] = ("deliver", "process", "build", "fit", "report")
@@ -90,7 +98,12 @@ class Inference(Section):
 
     model: Path = Field(Path("ttbar"), description="model file, or the name of a model in the package")
     results: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)] = Field(
-        RESULTS, description="kinds of results, as limit, or with settings, as {limit: {poi: mu}, as: limit_mu}"
+        RESULTS,
+        description="kinds of results, as limit, or with settings, as {limit: {poi: mu}, as: limit_mu, of: smooth}",
+    )
+    fitted: str = Field(BUILT, description="the workspace that is fitted: built, or a result that makes one")
+    blind: bool | dict[str, float] = Field(
+        False, description="hide the data of bins with signal: true, or {NAME: value to fill them at}; false unblinds"
     )
     fixed: dict[str, float] = Field({}, description="parameters to hold in the fit, by name")
     extensions: Path | None = Field(None, description="YAML or JSON file: list of extensions of the model")
@@ -98,11 +111,21 @@ class Inference(Section):
     @field_validator("results")
     @classmethod
     def _known(cls, results: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
-        names = [wanted(entry).name for entry in results]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two results are named {name!r}: name one of them, as {{{name}: {{}}, as: other}}")
+        check_together([wanted(entry) for entry in results])
         return results
+
+    @field_validator("fitted")
+    @classmethod
+    def _made(cls, fitted: str, info: ValidationInfo) -> str:
+        check_fitted([wanted(entry) for entry in info.data.get("results", ())], fitted)
+        return fitted
+
+    @property
+    def blinded(self) -> dict[str, float] | None:
+        """Parameters of interest to hide, with the values to fill hidden bins at; None in the open."""
+        if self.blind is False:
+            return None
+        return {} if self.blind is True else dict(self.blind)
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:

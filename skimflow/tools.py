@@ -1,21 +1,15 @@
 """The tools of the inference stage that a pipeline may ask for under `inference.results`, besides fit, ranking, yields.
 
-Each is a function of a likelihood with keyword settings, which is also a command. Where it is and what draws it stands
-here as text, so that reading a pipeline imports none of them.
+Each is a function of a likelihood, or of a workspace, with keyword settings, which is also a command. Where it is and
+what draws it stands here as text, so that reading a pipeline imports none of them.
 """
 
 from __future__ import annotations
 
-import ast
-import difflib
 import importlib
-import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from skimflow.code import find_source
-from skimflow.errors import PipelineError
 
 
 @dataclass(frozen=True)
@@ -27,6 +21,10 @@ class Tool:
         function, result, tables, figure: `module:name` of the computation, of the class of what it gives, of the
             function that makes tables of that, and of the one that draws it.
         settings: those that a pipeline's figure needs where nothing else is asked for.
+        files: settings that name files, or workspaces of the pipeline: a path each, or paths by name.
+        each: attribute of the result that holds what `figure` draws one by one; the result itself if empty.
+        makes_workspace: the result has a `workspace`, which others may be computed of.
+        hides_by_itself: in a blinded pipeline it is of the true data all the same, since it shows nothing of them.
     """
 
     title: str
@@ -35,6 +33,10 @@ class Tool:
     tables: str
     figure: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    each: str = ""
+    makes_workspace: bool = False
+    hides_by_itself: bool = False
 
 
 TOOLS: Mapping[str, Tool] = {
@@ -150,84 +152,68 @@ TOOLS: Mapping[str, Tool] = {
         "inference.extensions.tables:coefficient_table",
         "inference.extensions.figures:coefficients",
     ),
+    "asimov": Tool(
+        "Fit of Asimov data",
+        "inference.expected:expected_fit",
+        "inference.results:FitResult",
+        "inference.tables:parameter_table",
+        "inference.impacts.figures:fitted",
+    ),
+    "blind-fit": Tool(
+        "Fit with a hidden offset",
+        "inference.blinding:offset_fit",
+        "inference.results:FitResult",
+        "inference.tables:parameter_table",
+        "inference.impacts.figures:fitted",
+        hides_by_itself=True,
+    ),
+    "comparison": Tool(
+        "Comparison",
+        "inference.comparison.variants:compare_with",
+        "inference.comparison.results:Comparison",
+        "inference.comparison.tables:comparison_tables",
+        "inference.comparison.figures:parameters",
+        files=("other",),
+    ),
+    "reinterpretation": Tool(
+        "Limits on new signals",
+        "inference.reinterpretation.files:reinterpret_file",
+        "inference.reinterpretation.results:Reinterpretation",
+        "inference.reinterpretation.tables:signal_table",
+        "inference.reinterpretation.figures:overview",
+        files=("signals",),
+    ),
+    "smoothing": Tool(
+        "Templates smoothed and pruned",
+        "inference.smoothing.workspace:smooth_workspace",
+        "inference.smoothing.workspace:Smoothed",
+        "inference.smoothing.tables:changes_table",
+        "inference.smoothing.figures:comparison",
+        each="comparisons",
+        makes_workspace=True,
+    ),
+    "combination": Tool(
+        "Combination",
+        "inference.combination.files:combine_with",
+        "inference.combination.combine:Combination",
+        "inference.combination.tables:correlation_table",
+        files=("others", "correlation"),
+        makes_workspace=True,
+    ),
 }
 """Kind of result -> tool."""
 
-RESULTS = ("fit", "ranking", "yields")
-"""The kinds of results that are no tools: they have no settings."""
-
-GIVEN = ("fit", "fixed", "progress", "store", "workers")
-"""Keywords that the pipeline gives by itself; they are no settings."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One result that a pipeline asks for."""
-
-    kind: str
-    settings: Mapping[str, Any]
-    name: str
-
-
-def wanted(entry: str | Mapping[str, Any]) -> Wanted:
-    """An entry of `inference.results`: `limit`, or `{limit: {poi: mu}, as: limit_mu}`; raises ValueError."""
-    given = {entry: {}} if isinstance(entry, str) else dict(entry)
-    name = given.pop("as", None)
-    if len(given) != 1:
-        raise ValueError("write one kind of result, as limit or {limit: {poi: mu}, as: limit_mu}")
-    [(kind, settings)] = given.items()
-    kinds = (*RESULTS, *TOOLS)
-    if kind not in kinds:
-        near = difflib.get_close_matches(str(kind), kinds, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no result {kind!r}; {hint}allowed: {', '.join(kinds)}")
-    if not isinstance(settings or {}, dict):
-        raise ValueError(f"the settings of {kind!r} must be a mapping, as {{{kind}: {{poi: mu}}}}")
-    _check_settings(kind, settings or {})
-    defaults = TOOLS[kind].settings if kind in TOOLS else {}
-    return Wanted(kind, {**defaults, **(settings or {})}, str(name or kind))
+FIT = Tool(
+    "Fit",
+    "inference.fit:fit_likelihood",
+    "inference.results:FitResult",
+    "inference.tables:parameter_table",
+    "inference.impacts.figures:fitted",
+)
+"""A fit of another workspace than the one that the pipeline's other results are of."""
 
 
 def load(target: str) -> Any:
     """What `module:name` names."""
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def setting_names(tool: Tool) -> list[str]:
-    """Names of the settings of a tool, from its source: nothing is imported."""
-    module, _, name = tool.function.partition(":")
-    tree = ast.parse(find_source(module).read_text(encoding="utf-8"))
-    [found] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    return [argument.arg for argument in found.args.kwonlyargs if argument.arg not in GIVEN]
-
-
-def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
-    known = setting_names(TOOLS[kind]) if settings and kind in TOOLS else []
-    for name in settings:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"{kind!r} has no setting {name!r}; {hint}settings: {', '.join(known) or 'none'}")
-
-
-def typed_settings(function: Callable[..., Any], kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as the function's annotations have them.
-
-    Raises:
-        PipelineError: one is of another type.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    # What a tool imports for type checking alone is no setting; generic aliases may be among it.
-    unknown = dict.fromkeys(("Likelihood", "FitResult", "Store", "Minimum", "Observation"), Any)
-    aliases = {"Mapping": Mapping, "Sequence": Sequence, "Callable": Callable}
-    hints = typing.get_type_hints(function, localns={**unknown, **aliases})
-    typed = {}
-    for name, value in settings.items():
-        try:
-            typed[name] = TypeAdapter(hints[name]).validate_python(value)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise PipelineError(f"inference.results: {kind}: {name}: {reason} (got {value!r})") from error
-    return typed

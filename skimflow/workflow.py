@@ -21,9 +21,11 @@ from skimflow.pipeline import STAGES, Pipeline, Stage, load_extensions, load_pip
 from skimflow.progress import Quiet, Reporter
 from skimflow.stages.context import Context
 from skimflow.stages.deliver import accept, open_service, plan_delivery, run_delivery
-from skimflow.stages.fit import plan_build, plan_result, run_build
+from skimflow.stages.fit import plan_build, run_build
 from skimflow.stages.process import plan_process, run_process
+from skimflow.stages.results import plan_results
 from skimflow.stages.samples import resolve_samples
+from skimflow.stages.workspaces import Workspaces, check_files
 from skimflow.units import Record, StageSummary, Unit, record_document
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class RunResult:
 
     Attributes:
         stages: what happened to each stage: hits, units run, seconds, reasons.
-        results: by kind (`fit`, `ranking`, `yields`), the plain values that the inference stage gave.
+        results: by name (`fit`, `ranking`, `yields`, …), the plain values that the inference stage gave.
         report: folder of the report, None if the run ended before it.
         notes: what a reader of the result must know, such as files that are missing.
     """
@@ -124,6 +126,7 @@ def open_context(path: Path, options: Options, reporter: Reporter) -> Context:
     store = Store.open(options.store or _store_url(base, pipeline.store))
     model = base / pipeline.inference.model
     check_defined(pipeline.processing.processor, base)
+    check_files(base, pipeline.inference.wanted)
     return Context(
         pipeline=pipeline,
         query=load(pipeline.query, base=base),
@@ -183,9 +186,8 @@ def _plan_stages(context: Context) -> tuple[str, ...]:
     build = plan_build(context, process.unit.entry)
     if build.entry is None:
         return ("fit",)
-    for wanted in context.pipeline.inference.wanted:
-        plan_result(context, wanted, build.entry)
-    return ()
+    workspaces = Workspaces(context, build.entry)
+    return () if workspaces.complete() and plan_results(context, workspaces) else ("fit",)
 
 
 def run(path: Path | str, options: Options | None = None, reporter: Reporter | None = None) -> RunResult:
@@ -251,20 +253,22 @@ def _infer(context: Context, options: Options, histograms: Entry, start: float) 
 
     build = plan_build(context, histograms)
     _must_be_kept(options, "build", [build])
-    workspace = run_build(context, build, histograms)
+    built = run_build(context, build, histograms)
+    workspaces = Workspaces(context, built, lambda unit: _must_be_kept(options, "build", [unit]))
+    workspaces.complete()
     if options.until == "build":
         return _finish(context, {}, start)
-    results = run_results(context, workspace, partial(_must_be_kept, options, "fit"))
-    result = _finish(context, results, start)
+    results = run_results(context, workspaces, partial(_must_be_kept, options, "fit"))
+    result = _finish(context, results, start, workspaces.notes())
     if options.until == "fit":
         return result
     from skimflow.report.page import write_report
 
-    return write_report(context, result, histograms, workspace)
+    return write_report(context, result, histograms, workspaces)
 
 
-def _finish(context: Context, results: dict[str, Any], start: float) -> RunResult:
-    notes = tuple(summary.note for summary in context.summaries.values() if summary.note)
+def _finish(context: Context, results: dict[str, Any], start: float, said: tuple[str, ...] = ()) -> RunResult:
+    notes = (*said, *(summary.note for summary in context.summaries.values() if summary.note))
     return RunResult(context.pipeline.name, context.summaries, results, None, notes, time.perf_counter() - start)
 
 

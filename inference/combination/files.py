@@ -15,7 +15,7 @@ def combine_with(
     *,
     others: Mapping[str, Path],
     correlation: Path | None = None,
-    name: str = "this",
+    this: str = "this",
 ) -> Combination:
     """Combine a workspace with others.
 
@@ -24,12 +24,12 @@ def combine_with(
         others: files of the others, by the names that the map uses.
         correlation: file of the map, as of `inference.combination.correlation`; parameters of the same name are the
             same without it.
-        name: what the map calls ``workspace``.
+        this: what the map calls ``workspace``.
 
     Raises:
         InvalidWorkspace, InvalidMap, Clash: as `inference.combination.combine.combine`.
     """
-    if name in others:
-        raise InvalidMap(f"two workspaces are called {name!r}: give the one that is combined with them another name")
-    inputs = {name: workspace, **{each: load_workspace(path) for each, path in others.items()}}
+    if this in others:
+        raise InvalidMap(f"two workspaces are called {this!r}: give the one that is combined with them another name")
+    inputs = {this: workspace, **{each: load_workspace(path) for each, path in others.items()}}
     return combine(inputs, None if correlation is None else load_map(correlation))

@@ -25,7 +25,8 @@ def compare_with(
     measurement: str | None = None,
     without: Sequence[str] = (),
     hold: Mapping[str, float] | None = None,
-    names: tuple[str, str] | None = None,
+    this: str = "this",
+    called: str | None = None,
     fit: FitResult | None = None,
     fixed: Mapping[str, float] | None = None,
 ) -> Comparison:
@@ -38,7 +39,8 @@ def compare_with(
         without: labels or patterns (``jes*``) of parameters that the second fit holds where their auxiliary
             measurements, or else their initial values, are: the result without these uncertainties.
         hold: parameters that the second fit holds, label → value.
-        names: what to call the two.
+        this: what to call the first.
+        called: what to call the second; by its file or by what it is without if None.
         fit: of the first model; made if None.
         fixed: parameters that both fits hold, where they have them.
 
@@ -53,9 +55,9 @@ def compare_with(
     second = likelihood if other is None else _read(other, measurement)
     held = {**_held(second, without), **(hold or {})}
     shared = {label: value for label, value in (fixed or {}).items() if label in second.labels}
-    called = names or ("this", _name(other, [*without, *(hold or {})]))
-    first_fit = fit or _fitted(likelihood, fixed or {}, called[0])
-    return compare(likelihood, second, names=called, fits=(first_fit, _fitted(second, {**shared, **held}, called[1])))
+    names = this, _name(called or (other.stem if other else ""), [*without, *(hold or {})])
+    fits = fit or _fitted(likelihood, fixed or {}, names[0]), _fitted(second, {**shared, **held}, names[1])
+    return compare(likelihood, second, names=names, fits=fits)
 
 
 def _read(other: Path, measurement: str | None) -> "Likelihood":
@@ -86,8 +88,8 @@ def _held(likelihood: "Likelihood", patterns: Sequence[str]) -> dict[str, float]
     return held
 
 
-def _name(other: Path | None, held: Sequence[str]) -> str:
-    parts = [] if other is None else [other.stem]
+def _name(other: str, held: Sequence[str]) -> str:
+    parts = [other] if other else []
     if held:
         parts.append(f"without {held[0]}" + (f" and {len(held) - 1} more" if len(held) > 1 else ""))
     return ", ".join(parts)

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from inference.canvas import DOWN, UP, experiment_label, label_margin, new_figure, styled
-from inference.impacts.pulls import Pulls
+from inference.impacts.pulls import Pulls, pulls_of
 from inference.impacts.results import Impact, Impacts, Ranking
 from inference.likelihood.specification import Floats
 from inference.model import Model
+from inference.results import FitResult
 
 # Inches: height of a row, width of the panel of pulls and of each panel of impacts, margins.
 ROW, PULLS, PANEL, GAP, BOTTOM, TOP, RIGHT = 0.36, 3.2, 3.2, 0.2, 1.25, 0.6, 0.2
@@ -81,6 +82,11 @@ def pulls(result: Pulls, model: Model | None = None, *, bin_gammas: bool = False
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="lower right", ncols=2, fontsize="small")
     return figure
+
+
+def fitted(result: FitResult, model: Model | None = None) -> Figure:
+    """Pulls of a fit."""
+    return pulls(pulls_of(result), model)
 
 
 def _pull_panel(axes: Axes, rows: Floats, pull: Sequence[float | None], constraint: Sequence[float | None]) -> None:

@@ -20,6 +20,18 @@ FEWEST = 4
 ROWS = 60
 
 
+def overview(result: Reinterpretation) -> Figure:
+    """Exclusion contours in the first two of the labelled values, or limits along the only one, else row by row."""
+    try:
+        if len(result.labels) > 1:
+            return exclusion(result)
+        if result.labels:
+            return limit_curve(result)
+    except InvalidSignal:  # too few signals for that
+        pass
+    return limit_summary(result)
+
+
 @styled
 def limit_summary(result: Reinterpretation) -> Figure:
     """Observed and expected limits with their bands, one row for each signal, against strength 1.

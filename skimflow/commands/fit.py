@@ -39,9 +39,8 @@ def fit(likelihood: Likelihood, fixed: dict[str, float], output: Output, blind: 
 
 def _pulls(result: FitResult) -> Callable[[], Figure]:
     def figure() -> Figure:
-        from inference.impacts.figures import pulls
-        from inference.impacts.pulls import pulls_of
+        from inference.impacts.figures import fitted
 
-        return pulls(pulls_of(result))
+        return fitted(result)
 
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from inference.preservation.hepdata import Bins, Figure, Record
     from inference.preservation.specifications import Preserved
     from inference.tables import Table
+    from skimflow.wanted import Wanted
     from skimflow.workflow import RunResult
 
 IMAGE = "skimflow:latest"
@@ -46,6 +47,7 @@ def preserve(
     from skimflow.workflow import Options, run
 
     words = _keywords(keywords)
+    wanted = _open(pipeline)
     with tempfile.TemporaryDirectory(prefix="skimflow-preserve-") as place:
         report = Path(place) / "report"
         try:
@@ -54,7 +56,7 @@ def preserve(
             raise UsageError(f"results are missing; first: skimflow run {pipeline} ({error})") from error
         made = make_portable(pipeline, output)
         workspace = json.loads((report / "workspace.json").read_text(encoding="utf-8"))
-        submission = _write_hepdata(output / "hepdata", result, report, workspace, words, _bins(pipeline))
+        submission = _write_hepdata(output / "hepdata", result, report, workspace, words, _bins(pipeline), wanted)
     from inference.preservation.specifications import Preserved
 
     preserved = Preserved(made.name, made.pipeline, tuple(made.files), tuple(made.directories), image)
@@ -68,6 +70,20 @@ def preserve(
     click.echo(f"{output}: {', '.join(str(path.relative_to(output)) for path in written)}")
     for note in notes:
         click.echo(f"note: {note}")
+
+
+def _open(path: Path) -> tuple[Wanted, ...]:
+    """What a pipeline wants; raises `UsageError` where it is blinded: what is left for others tells the result."""
+    from skimflow.errors import UsageError
+    from skimflow.pipeline import load_pipeline
+
+    inference = load_pipeline(path).inference
+    if inference.blinded is not None:
+        raise UsageError(
+            f"{path} is blinded: nothing of it can be preserved yet; unblind it with `blind: false` under inference, "
+            f"then: skimflow run {path}"
+        )
+    return inference.wanted
 
 
 def _bins(path: Path) -> dict[str, Bins]:
@@ -94,7 +110,7 @@ def _keywords(texts: tuple[str, ...]) -> dict[str, list[str]]:
 
 def _write_hepdata(
     folder: Path, result: RunResult, report: Path, workspace: dict[str, Any], keywords: Mapping[str, list[str]],
-    bins: Mapping[str, Bins],
+    bins: Mapping[str, Bins], wanted: Sequence[Wanted],
 ) -> tuple[Path, ...]:  # fmt: skip
     from inference.preservation.hepdata import Figure, Resource, write_submission
     from inference.workspace import workspace_bytes
@@ -104,16 +120,18 @@ def _write_hepdata(
         "workspace.json", workspace_bytes(workspace), "Full statistical model in pyhf's JSON", "HistFactory"
     )
     comment = f"{result.name}. " + " ".join(f"Note: {note}." for note in result.notes)
-    records = list(_records(result.results, figures, bins))
+    records = list(_records(result.results, figures, bins, wanted))
     return write_submission(folder, records, [resource], comment=comment.strip(), keywords=keywords)
 
 
-def _records(results: Mapping[str, Any], figures: list[Figure], bins: Mapping[str, Bins]) -> Iterator[Record]:
+def _records(
+    results: Mapping[str, Any], figures: list[Figure], bins: Mapping[str, Bins], wanted: Sequence[Wanted]
+) -> Iterator[Record]:
     """Every table of the results, with the figures of the report that are named after it."""
     from inference.preservation.hepdata import Record
 
     taken: set[str] = set()
-    for name, table, description, errors in _tables(results):
+    for name, table, description, errors in _tables(results, wanted):
         title = table.title if table.title not in taken else f"{table.title} ({name})"
         taken.add(title)
         mine = tuple(one for one in figures if one.name.startswith(FIGURES.get(name, name.replace(" ", "-"))))
@@ -121,7 +139,7 @@ def _records(results: Mapping[str, Any], figures: list[Figure], bins: Mapping[st
         yield Record(replace(table, title=title), description, errors, mine, bins.get(region))
 
 
-def _tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table, str, dict[str, str]]]:
+def _tables(results: Mapping[str, Any], wanted: Sequence[Wanted]) -> Iterator[tuple[str, Table, str, dict[str, str]]]:
     """Name of the figures, table, description, and which column is the uncertainty of which."""
     from inference.documents import from_document
     from inference.impacts.results import Ranking
@@ -142,23 +160,21 @@ def _tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table, str, dict[
         yields = from_document(Yields, document)
         for region, (table, errors) in zip(yields.regions, region_tables(yields), strict=True):
             yield f"{region.region}_{stage}", table, f"Events in each bin of {region.region}, {yields.stage}", errors
-    for name, tables in _tool_tables(results):
+    for name, tables in _tool_tables(results, wanted):
         for table in tables:
             yield name, table, table.title, {}
 
 
-def _tool_tables(results: Mapping[str, Any]) -> Iterator[tuple[str, list[Table]]]:
+def _tool_tables(results: Mapping[str, Any], wanted: Sequence[Wanted]) -> Iterator[tuple[str, list[Table]]]:
     """Tables of the results of other tools, by the name of the result."""
     from inference.documents import from_document
     from inference.tables import Table
-    from skimflow.tools import TOOLS, load
+    from skimflow.tools import load
 
-    kinds = {load(tool.result).__name__: tool for tool in TOOLS.values()}
-    for name, document in results.items():
-        tool = kinds.get(document.get("kind"))
-        if tool is not None:
-            found = load(tool.tables)(from_document(load(tool.result), document))
-            yield name, [found] if isinstance(found, Table) else list(found)
+    for one in wanted:
+        if one.tool is not None:
+            found = load(one.tool.tables)(from_document(load(one.tool.result), results[one.name]))
+            yield one.name, [found] if isinstance(found, Table) else list(found)
 
 
 def _example(workspace: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.store import Entry, Store
+from inference.tables import data_row
 from skimflow.report import sections as parts
+from skimflow.report.blinded import facts_left, histograms_left
 from skimflow.report.sections import FigureGroup, ReportFigure, Section, Table, Tile
 from skimflow.stages.context import Context
-from skimflow.stages.figures import FORMATS, INDEX, run_figures
-from skimflow.stages.process import SUMMARY
-from skimflow.stages.results import headline, tool_result
-from skimflow.tools import TOOLS, load
+from skimflow.stages.figures import FORMATS, INDEX, Drawn, run_figures, slug
+from skimflow.stages.fit import WORKSPACE
+from skimflow.stages.process import HISTOGRAMS, SUMMARY
+from skimflow.stages.results import headline, title_of, tool_results
+from skimflow.stages.workspaces import Workspaces
+from skimflow.tools import load
 from skimflow.units import LIBRARIES, record_document
+from skimflow.wanted import workspace_names
 from skimflow.workflow import RunResult
 
 PAGE = "index.html"
@@ -29,35 +34,56 @@ PROVENANCE = "run.json"
 LONG = 15  # rows of a table that opens on a click
 
 
-def write_report(context: Context, result: RunResult, histograms: Entry, workspace: Entry) -> RunResult:
+def write_report(context: Context, result: RunResult, histograms: Entry, workspaces: Workspaces) -> RunResult:
     """Write the report folder and return the result with its path.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder = context.path(context.pipeline.report)
-    drawn = run_figures(context, workspace, result.results)
+    drawn = run_figures(context, workspaces, result.results)
     facts = json.loads(context.store.read(histograms.blobs[SUMMARY]))
+    if workspaces.blind is not None:
+        facts = facts_left(facts, context.model)
     record = record_document(context.units, context.entries)
     sections = [
-        _fit_section(result, _groups(context.store, drawn[0], "fit")),
-        *_tools_sections(context, result, _groups(context.store, drawn[0], "results")),
-        _regions_section(result, _groups(context.store, drawn[0], "regions")),
+        _fit_section(result, workspaces, _groups(context.store, drawn.fit, "fit")),
+        *_tools_sections(context, result, drawn),
+        _regions_section(result, _groups(context.store, drawn.fit, "regions")),
         _events_section(context, facts),
-        Section("systematics", "Systematic uncertainties", figures=_shape_groups(context.store, drawn[1])),
+        Section("systematics", "Systematic uncertainties", figures=_folded_groups(context.store, drawn.shapes)),
         _run_section(context, facts, record),
     ]
     finished = replace(result, report=folder)
-    files = {f"figures/{name}": content for entry in drawn for name, content in _outputs(context.store, entry, {INDEX})}
+    files = {
+        f"figures/{name}": content
+        for entry in drawn.entries
+        for name, content in _outputs(context.store, entry, {INDEX})
+    }
     files |= {f"tables/{table.name}.csv": table.csv().encode() for section in sections for table in section.tables}
-    files |= dict(_outputs(context.store, histograms, {SUMMARY}))
-    files |= dict(_outputs(context.store, workspace))
+    files |= _inputs(context, histograms, workspaces)
     files["metrics.json"] = json.dumps(facts["metrics"], indent=1).encode()
     files["results.json"] = json.dumps(finished.to_json(), indent=1).encode()
     files[PROVENANCE] = json.dumps({"units": record}, indent=1, sort_keys=True).encode()
     files[PAGE] = _render(context, result, facts, sections).encode()
     write_folder(folder, files)
     return finished
+
+
+def _inputs(context: Context, histograms: Entry, workspaces: Workspaces) -> dict[str, bytes]:
+    """The histograms and workspaces; nothing of hidden data in a blinded pipeline."""
+    entry = workspaces.shown(workspaces.fitted)
+    assert entry is not None  # noqa: S101
+    fitted = context.store.read(entry.blobs[WORKSPACE])
+    if workspaces.blind is not None:
+        left = histograms_left(context.store.read(histograms.blobs[HISTOGRAMS]), context.model)
+        return {HISTOGRAMS: left, "workspace-blinded.json": fitted}
+    files = {**dict(_outputs(context.store, histograms, {SUMMARY})), WORKSPACE: fitted}
+    for name in workspace_names(context.pipeline.inference.wanted):
+        other = workspaces.true(name)
+        if name != workspaces.fitted and other is not None:
+            files[f"workspace-{slug(name)}.json"] = context.store.read(other.blobs[WORKSPACE])
+    return files
 
 
 def _render(context: Context, result: RunResult, facts: dict[str, Any], sections: Sequence[Section]) -> str:
@@ -100,10 +126,12 @@ def _tiles(result: RunResult, facts: dict[str, Any]) -> list[Tile]:
     return tiles
 
 
-def _fit_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:
+def _fit_section(result: RunResult, workspaces: Workspaces, figures: tuple[ReportFigure, ...]) -> Section:
     fit = result.results["fit"]
     proof = fit["certificate"]
+    blinded = ", blinded" if workspaces.blind is not None else ""
     text = (
+        f"Fitted is the workspace {workspaces.fitted!r}{blinded}. "
         f"Maximum-likelihood fit of {len(fit['labels'])} parameters; minus two log-likelihood {fit['twice_nll']:.3f}, "
         f"distance to the minimum {proof['edm']:.1e}, largest gradient {proof['gradient']:.1e}, "
         f"{proof['iterations']} iterations."
@@ -131,16 +159,26 @@ def _ranking_table(ranking: dict[str, Any]) -> Table:
     return Table("ranking", f"Impacts on {ranking['poi']}", head, rows, folded=True)
 
 
-def _tools_sections(context: Context, result: RunResult, figures: tuple[ReportFigure, ...]) -> list[Section]:
+def _tools_sections(context: Context, result: RunResult, drawn: Drawn) -> list[Section]:
     """The results of the tools that the pipeline asks for beside fit, ranking and yields."""
-    tables = []
-    for one in context.pipeline.inference.wanted:
-        if one.kind in TOOLS:
-            made = load(TOOLS[one.kind].tables)(tool_result(one, result.results))
-            for index, table in enumerate([made] if hasattr(made, "text_rows") else made):
-                name = f"{one.name}-{index}" if index else one.name
-                tables.append(Table(name, table.title, table.columns, table.text_rows, folded=len(table.rows) > LONG))
-    return [Section("results", "Results", figures=(FigureGroup("", figures),), tables=tuple(tables))] if tables else []
+    groups: list[FigureGroup] = []
+    tables: list[Table] = []
+    for one, typed in tool_results(context, result.results):
+        assert one.tool is not None  # noqa: S101
+        made = load(one.tool.tables)(typed)
+        for index, table in enumerate([made] if hasattr(made, "text_rows") else made):
+            name = f"{one.name}-{index}" if index else one.name
+            title = table.title if one.name == one.kind else f"{table.title} ({one.name})"
+            tables.append(Table(name, title, table.columns, table.text_rows, folded=len(table.rows) > LONG))
+        if one.name in drawn.results:
+            entry = drawn.results[one.name]
+            if one.tool.each:
+                groups += _folded_groups(context.store, entry)
+            else:
+                groups.append(FigureGroup("", _groups(context.store, entry, title_of(one))))
+    together = tuple(figure for group in groups if not group.folded for figure in group.figures)
+    shown = (FigureGroup("", together), *(group for group in groups if group.folded))
+    return [Section("results", "Results", figures=shown, tables=tuple(tables))] if tables else []
 
 
 def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:
@@ -153,9 +191,11 @@ def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Se
                 (one["sample"], f"{one['total']:,.1f}", f"{one['total_uncertainty']:,.1f}")
                 for one in (*region["samples"], region["prediction"])
             ]
-            rows.append(("data", f"{sum(region['data']):,.1f}", ""))
+            seen = [count for count in region["data"] if count is not None]
+            name, total = data_row(len(seen), len(region["data"]), sum(seen))
+            rows.append((name, "" if total is None else f"{total:,.1f}", ""))
             title = f"{region['region']}, {values['stage']}"
-            name = f"yields_{region['region'].replace(' ', '-')}_{stage}"
+            name = f"yields_{slug(region['region'])}_{stage}"
             tables.append(Table(name, title, ("sample", "events", "uncertainty"), tuple(rows)))
     return Section("regions", "Regions", "", (FigureGroup("", figures),), tuple(tables))
 
@@ -192,7 +232,7 @@ def _groups(store: Store, entry: Entry, wanted: str) -> tuple[ReportFigure, ...]
     )
 
 
-def _shape_groups(store: Store, entry: Entry) -> tuple[FigureGroup, ...]:
+def _folded_groups(store: Store, entry: Entry) -> tuple[FigureGroup, ...]:
     groups: dict[str, list[ReportFigure]] = {}
     for name, group, caption in _index(store, entry):
         groups.setdefault(group, []).append(_figure(store, entry, name, caption, "png"))

@@ -1,15 +1,18 @@
 """The figures of the report: drawn in parallel, kept like every other result.
 
-Two units: what the fit gave, and the systematic shapes, which depend on the workspace alone.
+One unit for the fit with its yields, one for each other result, and one for the systematic shapes, which depend on the
+templates alone.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +23,26 @@ from skimflow.code import code_digest
 from skimflow.pool import in_processes
 from skimflow.stages.context import Context
 from skimflow.stages.fit import WORKSPACE
-from skimflow.stages.results import Results, fit_result, tool_result
-from skimflow.tools import TOOLS, load
+from skimflow.stages.results import Results, fit_result, shown_yields, title_of, tool_results
+from skimflow.stages.workspaces import Workspaces
+from skimflow.tools import load
 from skimflow.units import Unit, versions
+from skimflow.wanted import RESULTS, Wanted
 
 if TYPE_CHECKING:
     from inference.model import Model
 
-VERSION = 1
+VERSION = 2
 INDEX = "index.json"
 FORMATS = ("svg", "pdf", "png")
 SHAPE_FORMATS = ("pdf", "png")  # half a second each: the many shapes are drawn in what notes and pages need
 BATCH = 3
+OF_FIT = ("inference.figures", "inference.impacts.figures", "skimflow.stages.figures")
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure to draw: the function, of `inference.figures` or as `module:function`, and its arguments."""
+    """One figure to draw: the function, as `module:function`, and its arguments besides the model."""
 
     name: str
     group: str
@@ -46,85 +52,145 @@ class Drawing:
     formats: tuple[str, ...] = FORMATS
 
 
-def run_figures(context: Context, workspace: Entry, results: Results) -> list[Entry]:
-    """Entries with the figures of the fit and of the systematic shapes, from the store or drawn now."""
-    digest = workspace.blobs[WORKSPACE].digest
-    common = {
-        "workspace": digest,
-        "model": json.loads(_shown_model(context).model_dump_json()),
-        "code": code_digest(
-            "inference.figures", "inference.impacts.figures", "skimflow.stages.figures", *_tool_figures(context)
-        ),
-        "versions": versions("figures"),
-    }
-    fit = Request("figures", VERSION, {**common, "fit": _digest(results)})
-    shapes = Request("figures", VERSION, {**common, "figures": "shapes"})
-    units = [context.look_up("figures", "fit", fit), context.look_up("figures", "shapes", shapes)]
-    summary = context.summary("figures").count(units)
+@dataclass(frozen=True)
+class Drawn:
+    """Entries with figures: of the fit, of the systematic shapes, and of each other result by its name."""
+
+    fit: Entry
+    shapes: Entry
+    results: Mapping[str, Entry]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All of them."""
+        return [self.fit, *self.results.values(), self.shapes]
+
+
+def run_figures(context: Context, workspaces: Workspaces, results: Results) -> Drawn:
+    """All figures, from the store or drawn now."""
+    entry, true = workspaces.shown(workspaces.fitted), workspaces.true(workspaces.fitted)
+    assert entry is not None  # noqa: S101
+    assert true is not None  # noqa: S101
+    own = {name: results[name] for name in RESULTS if name in results}
+    of_fit = {"workspace": entry.blobs[WORKSPACE].digest, "fit": Request("results", VERSION, own).key}
+    # Templates alone are drawn, so that it does not matter whether the data are hidden.
+    of_shapes = {"workspace": true.blobs[WORKSPACE].digest}
+    tools = [(one, result) for one, result in tool_results(context, results) if one.tool and one.tool.figure]
     start = time.perf_counter()
-    entries = [
-        unit.entry or _draw(context, unit, drawings(context, workspace, results))
-        for unit, drawings in zip(units, (_fit_drawings, _shape_drawings), strict=True)
+    wanted = {
+        "fit": _Wanted(_unit(context, "fit", of_fit, OF_FIT), partial(_fit_drawings, context, workspaces, results)),
+        "shapes": _Wanted(
+            _unit(context, "shapes", of_shapes, OF_FIT),
+            lambda: _shape_drawings(context, workspaces.document(true)),
+        ),
+    }
+    for one, result in tools:
+        unit = _unit(context, f"of {one.name}", *_parts(one, results))
+        wanted[unit.name] = _Wanted(unit, partial(_tool_drawings, one, result))
+    context.summary("figures").count([each.unit for each in wanted.values()])
+    entries = _drawn(context, wanted)
+    context.summary("figures").seconds = time.perf_counter() - start
+    return Drawn(entries["fit"], entries["shapes"], {one.name: entries[f"of {one.name}"] for one, _ in tools})
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A unit and what makes its drawings."""
+
+    unit: Unit
+    drawings: Callable[[], Iterator[Drawing]]
+
+
+def _unit(context: Context, name: str, parts: dict[str, Any], code: Sequence[str]) -> Unit:
+    shown = json.loads(_shown_model(context).model_dump_json())
+    common = {"model": shown, "code": code_digest(*code), "versions": versions("figures"), "figures": name}
+    return context.look_up("figures", name, Request("figures", VERSION, {**common, **parts}))
+
+
+def _parts(one: Wanted, results: Results) -> tuple[dict[str, Any], Sequence[str]]:
+    """What decides the figures of a tool's result, and the modules that draw them."""
+    assert one.tool is not None  # noqa: S101
+    module = str(one.tool.figure).partition(":")[0]
+    return {"result": Request("results", VERSION, results[one.name]).key}, (module, "skimflow.stages.figures")
+
+
+def _drawn(context: Context, wanted: Mapping[str, _Wanted]) -> dict[str, Entry]:
+    """Entries of all units, the missing ones drawn together by as many processes as there are cores.
+
+    A figure takes some half a second for each format. A unit is kept as soon as it is whole.
+    """
+    entries = {name: each.unit.entry for name, each in wanted.items() if each.unit.entry is not None}
+    todo = {name: list(each.drawings()) for name, each in wanted.items() if name not in entries}
+    outputs: dict[str, dict[str, bytes | Path]] = {name: {INDEX: _index(drawings)} for name, drawings in todo.items()}
+    left = {name: len(drawings) for name, drawings in todo.items()}
+    batches = [
+        (name, tuple(drawings[start : start + BATCH]))
+        for name, drawings in todo.items()
+        for start in range(0, len(drawings), BATCH)
     ]
-    summary.seconds = time.perf_counter() - start
+    total = sum(left.values())
+
+    def keep(name: str) -> None:
+        media = {file: _media_type(file) for file in outputs[name]}
+        entries[name] = context.keep(wanted[name].unit, outputs[name], {}, media)
+
+    for name in [name for name, count in left.items() if not count]:
+        keep(name)
+    with context.reporter.bar("figures", total, "figures") as bar:
+        draw = partial(draw_batch, model=_shown_model(context))
+        for (name, batch), files in in_processes(draw, batches, os.cpu_count() or 1):
+            outputs[name].update(files)
+            left[name] -= len(batch)
+            bar.update(total - sum(left.values()))
+            if not left[name]:
+                keep(name)
     return entries
 
 
-def _tool_figures(context: Context) -> list[str]:
-    """Modules that draw the tools' results."""
-    tools = [TOOLS[one.kind] for one in context.pipeline.inference.wanted if one.kind in TOOLS]
-    return sorted({tool.figure.partition(":")[0] for tool in tools if tool.figure is not None})
-
-
-def _digest(results: Results) -> str:
-    return Request("results", VERSION, results).key
-
-
-def _fit_drawings(context: Context, workspace: Entry, results: Results) -> Iterator[Drawing]:
-    from inference.impacts.pulls import pulls_of
+def _fit_drawings(context: Context, workspaces: Workspaces, results: Results) -> Iterator[Drawing]:
     from inference.ranking import Ranking
-    from inference.yields import yields
 
-    model, fit = _shown_model(context), fit_result(results)
-    document = _workspace(context, workspace)
-    made = pulls_of(fit)
-    yield Drawing(
-        "pulls", "fit", "Pulls from the auxiliary measurements", "inference.impacts.figures:pulls", (made, model)
-    )
+    entry = workspaces.shown(workspaces.fitted)
+    assert entry is not None  # noqa: S101
+    fit = fit_result(results)
+    drawn = "inference.impacts.figures:fitted"
+    yield Drawing("pulls", "fit", "Pulls from the auxiliary measurements", drawn, (fit,))
     if "ranking" in results:
         ranked = from_document(Ranking, results["ranking"])
-        yield Drawing("ranking", "fit", f"Impacts on {ranked.poi}", "ranking", (ranked, model))
-    yield Drawing("correlation", "fit", "Correlations between the parameters", "correlation", (fit, model))
-    for one in context.pipeline.inference.wanted:
-        tool = TOOLS.get(one.kind)
-        if tool is not None and tool.figure is not None:
-            typed = tool_result(one, results)
-            yield Drawing(
-                _slug(one.name),
-                "results",
-                tool.title if one.name == one.kind else f"{tool.title}: {one.name}",
-                tool.figure,
-                (typed,),
-            )
-    before, after = yields(document, model=model), yields(document, fit, model=model)
+        yield Drawing("ranking", "fit", f"Impacts on {ranked.poi}", "inference.figures:ranking", (ranked,))
+    yield Drawing("correlation", "fit", "Correlations between the parameters", "inference.figures:correlation", (fit,))
+    hidden = workspaces.hidden(workspaces.fitted)
+    before, after = shown_yields(workspaces.document(entry), fit, context.model, hidden)
     for region in before.regions:
         for stage, values in (("prefit", before), ("postfit", after)):
-            name = f"{_slug(region.region)}_{stage}"
-            yield Drawing(
-                name, "regions", f"{region.region}, {values.stage}", "data_mc", (values, region.region, model)
-            )
+            name, caption = f"{slug(region.region)}_{stage}", f"{region.region}, {values.stage}"
+            yield Drawing(name, "regions", caption, "inference.figures:data_mc", (values, region.region))
 
 
-def _shape_drawings(context: Context, workspace: Entry, _: Results) -> Iterator[Drawing]:
+def _tool_drawings(one: Wanted, result: Any) -> Iterator[Drawing]:
+    """The figure of a tool's result, or one for each of its parts."""
+    tool = one.tool
+    assert tool is not None  # noqa: S101
+    assert tool.figure is not None  # noqa: S101
+    title = title_of(one)
+    if not tool.each:
+        yield Drawing(slug(one.name), title, title, tool.figure, (result,))
+        return
+    for part in getattr(result, tool.each):
+        name = slug(f"{one.name}_{part.channel}_{part.sample}_{part.systematic}")
+        caption = f"{part.systematic}: {part.sample} in {part.channel}"
+        yield Drawing(name, title, caption, tool.figure, (part,), SHAPE_FORMATS)
+
+
+def _shape_drawings(context: Context, workspace: dict[str, Any]) -> Iterator[Drawing]:
     from inference.systematics import shape_variations
 
-    model = _shown_model(context)
-    no_shape = {one.name for one in model.systematics if one.normalization is not None}
-    for one in shape_variations(_workspace(context, workspace)):
+    no_shape = {one.name for one in context.model.systematics if one.normalization is not None}
+    for one in shape_variations(workspace):
         if one.systematic not in no_shape:
-            name = f"{_slug(one.region)}_{_slug(one.sample)}_{_slug(one.systematic)}"
+            name = f"{slug(one.region)}_{slug(one.sample)}_{slug(one.systematic)}"
             caption = f"{one.systematic}: {one.sample} in {one.region}"
-            yield Drawing(name, one.systematic, caption, "shape", (one, model), SHAPE_FORMATS)
+            yield Drawing(name, one.systematic, caption, "inference.figures:shape", (one,), SHAPE_FORMATS)
 
 
 def _shown_model(context: Context) -> Model:
@@ -135,40 +201,24 @@ def _shown_model(context: Context) -> Model:
     return model.model_copy(update={"experiment": "skimflow", "label": "simulated events"})
 
 
-def _workspace(context: Context, workspace: Entry) -> dict[str, Any]:
-    return dict(json.loads(context.store.read(workspace.blobs[WORKSPACE])))
-
-
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """The text as a part of a file name."""
     return "".join(sign if sign.isalnum() or sign in "-." else "-" for sign in text)
-
-
-def _draw(context: Context, unit: Unit, drawings: Iterator[Drawing]) -> Entry:
-    """Draw in as many processes as there are cores: a figure takes some half a second for each format."""
-    todo = list(drawings)
-    batches = [tuple(todo[start : start + BATCH]) for start in range(0, len(todo), BATCH)]
-    outputs: dict[str, bytes | Path] = {INDEX: _index(todo)}
-    with context.reporter.bar("figures", len(todo), "figures") as bar:
-        done = 0
-        for batch, drawn in in_processes(draw_batch, batches, os.cpu_count() or 1):
-            outputs.update(drawn)
-            done += len(batch)
-            bar.update(done)
-    return context.keep(unit, outputs, {}, {name: _media_type(name) for name in outputs})
 
 
 def _index(drawings: Sequence[Drawing]) -> bytes:
     return json.dumps([[one.name, one.group, one.caption] for one in drawings]).encode()
 
 
-def draw_batch(drawings: Sequence[Drawing]) -> dict[str, bytes]:
-    """Draw some figures (in a process of the pool): file name to bytes."""
+def draw_batch(task: tuple[str, Sequence[Drawing]], model: Model) -> dict[str, bytes]:
+    """Draw some figures of a unit (in a process of the pool): file name to bytes. Those that take a model get it."""
     from inference.canvas import save
 
     files: dict[str, bytes] = {}
-    for one in drawings:
-        draw = load(one.function if ":" in one.function else f"inference.figures:{one.function}")
-        files |= save(draw(*one.arguments), one.name, one.formats)
+    for one in task[1]:
+        draw = load(one.function)
+        labels = {"model": model} if "model" in inspect.signature(draw).parameters else {}
+        files |= save(draw(*one.arguments, **labels), one.name, one.formats)
     return files
 
 

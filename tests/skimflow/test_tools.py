@@ -8,7 +8,8 @@ import yaml
 
 from inference.documents import from_document
 from skimflow.errors import PipelineError
-from skimflow.tools import TOOLS, load, setting_names, typed_settings, wanted
+from skimflow.tools import TOOLS, load
+from skimflow.wanted import setting_names, typed_settings, wanted
 
 # Settings that make each tool quick, and those without which it has nothing to do.
 SETTINGS = {
