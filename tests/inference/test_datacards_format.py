@@ -196,11 +196,11 @@ def test_a_renamed_shape_keeps_its_templates(shapes):
 
 
 def test_what_stands_before_the_rates_and_says_nothing_is_told(tmp_path):
-    """combineCards.py writes such a line at the beginning."""
-    read = read_datacard(write(tmp_path, f"Combination of a.txt\n{COUNTING}lonely\n"))
+    """The first line is combineCards.py's."""
+    read = read_datacard(write(tmp_path, f"Combination of a.txt\nDate today\n{COUNTING}lonely\n"))
     assert [note.partition("line ")[2] for note in read.notes[:2]] == [
-        "1: a line that begins 'Combination' says nothing before `rate`; left out",
-        "13: a line with nothing but 'lonely' is left out",
+        "2: a line that begins 'Date' says nothing before `rate`; left out",
+        "14: a line with nothing but 'lonely' is left out",
     ]
 
 
@@ -312,7 +312,7 @@ def test_bins_below_the_threshold_have_parameters_of_each_process(tmp_path):
     zeros = [0.0] * 3
     assert settings(read)["prop_binch"] == {"name": "prop_binch", "inits": zeros, "auxdata": zeros, "bounds": bounds}
     [errors] = read.workspace["extensions"]
-    assert errors["factors"] == ["1 * 'r'", "1"]
+    assert errors["factors"] == ["'r'", "1"]
     assert errors["errors"] == [[pytest.approx(0.1), 0.0, 0.0], [pytest.approx(5.0), 0.0, 0.0]]
 
 

@@ -145,32 +145,32 @@ class Parameters:
     def quadrature(self, name: str, modifiers: Sequence[Sequence[Modifier]], errors: Sequence[Floats]) -> Modifier:
         """The factor that is the error of each bin, of processes with these modifiers and errors."""
         norms: dict[str, dict[str, list[float]]] = {}
-        factors = []
         for place, of_process in enumerate(modifiers):
-            texts = ["1"]
             for each in of_process:
-                if each["type"] == "normfactor":
-                    texts.append(
-                        f"({self.formulas[each['name']][0]})" if each["name"] in self.formulas else repr(each["name"])
-                    )
-                elif each["type"] == "normsys":
-                    nuisance = self.aliases.get(each["name"], each["name"])
+                if each["type"] == "normsys":
+                    nuisance = self.aliases.get(str(each["name"]), str(each["name"]))
                     ones = {"up": [1.0] * len(modifiers), "down": [1.0] * len(modifiers)}
                     norm = norms.setdefault(nuisance, ones)
                     norm["up"][place] *= each["data"]["hi"]
                     norm["down"][place] *= each["data"]["lo"]
-            factors.append(" * ".join(texts))
         self.documents.append(
             {
                 "operator": "quadrature",
                 "name": name,
                 "sets": name,
                 "errors": [each.tolist() for each in errors],
-                "factors": factors,
+                "factors": [self._product(of_process) for of_process in modifiers],
                 "norms": [{"parameter": nuisance, **norm} for nuisance, norm in norms.items()],
             }
         )
         return {"name": name, "type": "shapefactor", "data": None}
+
+    def _product(self, modifiers: Sequence[Modifier]) -> str:
+        """Of the factors, as a formula."""
+        names = [each["name"] for each in modifiers if each["type"] == "normfactor"]
+        return (
+            " * ".join(f"({self.formulas[name][0]})" if name in self.formulas else repr(name) for name in names) or "1"
+        )
 
     def logarithms(self, column: Column, nominal: Floats, morphs: list[dict[str, Any]], region: float) -> Modifier:
         """The factor that morphs a process's shape."""

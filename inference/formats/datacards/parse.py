@@ -110,7 +110,9 @@ def _line(draft: _Draft, place: str, words: list[str]) -> None:
         case "rate":
             draft.rates = (place, words[1:])
             draft.columns = _columns(draft)
-        case _:  # combineCards.py begins with "Combination of …"
+        case "combination":  # "of …", as combineCards.py begins
+            pass
+        case _:
             draft.remarks.append(f"{place}: a line that begins {words[0]!r} says nothing before `rate`; left out")
 
 

@@ -100,7 +100,8 @@ class Templates:
         if ":" in name:
             raise refuse(
                 rule.place,
-                f"{name}: functions and data sets of a RooFit workspace cannot be read; give histograms (TH1)",
+                f"{name}: functions and data sets of a RooFit workspace, and tables, cannot be read; give histograms "
+                "(TH1)",
             )
         folder = self._open(rule, file, bin_, process, systematic)
         if name not in folder:
