@@ -120,25 +120,51 @@ def reporter(quiet: bool = False) -> Reporter:
     return Terminal() if sys.stderr.isatty() else Lines()
 
 
-@contextmanager
-def late_clock(title: str, after_s: float = 1.0) -> Iterator[None]:
-    """Shows on a terminal that a step is at work and for how long, once it has taken ``after_s`` seconds."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+class Clock:
+    """Shows that a step is at work, for how long, and how far it is once it is told so.
 
-    console = Console(stderr=True, highlight=False)
-    clock = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
-    )
-    clock.add_task(title, total=None)
-    late = threading.Timer(after_s, clock.start)
-    late.start()
+    On a terminal a bar that leaves nothing behind, elsewhere a line every ten seconds of a step that tells.
+    """
+
+    def __init__(self, title: str, after_s: float) -> None:
+        self._title, self._terminal, self._lines = title, sys.stderr.isatty(), _LineBar(Lines(), title, 0, "")
+        if not self._terminal:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+        )
+        self._bar = Progress(*columns, console=Console(stderr=True, highlight=False), transient=True)
+        self._task = self._bar.add_task(title, total=None, count="")
+        self._late = threading.Timer(after_s, self._bar.start)
+        self._late.start()
+
+    def told(self, done: int, total: int) -> None:
+        """Say that `done` of `total` are done."""
+        if self._terminal:
+            self._bar.update(self._task, completed=done, total=total, count=f"{done:,} of {total:,}")
+        else:
+            self._lines.update(done, total)
+
+    def stop(self) -> None:
+        """Take it away; what comes now has the terminal for itself."""
+        if self._terminal:
+            self._late.cancel()
+            self._late.join()
+            self._bar.stop()
+
+
+@contextmanager
+def late_clock(title: str, after_s: float = 1.0) -> Iterator[Clock]:
+    """A clock that begins to show once a step has taken ``after_s`` seconds."""
+    clock = Clock(title, after_s)
     try:
-        yield
+        yield clock
     finally:
-        late.cancel()
-        late.join()
         clock.stop()

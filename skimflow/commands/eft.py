@@ -74,7 +74,10 @@ def _plane(
         return float(likelihood.lower[place]), float(likelihood.upper[place])
 
     first, second = (ranges.get(label) or bounds(label) for label in pair)
-    result = scan_plane(likelihood, parameters=pair, limits=(first, second), points=(points, points), fixed=fixed)
+    result = scan_plane(
+        likelihood, parameters=pair, limits=(first, second), points=(points, points), fixed=fixed,
+        progress=output.clock.told,
+    )  # fmt: skip
 
     def figure() -> Figure:
         from inference.intervals import figures

@@ -40,7 +40,9 @@ def gof(
     from inference.goodness.tables import goodness_table
 
     chosen = statistics or NAMES
-    result = goodness(likelihood, statistics=chosen, toys=toys, seed=seed, fixed=fixed, workers=workers)
+    result = goodness(
+        likelihood, statistics=chosen, toys=toys, seed=seed, fixed=fixed, workers=workers, progress=output.clock.told
+    )
 
     def figure() -> Figure:
         from inference.goodness import figures

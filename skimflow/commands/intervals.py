@@ -66,7 +66,9 @@ def _profiled(
     chosen = list(parameters)
     if everything:
         chosen = [label for label, held in zip(fit.labels, fit.fixed, strict=True) if not held]
-    result = profiled(likelihood, parameters=chosen or None, sigma=sigma, confidence=confidence, fit=fit)
+    result = profiled(
+        likelihood, parameters=chosen or None, sigma=sigma, confidence=confidence, fit=fit, progress=output.clock.told
+    )
 
     def figure() -> Figure:
         from inference.intervals import figures
@@ -99,6 +101,7 @@ def _feldman_cousins(
         workers=toys["workers"],
         points=FIGURE_POINTS if output.figure else 0,
         fixed=fixed,
+        progress=output.clock.told,
     )
 
     def figure() -> Figure:

@@ -41,7 +41,7 @@ def limit(
 ) -> None:
     """Upper limit on the parameter of interest of WORKSPACE (a pyhf JSON file, - for standard input)."""
     asked["fixed"] = fixed
-    by_toys = {"toys": toys, "seed": seed, "workers": workers}
+    by_toys = {"toys": toys, "seed": seed, "workers": workers, "progress": output.clock.told}
     if lower:
         _lower(likelihood, output, asked["poi"], asked["level"], fixed)
     elif values:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--along", metavar="X[,Y]", help="Figure: limits along one label, or exclusion contours in two of them.")
 @click.option("--patchset", "kept", type=click.Path(dir_okay=False, path_type=Path), help="Keep as a PatchSet; no fit.")
 @click.option("--hepdata", default="ins0000000", help="Record that a kept PatchSet refers to, such as ins1748602.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Signals at once, in threads.")
 @output_options
 def reinterpret(
     workspace: str,
@@ -50,6 +49,7 @@ def reinterpret(
     along: str | None,
     kept: Path | None,
     hepdata: str,
+    workers: int,
 ) -> None:
     """Limits on new signals in WORKSPACE, a pyhf JSON file of the background, - for standard input."""
     from inference.reinterpretation.archive import read_signals
@@ -76,7 +76,8 @@ def reinterpret(
         level=level,
         method=method,
         fixed=assignments(fix, "--fix"),
-        progress=_progress(output.as_json),
+        workers=workers,
+        progress=output.clock.told,
     )
 
     def figure() -> Figure:
@@ -106,14 +107,3 @@ def _axes(along: str | None, labels: tuple[str, ...]) -> tuple[int, ...]:
         known = ", ".join(labels) or "none: name them with --labels"
         raise click.BadParameter(f"{along!r} is not one or two of the labels ({known})", param_hint="--along")
     return tuple(labels.index(label) for label in chosen)
-
-
-def _progress(quiet: bool) -> Callable[[int, int], None] | None:
-    """A line on a terminal's standard error."""
-    if quiet or not sys.stderr.isatty():
-        return None
-
-    def told(done: int, all_: int) -> None:
-        click.echo(f"\r{done}/{all_} signals", nl=done == all_, err=True)
-
-    return told

@@ -66,6 +66,7 @@ def _line(
         points=points[0] if points else 41,
         limits=limits[0] if limits else None,
         fixed=fixed,
+        progress=output.clock.told,
     )
 
     def figure() -> Figure:
@@ -93,7 +94,10 @@ def _plane(
     fit = fit_likelihood(likelihood, fixed)
     one, other = ((*points, *points) or (21, 21))[:2]
     first, second = (*limits, None, None)[:2]
-    result = scan_plane(likelihood, parameters=parameters, points=(one, other), limits=(first, second), fit=fit)
+    result = scan_plane(
+        likelihood, parameters=parameters, points=(one, other), limits=(first, second), fit=fit,
+        progress=output.clock.told,
+    )  # fmt: skip
 
     def figure() -> Figure:
         from inference.intervals import figures
@@ -122,6 +126,7 @@ def _contours(
         points=points[0] if points else 64,
         confidence=confidence or (ONE_SIGMA, 0.95),
         fixed=fixed,
+        progress=output.clock.told,
     )
 
     def figure() -> Figure:

@@ -35,7 +35,8 @@ def significance(
     from inference.hypotheses.tables import significance_table
 
     if toys:
-        _by_toys(likelihood, output, {**asked, "fixed": fixed, "toys": toys, "seed": seed, "workers": workers})
+        asked |= {"fixed": fixed, "toys": toys, "seed": seed, "workers": workers, "progress": output.clock.told}
+        _by_toys(likelihood, output, asked)
         return
     result = discovery(likelihood, **asked, fixed=fixed)
     output.show(result, lambda: [significance_table(result)], sentences=(*result.failures, *result.notes))

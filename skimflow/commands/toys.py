@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @click.option("--bin-gammas", is_flag=True, help="Pulls of the statistical uncertainties of bins too.")
 @click.option("--search/--no-search", default=True, show_default=True, help="Look for lower minima in every toy.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads that fit.")
+@click.option(
+    "--asimov", is_flag=True, help="Instead, fit the data that are expected: what the fit will be able to say."
+)
 @click.option("--store", help="Keep finished toys in a folder, memory:// or s3://bucket/prefix, and go on from there.")
 def toys(
     likelihood: Likelihood,
@@ -45,12 +48,16 @@ def toys(
     bin_gammas: bool,
     search: bool,
     workers: int,
+    asimov: bool,
     store: str | None,
 ) -> None:
     """Throw toys of WORKSPACE (a pyhf JSON file, - for standard input), fit them, and summarise their pulls.
 
     The figure shows mean and width of all pulls, or with one --par the distribution of its pulls.
     """
+    if asimov:
+        _asimov(likelihood, fixed, output, assignments(at, "--at"), truth)
+        return
     from artifacts.store import Store
     from inference.toys.study import toy_study
     from inference.toys.tables import study_tables
@@ -68,6 +75,7 @@ def toys(
         search=search,
         store=None if store is None else Store.open(store),
         workers=workers,
+        progress=output.clock.told,
     )
 
     def figure() -> Figure:
@@ -77,3 +85,24 @@ def toys(
 
     told = f"{result.converged.count} of {count} fits converged, {result.iterations:.1f} iterations on average"
     output.show(result, lambda: study_tables(result), figure, sentences=(told, *result.failures))
+
+
+def _asimov(
+    likelihood: Likelihood,
+    fixed: dict[str, float],
+    output: Output,
+    at: dict[str, float],
+    truth: Literal["fitted", "nominal"],
+) -> None:
+    from inference.expected import expected_fit
+    from inference.tables import parameter_table
+
+    result = expected_fit(likelihood, at=at, truth=truth, fixed=fixed)
+
+    def figure() -> Figure:
+        from inference.impacts.figures import fitted
+
+        return fitted(result)
+
+    said = f"fit of Asimov data; {result.certificate.sentence}"
+    output.show(result, lambda: [parameter_table(result)], figure, sentences=[said])

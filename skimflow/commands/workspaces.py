@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skimflow.cli import json_option, print_json
+from skimflow.progress import Clock, late_clock
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,12 +25,13 @@ FIGURE_KINDS = (".svg", ".pdf", ".png")
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a result goes, as the options say."""
+    """Where a result goes, as the options say; `clock` shows how far it is until then."""
 
     as_json: bool
     table: str
     file: Path | None
     figure: Path | None
+    clock: Clock
 
     def show(
         self,
@@ -52,10 +54,11 @@ class Output:
 
             kind = self.figure.suffix[1:]
             self.figure.write_bytes(save(figure(), "figure", (kind,))[f"figure.{kind}"])
+        shown = [] if self.as_json else [getattr(table, f"to_{self.table}")() for table in tables()]
+        self.clock.stop()
         if self.as_json:
             print_json(to_document(result))
             return
-        shown = [getattr(table, f"to_{self.table}")() for table in tables()]
         click.echo("\n".join(shown).rstrip("\n"))
         for sentence in sentences if self.table == "text" else ():
             click.echo(sentence)
@@ -70,7 +73,8 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--figure", callback=_figure_path, help="Draw it: FILE.svg, FILE.pdf or FILE.png.")
     @functools.wraps(function)
     def wrapped(*args: Any, as_json: bool, table: str, file: Path | None, figure: Path | None, **kwargs: Any) -> Any:
-        return function(*args, output=Output(as_json, table, file, figure), **kwargs)
+        with late_clock(click.get_current_context().info_name or "skimflow") as clock:
+            return function(*args, output=Output(as_json, table, file, figure, clock), **kwargs)
 
     return wrapped
 
