@@ -83,4 +83,4 @@ def _same_likelihood(small: "Likelihood", large: "Likelihood", fit: FitResult, h
 
 
 def _deviance(likelihood: "Likelihood", fit: FitResult) -> float:
-    return fit.twice_nll / 2 - likelihood.saturated()
+    return float(fit.twice_nll / 2 - likelihood.saturated())

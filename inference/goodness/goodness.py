@@ -165,7 +165,6 @@ def _thrown(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[dict[Name, _Values], tuple[str, ...]]:
     """Values of the toys whose fits have a certificate, and why the others have none."""
-    from inference.toys.batches import saturated
     from inference.toys.campaign import Campaign, carry_out
     from inference.toys.generate import throw
 
@@ -176,7 +175,7 @@ def _thrown(
     fits: ToyFits = carry_out(likelihood, campaign, store=store, workers=workers, progress=progress)["fit"]
     good = np.flatnonzero(fits.converged)
     toys = throw(likelihood, bestfit, count=count, seed=seed).part(good)  # the same ones: each has its own stream
-    rise = 2 * (fits.nll[good] - saturated(likelihood, toys))
+    rise = 2 * (fits.nll[good] - likelihood.saturated(toys.seen))
     failures = tuple(f"toy {number}: {fits.reasons[number]}" for number in np.flatnonzero(~fits.converged).tolist())
     return _values(likelihood, toys, fits.parameters[good], rise), failures
 

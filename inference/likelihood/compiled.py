@@ -5,18 +5,21 @@ data, toys and refits with other parameters held need no other compilation.
 """
 
 import os
+from functools import partial
 from typing import Any
 
 import jax
 
 from artifacts.copies import user_cache
 from inference.likelihood import evaluate
+from inference.likelihood.many import one_by_one, side_by_side
 from inference.likelihood.minimise import minimise
 
 
 def _ready() -> None:
     """Double precision; compiled functions are kept where only the user writes."""
-    settings: dict[str, object] = {"jax_enable_x64": True}
+    # One fit is a long chain of small steps, which an accelerator is slow at: it gets those made side by side alone.
+    settings: dict[str, object] = {"jax_enable_x64": True, "jax_default_device": "cpu"}
     folder = user_cache() / "compiled"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,22 +51,20 @@ def _one_thread() -> None:
 
 _ready()
 
-value = jax.jit(evaluate.value, static_argnames="layout")
-point = jax.jit(evaluate.point, static_argnames="layout")
-gradient = jax.jit(evaluate.gradient, static_argnames="layout")
-rates = jax.jit(evaluate.rates, static_argnames="layout")
-mixed = jax.jit(evaluate.gamma_derivatives, static_argnames="layout")
-fit = jax.jit(minimise, static_argnames="layout")
+# A fit is a long chain of small steps: XLA's threads have no part in it, and on few cores can wait for each other.
+jit = partial(jax.jit, static_argnames="layout", compiler_options={"xla_cpu_multi_thread_eigen": False})
+
+value = jit(evaluate.value)
+point = jit(evaluate.point)
+gradient = jit(evaluate.gradient)
+rates = jit(evaluate.rates)
+mixed = jit(evaluate.gamma_derivatives)
+fit = jit(minimise)
+# Many fits in one call, of which the first so many are made: rows of tasks (N, …); no Hessians come back.
+fits = jit(one_by_one)
+lanes = jit(side_by_side, static_argnames=("layout", "places"))
 
 
-def _fits(starts: Any, free: Any, lower: Any, upper: Any, data: Any, arrays: Any, layout: Any) -> Any:
-    def one(row: Any) -> Any:
-        start, mask, low, high, seen = row
-        return minimise(start, mask, low, high, seen, arrays, layout)._replace(curvature=jax.numpy.zeros(()))
-
-    return jax.lax.map(one, (starts, free, lower, upper, data))
-
-
-# Many fits one after the other in one call: rows of starts, free, lower, upper (N, R) and of data; no Hessians come
-# back.
-fits = jax.jit(_fits, static_argnames="layout")
+def accelerator() -> Any:
+    """The first GPU that JAX sees (others have no double precision), None without; ``JAX_PLATFORMS=cpu`` hides it."""
+    return next((device for device in jax.devices() if device.platform == "gpu"), None)

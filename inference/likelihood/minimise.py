@@ -27,6 +27,16 @@ MOST_DAMPING = 1e12
 ITERATIONS = 200
 
 
+class Task(NamedTuple):
+    """One fit, in the R reduced parameters."""
+
+    start: Any  # (R,)
+    free: Any  # (R,); the others stay at ``start``
+    lower: Any  # (R,)
+    upper: Any  # (R,)
+    data: Data
+
+
 class Ended(NamedTuple):
     """Where the loop ended; ``edm`` is ½ gᵀ H⁻¹ g over the parameters that no bound holds."""
 
@@ -42,7 +52,9 @@ class Ended(NamedTuple):
     feasible: Any  # −log L is finite
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
+    """Between two steps."""
+
     here: Point  # the lowest point so far, and where
     theta: Any
     trial: Any  # the next point to look at
@@ -54,47 +66,63 @@ class _State(NamedTuple):
 
 def minimise(start: Any, free: Any, lower: Any, upper: Any, data: Data, arrays: Arrays, layout: Layout) -> Ended:
     """Walk down from ``start`` (R,) in the ``free`` (R,) parameters within ``lower`` and ``upper`` (R,)."""
+    task = Task(start, free, lower, upper, data)
 
-    def step(state: _State) -> _State:
-        there = point(state.trial, arrays, layout, data)
-        down = there.value <= state.here.value + NOISE * (1 + jnp.abs(state.here.value))
-        good = down & jnp.all(jnp.isfinite(there.gradient))
-        here, theta = jax.tree.map(
-            lambda new, old: jnp.where(good, new, old), (there, state.trial), (state.here, state.theta)
-        )
-        damping = jnp.where(
-            good, jnp.where(state.damping < 1e-6, 0.0, 0.1 * state.damping), jnp.maximum(10 * state.damping, 1e-3)
-        )
-        trial, edm = _next(theta, here, damping, free, lower, upper)
-        done = (good & ((state.edm < GOAL) | (edm < THERE))) | (damping > MOST_DAMPING)
-        return _State(here, theta, trial, edm, damping, state.iterations + 1, done)
+    def walk(state: State) -> State:
+        return step(state, task, arrays, layout)
 
-    def go_on(state: _State) -> Any:
-        return ~state.done & (state.iterations < ITERATIONS)
+    last = jax.lax.while_loop(going, walk, begin(task))
+    return ended(last.theta, last.here, last.iterations, task)
 
-    start = jnp.clip(start, lower, upper)
+
+def begin(task: Task) -> State:
+    """Before the first step: nothing is known of any point."""
+    start = jnp.clip(task.start, task.lower, task.upper)
     size = start.shape[0]
-    nowhere = Point(jnp.asarray(jnp.inf), jnp.zeros(size), jnp.eye(size), jnp.eye(size), jnp.ones_like(data.gamma))
-    first = _State(nowhere, start, start, jnp.asarray(jnp.inf), jnp.zeros(()), jnp.zeros((), int), jnp.asarray(False))
-    return _ended(jax.lax.while_loop(go_on, step, first), free, lower, upper)
+    nowhere = Point(jnp.asarray(jnp.inf), jnp.zeros(size), jnp.eye(size), jnp.eye(size), jnp.ones_like(task.data.gamma))
+    return State(nowhere, start, start, jnp.asarray(jnp.inf), jnp.zeros(()), jnp.zeros((), int), jnp.asarray(False))
 
 
-def _next(theta: Any, here: Point, damping: Any, free: Any, lower: Any, upper: Any) -> tuple[Any, Any]:
-    """Newton's step, or that of the Fisher part where Newton's goes nowhere down; and half of what it promises."""
-    moving = free & ~_held(theta, here.gradient, lower, upper)
-    exact, positive = _factor(here.curvature, here.fisher, moving, damping)
-    factor = jax.lax.cond(
-        positive,
-        lambda: exact,
-        lambda: _factor(here.fisher, here.fisher, moving, jnp.maximum(damping, 1e-9))[0],
+def going(state: State) -> Any:
+    """Whether there is a step left to make."""
+    return ~state.done & (state.iterations < ITERATIONS)
+
+
+def step(state: State, task: Task, arrays: Arrays, layout: Layout) -> State:
+    """Look at the next point, take it if it is lower, and choose the one after it."""
+    there = point(state.trial, arrays, layout, task.data)
+    down = there.value <= state.here.value + NOISE * (1 + jnp.abs(state.here.value))
+    good = down & jnp.all(jnp.isfinite(there.gradient))
+    here, theta = jax.tree.map(
+        lambda new, old: jnp.where(good, new, old), (there, state.trial), (state.here, state.theta)
     )
+    damping = jnp.where(
+        good, jnp.where(state.damping < 1e-6, 0.0, 0.1 * state.damping), jnp.maximum(10 * state.damping, 1e-3)
+    )
+    trial, edm = _next(theta, here, damping, task)
+    done = (good & ((state.edm < GOAL) | (edm < THERE))) | (damping > MOST_DAMPING)
+    return State(here, theta, trial, edm, damping, state.iterations + 1, done)
+
+
+def _next(theta: Any, here: Point, damping: Any, task: Task) -> tuple[Any, Any]:
+    """Newton's step, or that of the Fisher part where Newton's goes nowhere down; and half of what it promises."""
+    moving = task.free & ~_held(theta, here.gradient, task)
+    exact, positive = _factor(here.curvature, here.fisher, moving, damping)
+
+    def surely() -> Any:
+        # Side by side both factors are worked out. The second must wait for the first: on few cores two batches of
+        # LAPACK's at once wait for each other for ever (JAX 0.10). So it is given what only the first can tell.
+        fisher = jnp.where(positive, here.curvature, here.fisher)
+        return _factor(fisher, here.fisher, moving, jnp.maximum(damping, 1e-9))[0]
+
+    factor = jax.lax.cond(positive, lambda: exact, surely)
     slope = jnp.where(moving, here.gradient, 0.0)
     direction = jax.scipy.linalg.cho_solve((factor, True), slope)
-    return jnp.clip(theta - direction, lower, upper), 0.5 * (slope @ direction)
+    return jnp.clip(theta - direction, task.lower, task.upper), 0.5 * (slope @ direction)
 
 
-def _held(theta: Any, gradient: Any, lower: Any, upper: Any) -> Any:
-    return ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
+def _held(theta: Any, gradient: Any, task: Task) -> Any:
+    return ((theta <= task.lower) & (gradient > 0)) | ((theta >= task.upper) & (gradient < 0))
 
 
 def _factor(matrix: Any, fisher: Any, moving: Any, damping: Any) -> tuple[Any, Any]:
@@ -111,16 +139,15 @@ def _factor(matrix: Any, fisher: Any, moving: Any, damping: Any) -> tuple[Any, A
     return factor, jnp.all(pivots * pivots > FLAT * jnp.diag(inside))
 
 
-def _ended(state: _State, free: Any, lower: Any, upper: Any) -> Ended:
-    """Judged anew at the last point, without damping."""
-    here = state.here
-    held = free & _held(state.theta, here.gradient, lower, upper)
-    moving = free & ~held
+def ended(theta: Any, here: Point, iterations: Any, task: Task) -> Ended:
+    """Judged anew at the last point ``theta`` (R,), without damping."""
+    held = task.free & _held(theta, here.gradient, task)
+    moving = task.free & ~held
     factor, positive = _factor(here.curvature, here.fisher, moving, jnp.zeros(()))
     slope = jnp.where(moving, here.gradient, 0.0)
     edm = jnp.where(positive, 0.5 * (slope @ jax.scipy.linalg.cho_solve((factor, True), slope)), jnp.inf)
     return Ended(
-        state.theta,
+        theta,
         here.gamma,
         here.value,
         here.gradient,
@@ -128,6 +155,6 @@ def _ended(state: _State, free: Any, lower: Any, upper: Any) -> Ended:
         edm,
         held,
         positive,
-        state.iterations,
+        iterations,
         jnp.isfinite(here.value),
     )

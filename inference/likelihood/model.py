@@ -13,20 +13,17 @@ from inference.likelihood import compiled
 from inference.likelihood.arrays import Indices, lay_out
 from inference.likelihood.certificate import Certificate, certify
 from inference.likelihood.evaluate import Data
+from inference.likelihood.minimise import Ended, Task
 from inference.likelihood.specification import Floats, Specification, specification
-
-# Fits in one compiled call, and how many are left over at most for single ones.
-ROWS = 16
-ALONE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen.
+    """What was seen; once, or many times, with an axis in front.
 
     Attributes:
-        main: contents of all bins, channels sorted by name, shape (bins,).
-        auxiliary: one for each parameter, NaN for those without a constraint, shape (parameters,).
+        main: contents of all bins, channels sorted by name, shape (…, bins).
+        auxiliary: one for each parameter, NaN for those without a constraint, shape (…, parameters).
         mask: which bins count, shape (bins,).
     """
 
@@ -88,7 +85,7 @@ class Likelihood:
             made, profile=profile, histosys=histosys or made.codes["histosys"], normsys=normsys or made.codes["normsys"]
         )
         # Where the compiled functions want them: not to be copied there with every call.
-        self.arrays = jax.tree.map(jax.device_put, arrays)
+        self.arrays = jax.device_put(arrays, jax.devices("cpu")[0])
         self._normal = self.places.reduced[np.asarray(arrays.normal_par)]
         self._poisson = self.places.reduced[np.asarray(arrays.poisson_par)]
         constraints = np.asarray([each.constraint for each in made.parameters for _ in each.init])
@@ -150,21 +147,24 @@ class Likelihood:
         return self.observation(values[: self.bins], auxiliary)
 
     def data(self, seen: Observation | None = None, parameters: Floats | None = None, free: Any = None) -> Data:
-        """As the compiled functions take it; profiled gammas that are not free stay at ``parameters``."""
+        """As the compiled functions take it; profiled gammas that are not free stay at ``parameters``.
+
+        Any of the arguments may have an axis in front, and all of the data then have it.
+        """
         seen = seen or self.observed
         parameters = self.init if parameters is None else parameters
         free = ~self.constant if free is None else free
         bin_at, gamma = self.places.bin_at, self.places.gamma
-        held = (gamma >= 0) & ~free[gamma]
-        has = gamma >= 0
+        main, has, at = _padded(seen.main)[..., bin_at], gamma >= 0, parameters[..., gamma]
+        held = has & ~free[..., gamma]
         return Data(
-            np.append(seen.main, 0.0)[bin_at],
-            np.append(seen.mask, 0.0)[bin_at],
-            seen.auxiliary[self._normal],
-            seen.auxiliary[self._poisson],
-            np.where(has, seen.auxiliary[gamma], 1.0),
-            np.where(has, np.where(held, parameters[gamma], self.lower[gamma]), 1.0),
-            np.where(has, np.where(held, parameters[gamma], self.upper[gamma]), 1.0),
+            main,
+            np.broadcast_to(_padded(seen.mask)[bin_at], main.shape),
+            seen.auxiliary[..., self._normal],
+            seen.auxiliary[..., self._poisson],
+            np.where(has, seen.auxiliary[..., gamma], 1.0),
+            np.where(has, np.where(held, at, self.lower[gamma]), 1.0),
+            np.where(has, np.where(held, at, self.upper[gamma]), 1.0),
         )
 
     def nll(self, parameters: Floats, seen: Observation | None = None) -> float:
@@ -172,15 +172,15 @@ class Likelihood:
         seen = seen or self.observed
         data = self.data(seen, parameters, np.zeros(len(self.labels), dtype=bool))
         found = compiled.value(parameters[self.places.reduced], self.arrays, self.layout, data)
-        return float(found) + self.saturated(seen)
+        return float(found) + float(self.saturated(seen))
 
-    def saturated(self, seen: Observation | None = None) -> float:
-        """−log L of a model that predicts every bin as observed and meets every auxiliary measurement."""
+    def saturated(self, seen: Observation | None = None) -> Any:
+        """−log L of a model that predicts every bin as observed and meets every auxiliary measurement, shape (…,)."""
         from scipy.special import gammaln, xlogy
 
         seen = seen or self.observed
-        counts = np.concatenate([seen.main[seen.mask > 0], seen.auxiliary[self._counted]])
-        return self._normal_constant + float(np.sum(counts - xlogy(counts, counts) + gammaln(counts + 1)))
+        counts = np.concatenate([seen.main[..., seen.mask > 0], seen.auxiliary[..., self._counted]], axis=-1)
+        return self._normal_constant + np.sum(counts - xlogy(counts, counts) + gammaln(counts + 1), axis=-1)
 
     def gradient(self, parameters: Floats, seen: Observation | None = None) -> tuple[float, Floats]:
         """−log L and its derivatives at any point, shape (parameters,); no better gammas are sought."""
@@ -191,7 +191,7 @@ class Likelihood:
         full = np.zeros(len(self.labels))
         full[self.places.reduced] = np.asarray(slope)
         full[self._gamma_of] = np.asarray(gammas)[self.places.gamma >= 0]
-        return float(found) + self.saturated(seen), full
+        return float(found) + float(self.saturated(seen)), full
 
     def expected(self, parameters: Floats) -> Floats:
         """Rate of every bin, shape (bins,)."""
@@ -247,37 +247,34 @@ class Likelihood:
         return self.judged(compiled.fit(*self.task(seen, begin, free), self.arrays, self.layout), seen, begin, free)
 
     def minima(self, tasks: Sequence[tuple[Observation, Floats, Any]]) -> list[Minimum]:
-        """Many minima: as `minimum` of each ``(seen, begin, free)``."""
-        found: list[Minimum] = []
-        full = len(tasks) - len(tasks) % ROWS if len(tasks) % ROWS <= ALONE else len(tasks)
-        for first in range(0, full, ROWS):
-            found += self._together(tasks[first : min(first + ROWS, full)])
-        return found + [self.minimum(*task) for task in tasks[full:]]
+        """Many minima: as `minimum` of each ``(seen, begin, free)``, in few compiled calls."""
+        from inference.likelihood.bulk import fit_all
 
-    def _together(self, tasks: Sequence[tuple[Observation, Floats, Any]]) -> list[Minimum]:
-        """One call of always as many rows, so that it is compiled once; rows that fill it up have nothing free."""
-        rows = [self.task(*task) for task in tasks]
-        start, free, *rest = rows[0]
-        rows += [(start, np.zeros_like(free), *rest)] * (ROWS - len(rows))
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
-        ended = jax.tree.map(np.asarray, compiled.fits(*stacked, self.arrays, self.layout))
-        one_by_one = [jax.tree.map(lambda leaf, at=at: leaf[at], ended) for at in range(len(tasks))]
-        return [self.judged(each, *task) for each, task in zip(one_by_one, tasks, strict=True)]
+        if not tasks:
+            return []
+        ended = fit_all(self, jax.tree.map(lambda *leaves: np.stack(leaves), *(self.task(*task) for task in tasks)))
+        rows = (jax.tree.map(lambda leaf, row=row: leaf[row], ended) for row in range(len(tasks)))
+        return [self.judged(each, *task) for each, task in zip(rows, tasks, strict=True)]
 
-    def task(self, seen: Observation, begin: Floats, free: Any) -> tuple[Any, ...]:
-        """What the compiled fit takes besides the model: start, free, lower, upper, data, of the reduced parameters."""
+    def task(self, seen: Observation, begin: Floats, free: Any) -> Task:
+        """What the compiled fit takes besides the model, in the reduced parameters; axes in front as `data`."""
         reduced = self.places.reduced
         lower, upper = np.where(free, self.lower, begin), np.where(free, self.upper, begin)
-        return begin[reduced], free[reduced], lower[reduced], upper[reduced], self.data(seen, begin, free)
+        start = begin[..., reduced]
+        moves = np.broadcast_to(free[..., reduced], start.shape)
+        return Task(start, moves, lower[..., reduced], upper[..., reduced], self.data(seen, begin, free))
 
-    def judged(self, ended: Any, seen: Observation, begin: Floats, free: Any) -> Minimum:
+    def judged(self, ended: Ended, seen: Observation, begin: Floats, free: Any) -> Minimum:
         """Where a compiled fit ended, with all parameters, constants and certificate."""
         reduced, gamma = self.places.reduced, self.places.gamma
         parameters = begin.copy()
         parameters[reduced] = np.asarray(ended.theta)
         parameters[self._gamma_of] = np.asarray(ended.gamma)[gamma >= 0]
+        if not ended.positive and not np.ndim(ended.curvature):  # which tells what the data do not determine
+            there = compiled.point(ended.theta, self.arrays, self.layout, self.data(seen, parameters, free))
+            ended = ended._replace(curvature=there.curvature)
         certificate = certify(ended, free[reduced], self._reduced_labels)
-        return Minimum(parameters, float(ended.value) + self.saturated(seen), certificate)
+        return Minimum(parameters, float(ended.value) + float(self.saturated(seen)), certificate)
 
     def covariance(self, at: Minimum, seen: Observation | None = None, free: Any = None) -> Floats:
         """Inverse of the exact Hessian of −log L over all free parameters, gammas included, shape (parameters,) * 2.
@@ -296,3 +293,8 @@ class Likelihood:
     def profiled(self) -> Indices:
         """Places of the parameters that are solved for in closed form."""
         return self._gamma_of
+
+
+def _padded(values: Floats) -> Floats:
+    """With a zero at the end, where what has no bin looks."""
+    return np.concatenate([values, np.zeros((*values.shape[:-1], 1))], axis=-1)

@@ -131,9 +131,11 @@ def _made(
     likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span], workers: int | Executor
 ) -> Iterator[tuple[Span, dict[str, ToyFits]]]:
     """Chunks as they are made, in order; one that is not wanted any more is not begun."""
+    from inference.likelihood.bulk import at_once
+
     if workers == 1 or len(spans) < 2:
-        for span in spans:
-            yield span, chunk(likelihood, campaign, *span)
+        for group in _groups(spans, at_once()):
+            yield from _together(likelihood, campaign, group)
         return
     with _executor(workers) as executor:
         futures: list[Future[dict[str, ToyFits]]] = [
@@ -145,6 +147,29 @@ def _made(
         finally:
             for future in futures:
                 future.cancel()
+
+
+def _groups(spans: Sequence[Span], most: int) -> Iterator[list[Span]]:
+    """Neighbours together, up to ``most`` toys."""
+    group: list[Span] = []
+    for span in spans:
+        if group and (span[0] != sum(group[-1]) or span[0] + span[1] - group[0][0] > most):
+            yield group
+            group = []
+        group.append(span)
+    if group:
+        yield group
+
+
+def _together(
+    likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span]
+) -> Iterator[tuple[Span, dict[str, ToyFits]]]:
+    """Chunks that are neighbours, worked on as one."""
+    begin = spans[0][0]
+    made = chunk(likelihood, campaign, begin, sum(spans[-1]) - begin)
+    for first, count in spans:
+        rows = np.arange(first - begin, first - begin + count)
+        yield (first, count), {name: fits.rows(rows) for name, fits in made.items()}
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import UnknownParameter
-from inference.likelihood.certificate import EDM_ENOUGH
 from inference.likelihood.specification import Floats
 from inference.toys.generate import Toys
 
@@ -130,22 +129,23 @@ def fit_toys(
     Raises:
         UnknownParameter: a label of ``fixed``.
     """
-    from inference.toys.batches import minimise, reason
+    from inference.toys.batches import minimise
 
     begin, free = starts(likelihood, toys.truth if start is None else start, len(toys), fixed)
     ends = minimise(likelihood, toys, begin, free)
-    bad = np.flatnonzero(~_certified(ends))
+    bad = np.flatnonzero(~ends.certified)
     if len(bad):
         again = minimise(likelihood, toys.part(bad), np.where(free, likelihood.init, begin[bad]), free)
         _take_lower(ends, again, bad)
     for place in _mirrors(likelihood, free) if search else ():
         reflected = _reflected(likelihood, ends.parameters, place)
         _take_lower(ends, minimise(likelihood, toys, reflected, free), np.arange(len(toys)))
-    converged = _certified(ends)
+    converged = ends.certified
     reasons = [""] * len(toys)
     for row in np.flatnonzero(~converged).tolist():
-        reasons[row] = reason(likelihood, toys, ends, row, free)
-    return ToyFits(likelihood.labels, ends.parameters, ends.nll, converged, ends.edm, ends.iterations, tuple(reasons))
+        reasons[row] = likelihood.judged(ends.row(row), toys[row], ends.parameters[row], free).certificate.reason
+    edm, iterations = ends.ended.edm, ends.ended.iterations
+    return ToyFits(likelihood.labels, ends.parameters, ends.nll, converged, edm, iterations, tuple(reasons))
 
 
 def fit_variants(
@@ -217,10 +217,9 @@ def starts(
 
 def _take_lower(ends: "Ends", other: "Ends", rows: NDArray[np.intp]) -> None:
     """Put other fits of ``rows`` where they are lower, or where there was no certificate."""
-    stands = _certified(ends)[rows] & (ends.nll[rows] <= other.nll + ROUNDING)
-    better = np.flatnonzero(_certified(other) & ~stands)
-    for array, new in zip(ends, other, strict=True):
-        array[rows[better]] = new[better]
+    stands = ends.certified[rows] & (ends.nll[rows] <= other.nll + ROUNDING)
+    better = np.flatnonzero(other.certified & ~stands)
+    ends.put(rows[better], other, better)
 
 
 def _mirrors(likelihood: "Likelihood", free: NDArray[np.bool_]) -> list[int]:
@@ -237,8 +236,3 @@ def _reflected(likelihood: "Likelihood", parameters: Floats, place: int) -> Floa
     least = 0.25 * likelihood.upper[place] if np.isnan(width) else width
     begin[:, place] = -np.copysign(np.maximum(np.abs(begin[:, place]), least), begin[:, place])
     return np.clip(begin, likelihood.lower, likelihood.upper)
-
-
-def _certified(ends: "Ends") -> NDArray[np.bool_]:
-    """As ``certificate.certify`` judges, for all rows."""
-    return np.asarray(ends.feasible & ends.positive & (ends.edm < EDM_ENOUGH))

@@ -48,6 +48,13 @@ class Toys:
     def __len__(self) -> int:
         return len(self.main)
 
+    @property
+    def seen(self) -> "Observation":
+        """All of them, an axis of toys in front."""
+        from inference.likelihood.model import Observation
+
+        return Observation(self.main, self.auxiliary, self.mask)
+
     def __getitem__(self, number: int) -> "Observation":
         """One of them."""
         from inference.likelihood.model import Observation

@@ -16,7 +16,7 @@ from small_models import counting, with_every_constraint
 from artifacts.store import Store
 from inference.errors import UnknownParameter
 from inference.likelihood.model import Likelihood
-from inference.toys.batches import expected, saturated
+from inference.toys.batches import expected
 from inference.toys.campaign import CHUNK, Campaign, carry_out, digest
 from inference.toys.errors import InvalidToys
 from inference.toys.fits import fit_toys, fit_variants
@@ -156,7 +156,8 @@ def test_saturated_values_of_many_are_those_one_by_one(likelihood, somewhere):
     mask = np.ones(likelihood.bins)
     mask[0] = 0
     toys = throw(likelihood, somewhere, count=4, seed=1, mask=mask)
-    assert saturated(likelihood, toys) == pytest.approx([likelihood.saturated(toys[k]) for k in range(4)], rel=1e-13)
+    alone = [likelihood.saturated(toys[number]) for number in range(4)]
+    assert likelihood.saturated(toys.seen) == pytest.approx(alone, rel=1e-13)
 
 
 def test_bins_that_do_not_count_in_the_data_do_not_in_toys(workspace, somewhere, tmp_path):
