@@ -66,18 +66,23 @@ def quadrature(argument: Any, trees: Any, arrays: tuple[Any, Any, Any, Any, Any]
     """Root of the sum of squares of the processes' errors times their norms; 0 where no process has any."""
     numbers, places, up, down, squares = arrays
     factors = jnp.stack([_value(tree, argument, numbers) for tree in trees])
-    theta = argument[places][:, None]
-    exponent = 0.5 * theta * (up - down + smooth_step(2 * theta) * (up + down))
-    total = (factors * jnp.exp(jnp.sum(exponent, axis=0))) ** 2 @ squares
+    theta = argument[places]
+    norms = factors * jnp.exp(_interpolated(theta, smooth_step(2 * theta), up, down))
+    total = norms**2 @ squares
     return jnp.where(total > 0, jnp.sqrt(jnp.where(total > 0, total, 1.0)), 0.0), jnp.zeros(0)
 
 
 def logarithms(argument: Any, _: None, arrays: tuple[Any, Any, Any, Any, Any, Any]) -> Outputs:
     """Exponentials of the interpolated logarithms, by which the sum of the nominal contents does not change."""
     places, scales, up, down, nominal, region = arrays
-    x = (scales * argument[places])[:, None]
-    moved = jnp.exp(jnp.sum(0.5 * x * (up - down + smooth_step(x / region) * (up + down)), axis=0))
+    x = scales * argument[places]
+    moved = jnp.exp(_interpolated(x, smooth_step(x / region), up, down))
     return moved * jnp.sum(nominal) / jnp.sum(nominal * moved), jnp.zeros(0)
+
+
+def _interpolated(x: Any, step: Any, up: Any, down: Any) -> Any:
+    """Sum over parameters (N,) of what moves logarithms, given for each at +1 and -1, shape (N, outputs)."""
+    return 0.5 * (x @ (up - down) + (x * step) @ (up + down))
 
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
