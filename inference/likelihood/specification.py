@@ -252,5 +252,6 @@ def _poi(
     if name not in known and name in [made.name for made in histfactory]:
         return None
     if name is not None and name not in known:
-        raise InvalidWorkspace(f"the parameter of interest {name!r} is in no sample; {nearest(name, known)}")
+        hint = "give a sample a normfactor of it, or name another one"
+        raise InvalidWorkspace(f"the parameter of interest {name!r} is in no sample; {nearest(name, known)}: {hint}")
     return name
