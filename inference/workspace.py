@@ -92,8 +92,9 @@ def validate(workspace: Any) -> None:
     """
     import pyhf
 
-    if isinstance(workspace, Mapping):
-        workspace = {key: value for key, value in workspace.items() if key not in OWN_KEYS}
+    if not isinstance(workspace, Mapping):
+        raise InvalidWorkspace(f"no pyhf workspace: it must be a JSON object with channels, not {_words(workspace)}")
+    workspace = {key: value for key, value in workspace.items() if key not in OWN_KEYS}
     try:
         pyhf.Workspace(workspace)
     except pyhf.exceptions.InvalidSpecification as error:
@@ -101,6 +102,10 @@ def validate(workspace: Any) -> None:
         raise InvalidWorkspace(f"no valid pyhf workspace: {str(error) or cause}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidWorkspace(f"no valid pyhf workspace: {type(error).__name__}: {error}") from error
+
+
+def _words(value: Any) -> str:
+    return "a list" if isinstance(value, list) else repr(value)[:40]
 
 
 def pseudodata(histograms: Histograms, region: Region, data: Data) -> Floats:

@@ -135,7 +135,7 @@ def exit_code(error: Exception) -> int | None:
     from delivery.errors import DeliveryError, MissingFile, QueryFault, UnknownBranch, UnknownEndpoint, UnknownTree
     from delivery.service.errors import BadRequest, Conflict, NotThere
     from delivery.service_client.errors import NoSuchRequest, RequestRefused
-    from inference.errors import InferenceError, InvalidModel, InvalidWorkspace, UnknownParameter
+    from inference.errors import FitFailed, InferenceError
     from processing.errors import FilesetError, ProcessingError, UnknownProcessor
     from queries.errors import QueryError
     from skimflow.errors import SkimflowError
@@ -144,10 +144,12 @@ def exit_code(error: Exception) -> int | None:
         return error.exit_code
     bad_service = (BadRequest, Conflict, NotThere, NoSuchRequest, RequestRefused, UnknownEndpoint)
     bad_query = (QueryError, QueryFault, UnknownBranch, UnknownTree, MissingFile, PythonNotAllowed)
-    bad_input = (FilesetError, UnknownProcessor, InvalidModel, InvalidStoreURL, InvalidWorkspace, UnknownParameter)
+    bad_input = (FilesetError, UnknownProcessor, InvalidStoreURL, InferenceError)
+    if isinstance(error, FitFailed):  # the one of its room that is not about what was given
+        return 1
     if isinstance(error, (*bad_query, *bad_input, *bad_service)):
         return BAD_INPUT
-    if isinstance(error, OSError | ArtifactError | DeliveryError | InferenceError | ProcessingError):
+    if isinstance(error, OSError | ArtifactError | DeliveryError | ProcessingError):
         return 1
     return None
 

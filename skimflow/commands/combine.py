@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from skimflow.cli import json_option, print_json
+from skimflow.commands.workspaces import in_a_folder, new_file
 
 
 @click.command()
@@ -18,10 +19,11 @@ from skimflow.cli import json_option, print_json
     help="YAML or JSON: which parameters are one (docs/formats.md); without it those of the same name are.",
 )
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it here instead of the terminal."
+    "--output", type=new_file(), callback=in_a_folder, help="Write it here; the terminal shows what is one then."
 )
+@click.option("--table", type=click.Choice(["text", "csv", "latex"]), default="text", help="How the table looks.")
 @json_option
-def combine(workspaces: tuple[str, ...], map_file: Path | None, output: Path | None, as_json: bool) -> None:
+def combine(workspaces: tuple[str, ...], map_file: Path | None, output: Path | None, table: str, as_json: bool) -> None:
     """Combine pyhf JSON files; each goes by NAME, or by its file's name without the ending."""
     from inference.combination.combine import combine as combined
     from inference.combination.correlation import load_map
@@ -41,7 +43,9 @@ def combine(workspaces: tuple[str, ...], map_file: Path | None, output: Path | N
     elif output is None:
         click.echo(content.decode(), nl=False)
     else:
-        click.echo(correlation_table(found).to_text(), nl=False)
+        click.echo(getattr(correlation_table(found), f"to_{table}")(), nl=False)
+        if table == "text":
+            click.echo(f"fit it: skimflow fit {output}")
 
 
 def _named(workspaces: tuple[str, ...]) -> dict[str, Path]:

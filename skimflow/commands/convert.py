@@ -53,3 +53,5 @@ def convert(
         print_json({"input": str(source), "from": model.kind, "output": str(target), "to": wanted, "notes": notes})
     else:
         click.echo(f"{source}: {NAMES[model.kind]} → {target}: {NAMES[wanted]}")
+        if wanted == "pyhf":
+            click.echo(f"fit it: skimflow fit {target}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skimflow.commands.workspaces import Output, on_workspace
+from skimflow.commands.workspaces import Output, finite, on_workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,14 @@ FIGURE_POINTS = 41
 @click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
 @click.option("--method", type=click.Choice(["CLs", "CLsb"]), default="CLs", show_default=True)
 @click.option("--statistic", type=click.Choice(["qtilde", "q"]), default="qtilde", show_default=True)
-@click.option("--test", "values", type=float, multiple=True, help="Test this value instead; may be given repeatedly.")
+@click.option(
+    "--test",
+    "values",
+    type=float,
+    multiple=True,
+    callback=finite,
+    help="Test this value instead; may be given repeatedly.",
+)
 @click.option("--lower", is_flag=True, help="Lower limit instead, from the best fit downwards.")
 @click.option("--toys", type=click.IntRange(0), default=0, help="Toys at each value instead of asymptotic formulae.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the toys.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from skimflow.commands.workspaces import Output, assignments, output_options, source
+from skimflow.commands.workspaces import Output, assignments, in_a_folder, new_file, output_options, source
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--method", type=click.Choice(["CLs", "CLsb"]), default="CLs", show_default=True)
 @click.option("--labels", default="", metavar="NAME,…", help="Names of the numbers in the signals' names.")
 @click.option("--along", metavar="X[,Y]", help="Figure: limits along one label, or exclusion contours in two of them.")
-@click.option("--patchset", "kept", type=click.Path(dir_okay=False, path_type=Path), help="Keep as a PatchSet; no fit.")
+@click.option("--patchset", "kept", type=new_file(), callback=in_a_folder, help="Keep as a PatchSet; no fit.")
 @click.option("--hepdata", default="ins0000000", help="Record that a kept PatchSet refers to, such as ins1748602.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Signals at once, in threads.")
 @output_options

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skimflow.commands.workspaces import Output, on_workspace
+from skimflow.commands.workspaces import Output, finite, on_workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 @click.option(
     "--points", type=int, multiple=True, help="Points, once or for each parameter (default: 41, or 21 of each)."
 )
-@click.option("--range", "limits", type=(float, float), multiple=True, help="First and last value of each parameter.")
+@click.option(
+    "--range",
+    "limits",
+    type=(float, float),
+    multiple=True,
+    callback=finite,
+    help="First and last value of each parameter.",
+)
 @click.option("--contour", is_flag=True, help="Trace exact contours of two parameters instead of scanning a grid.")
 @click.option("--confidence", type=float, multiple=True, help="Of the contours (default: 0.6827 and 0.95).")
 def scan(

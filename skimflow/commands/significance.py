@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skimflow.commands.workspaces import Output, on_workspace
+from skimflow.commands.workspaces import Output, finite, on_workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 @click.command()
 @on_workspace
 @click.option("--poi", help="Parameter of interest (default: the workspace's).")
-@click.option("--signal", type=float, default=1.0, show_default=True, help="Its value for the expected significance.")
+@click.option(
+    "--signal",
+    type=float,
+    default=1.0,
+    show_default=True,
+    callback=finite,
+    help="Its value for the expected significance.",
+)
 @click.option("--toys", type=click.IntRange(0), default=0, help="Toys of each hypothesis, not asymptotic formulae.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the toys.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads that fit toys.")

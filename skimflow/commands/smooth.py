@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skimflow.cli import json_option, print_json
-from skimflow.commands.workspaces import source
+from skimflow.commands.workspaces import in_a_folder, new_file, source
 
 if TYPE_CHECKING:
     from inference.smoothing.effects import Algorithm, Symmetry
@@ -21,7 +21,7 @@ SYMMETRIES = ("two-sided", "one-sided", "maximum", "up-only", "down-only")
 
 @click.command()
 @click.argument("workspace", type=click.Path(dir_okay=False, allow_dash=True, path_type=str))
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the new workspace here.")
+@click.option("--output", type=new_file(), callback=in_a_folder, help="Write the new workspace here.")
 @click.option("--smooth", "algorithm", type=click.Choice(ALGORITHMS), help="Smooth ratios to the nominal template.")
 @click.option("--tolerance", type=float, help="Statistical error of a group of bins, for --smooth ratio.")
 @click.option("--symmetrise", type=click.Choice(SYMMETRIES), help="Make up and down equally large.")
@@ -74,6 +74,7 @@ def smooth(
     if table == "text":
         gone = f"; no parameters any more: {', '.join(result.gone)}" if result.gone else ""
         click.echo(f"{len(result.changes)} changes of {len(result.comparisons)} variations{gone}")
+        click.echo("nothing is written: give --output NEW.json" if output is None else f"fit it: skimflow fit {output}")
 
 
 def _draw(result: Smoothed, folder: Path) -> None:

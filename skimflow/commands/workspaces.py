@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ class Output:
         """
         from inference.documents import to_document, to_json
 
+        if self.figure is not None and figure is None:
+            raise click.UsageError("this result has no figure: leave out --figure")
         if self.file is not None:
             self.file.write_text(to_json(result), encoding="utf-8")
         if self.figure is not None and figure is not None:
@@ -69,8 +72,8 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @json_option
     @click.option("--table", type=click.Choice(["text", "csv", "latex"]), default="text", help="How tables look.")
-    @click.option("--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="Keep the result as JSON.")
-    @click.option("--figure", callback=_figure_path, help="Draw it: FILE.svg, FILE.pdf or FILE.png.")
+    @click.option("--output", "file", type=new_file(), callback=in_a_folder, help="Keep the result as JSON.")
+    @click.option("--figure", type=new_file(), callback=_figure_path, help="Draw it: FILE.svg, FILE.pdf or FILE.png.")
     @functools.wraps(function)
     def wrapped(*args: Any, as_json: bool, table: str, file: Path | None, figure: Path | None, **kwargs: Any) -> Any:
         with late_clock(click.get_current_context().info_name or "skimflow") as clock:
@@ -110,6 +113,8 @@ def assignments(texts: Iterable[str], option: str) -> dict[str, float]:
             if not (sign and name):
                 raise ValueError
             found[name] = float(value)
+            if not math.isfinite(found[name]):
+                raise ValueError
         except ValueError as error:
             raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as ttbar_norm=1", param_hint=option) from error
     return found
@@ -125,7 +130,31 @@ def source(workspace: str) -> dict[str, Any] | Path:
         raise click.BadParameter(f"standard input is no JSON: {error}", param_hint="WORKSPACE") from error
 
 
-def _figure_path(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:
-    if value is None or Path(value).suffix in FIGURE_KINDS:
-        return None if value is None else Path(value)
-    raise click.BadParameter(f"{value!r}: give a file ending in {', '.join(FIGURE_KINDS)}", param_hint="--figure")
+def new_file() -> click.Path:
+    """A path that may be of no file yet."""
+    return click.Path(dir_okay=False, path_type=Path)
+
+
+def in_a_folder(_: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """The path of a file to write, checked before anything is computed; raises `click.BadParameter`."""
+    if value is not None and not value.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {value.parent}: make it first", param=parameter)
+    return value
+
+
+def finite(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """A number, or numbers, that are no NaN or infinity; raises `click.BadParameter`."""
+    found = [value]
+    while found:
+        one = found.pop()
+        if isinstance(one, tuple):
+            found.extend(one)
+        elif one is not None and not math.isfinite(one):
+            raise click.BadParameter(f"{one} is no number to calculate with", param=parameter)
+    return value
+
+
+def _figure_path(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and value.suffix not in FIGURE_KINDS:
+        raise click.BadParameter(f"{str(value)!r}: give a file ending in {', '.join(FIGURE_KINDS)}", param=parameter)
+    return in_a_folder(context, parameter, value)
