@@ -11,6 +11,7 @@ from typing import Any, get_args
 from delivery.engine.compiler import STREAMING, compile_query, run_tail
 from delivery.engine.forms import general
 from delivery.engine.plan import Plan
+from delivery.engine.plans import plan_of
 from delivery.engine.reading import about
 from delivery.engine.rows import Piece, has_weights, ordered
 from delivery.engine.source import Source, open_source
@@ -135,7 +136,7 @@ def planned(request: TransformRequest) -> Iterator[tuple[Node, Plan, Source]]:
     """The canonical query, its plan on the input, and the input's tree, open within the block."""
     node, _ = understood(request.text)
     with about(request.input), closing(open_source(request.input, request.tree or named_tree(node))) as source:
-        plan = compile_query(node, request.text, source, strict=request.semantics == "strict")
+        plan = plan_of(node, request.text, source, strict=request.semantics == "strict")
         yield node, ordered(writable(plan, request.format), source), source
 
 
