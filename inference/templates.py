@@ -25,7 +25,6 @@ from inference.errors import InvalidHistograms
 Histograms = dict[str, hist.Hist[Any]]
 Floats = NDArray[np.float64]
 
-STORED = "stored"
 REBUILT = "rebuilt as contents x event weight"
 POISSON = "contents, taken as counts"
 
@@ -53,29 +52,6 @@ def load_histograms(source: Path | str | Mapping[str, Any]) -> Histograms:
     if all(isinstance(entry, Mapping) and {"edges", "contents"} <= entry.keys() for entry in document.values()):
         return _from_reference(document, origin)
     return {name: _from_uhi(name, document[name], origin) for name in sorted(document)}
-
-
-def variances_origin(histograms: Mapping[str, hist.Hist[Any]]) -> dict[str, Any]:
-    """Where the variances come from, for a result's metadata.
-
-    Returns:
-        ``{"variances": [origins, sorted], "event_weights": {sample: weight}}``; the weights are those used to
-        rebuild variances (empty when all were stored), without the variations that share their sample's.
-    """
-    origins = {_note(histogram).get("variances", STORED) for histogram in histograms.values()}
-    weights = {
-        _sample_of(name): float(note["event_weight"])
-        for name, histogram in sorted(histograms.items())
-        if (note := _note(histogram)).get("variances") == REBUILT
-    }
-    own = {
-        sample: weight
-        for sample, weight in sorted(weights.items())
-        if not any(
-            sample.startswith(f"{root}_") and np.isclose(weight, shared, rtol=1e-9) for root, shared in weights.items()
-        )
-    }
-    return {"variances": sorted(origins), "event_weights": own}
 
 
 def rebin(histogram: hist.Hist[Any], edges: Sequence[float]) -> tuple[Floats, Floats]:
@@ -191,9 +167,3 @@ def _weights(contents: Mapping[str, Floats]) -> dict[str, float]:
 
 def _sample_of(name: str) -> str:
     return name.partition("_")[2]
-
-
-def _note(histogram: hist.Hist[Any]) -> dict[str, Any]:
-    # boost-histogram warns when a metadata that was never set is read as an attribute.
-    note = vars(histogram).get("metadata")
-    return note if isinstance(note, dict) else {}

@@ -61,11 +61,11 @@ def write_report(context: Context, result: RunResult, histograms: Entry, workspa
         for name, content in _outputs(context.store, entry, {INDEX})
     }
     files |= {f"tables/{table.name}.csv": table.csv().encode() for section in sections for table in section.tables}
-    files |= _inputs(context, histograms, workspaces)
+    files |= (inputs := _inputs(context, histograms, workspaces))
     files["metrics.json"] = json.dumps(facts["metrics"], indent=1).encode()
     files["results.json"] = json.dumps(finished.to_json(), indent=1).encode()
     files[PROVENANCE] = json.dumps({"units": record}, indent=1, sort_keys=True).encode()
-    files[PAGE] = _render(context, result, facts, sections).encode()
+    files[PAGE] = _render(context, result, facts, sections, list(inputs)).encode()
     write_folder(folder, files)
     return finished
 
@@ -86,7 +86,9 @@ def _inputs(context: Context, histograms: Entry, workspaces: Workspaces) -> dict
     return files
 
 
-def _render(context: Context, result: RunResult, facts: dict[str, Any], sections: Sequence[Section]) -> str:
+def _render(
+    context: Context, result: RunResult, facts: dict[str, Any], sections: Sequence[Section], inputs: Sequence[str]
+) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -104,6 +106,7 @@ def _render(context: Context, result: RunResult, facts: dict[str, Any], sections
         notes=result.notes,
         tiles=_tiles(result, facts),
         sections=sections,
+        inputs=inputs,
     )
 
 

@@ -10,7 +10,7 @@ import uhi.io.json
 
 from inference.errors import InvalidHistograms
 from inference.model import load_model
-from inference.templates import common_weight, load_histograms, rebin, variances_origin
+from inference.templates import common_weight, load_histograms, rebin
 from inference.workspace import pseudodata
 
 LUMINOSITY_PB = 3378.0
@@ -28,13 +28,13 @@ def reference(shared_data, size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_rebuilt_weights_are_cross_section_times_luminosity_over_events(shared_data, size):
-    weights = variances_origin(load_histograms(reference(shared_data, size)))["event_weights"]
+    histograms = load_histograms(reference(shared_data, size))
     files = json.loads((shared_data / "agc" / "nanoaod_inputs.json").read_text())
     number = None if size == "all" else int(size)
     for sample in ("ttbar", "wjets", "single_top_tW"):
         events = sum(file["nevts"] for file in files[sample]["nominal"]["files"][:number])
         expected = CROSS_SECTIONS_PB[sample] * LUMINOSITY_PB / events
-        assert weights[sample] == pytest.approx(expected, rel=1e-9)
+        assert histograms[f"4j2b_{sample}"].metadata["event_weight"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_rebuilt_variance_is_contents_times_weight(shared_data):
@@ -54,10 +54,9 @@ def test_variations_of_the_weight_take_their_samples_weight(shared_data):
 
 
 def test_the_origin_of_variances_is_told(shared_data):
-    origin = variances_origin(load_histograms(reference(shared_data, "1")))
-    assert origin["variances"] == ["contents, taken as counts", "rebuilt as contents x event weight"]
-    assert "ttbar" in origin["event_weights"]
-    assert "ttbar_btag_var_0_up" not in origin["event_weights"]
+    histograms = load_histograms(reference(shared_data, "1"))
+    origins = {histogram.metadata["variances"] for histogram in histograms.values()}
+    assert origins == {"contents, taken as counts", "rebuilt as contents x event weight"}
 
 
 def weighted(values, variances, edges=(0.0, 1.0, 2.0, 3.0, 4.0)):
@@ -73,7 +72,6 @@ def test_uhi_json_comes_back_as_it_was(tmp_path):
     loaded = load_histograms(path)
     np.testing.assert_array_equal(loaded["4j1b_ttbar"].values(), histogram.values())
     np.testing.assert_array_equal(loaded["4j1b_ttbar"].variances(), histogram.variances())
-    assert variances_origin(loaded) == {"variances": ["stored"], "event_weights": {}}
     decoded = load_histograms(json.loads(path.read_text()))
     assert decoded["4j1b_ttbar"] == loaded["4j1b_ttbar"]
 
