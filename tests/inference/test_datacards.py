@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from combine_reference import Example
 
 from inference.formats.datacards.build import read_datacard
+from inference.intervals.minos import intervals
 from inference.likelihood.model import Likelihood
 from inference.workspace import load_workspace
 
@@ -266,36 +267,46 @@ def test_the_agc_as_a_card_fits_as_its_workspace_does(fitted, tmp_path):
     assert ours.parameters[read.index("r")] == pytest.approx(theirs.parameters[direct.index("ttbar_norm")], rel=1e-10)
 
 
-REALISTIC = """\
-imax 1  number of channels
-jmax 3  number of backgrounds
-kmax 5  number of nuisance parameters (sources of systematical uncertainties)
-------------
-# we have just one channel, in which we observe 0 events
-bin bin1
-observation 0
-------------
-bin              bin1     bin1     bin1     bin1
-process         ggH  qqWW  ggWW  others
-process          0     1     2     3
-rate           1.47  0.63  0.06  0.22
-------------
-lumi    lnN    1.11    -   1.11    -    lumi affects both signal and gg->WW (mc-driven). lnN = lognormal
-xs_ggH  lnN    1.16    -     -     -    gg->H cross section + signal efficiency + other minor ones.
-WW_norm gmN 4    -   0.16    -     -    WW estimate of 0.64 comes from sidebands: 4 events in sideband times 0.16
-xs_ggWW lnN      -     -   1.50    -    50% uncertainty on gg->WW cross section
-bg_others lnN    -     -     -   1.30   30% uncertainty on the rest of the backgrounds
-"""
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "datacards.md").read_text(encoding="utf-8")
 
 
-def test_limit_of_the_manuals_counting_experiment(tmp_path):
-    """Combine's manual prints r < 1.6281 and bands (AsymptoticLimits); its search stops at 0.5 % of r, the outer
-    bands at more.
+def test_the_page_and_the_manuals_limit(tmp_path, monkeypatch):
+    """The page's card is the manual's counting experiment, for which it prints r < 1.6281 and bands
+    (AsymptoticLimits); its search stops at 0.5 % of r, the outer bands at more.
     """
-    from inference.hypotheses.limits import upper_limit
-
-    (tmp_path / "card.txt").write_text(REALISTIC)
-    limit = upper_limit(Likelihood(read_datacard(tmp_path / "card.txt").workspace))
+    monkeypatch.chdir(tmp_path)
+    [card] = re.findall(r"```text\n(.*?)```", PAGE, flags=re.DOTALL)
+    [example] = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    Path("card.txt").write_text(card)
+    spaces = {}
+    exec(compile(example, "datacards.md", "exec"), spaces)
+    limit = spaces["limit"]
     assert limit.observed == pytest.approx(1.6281, rel=2e-3)
     assert limit.expected[1:4] == pytest.approx((1.4329, 2.3281, 3.9800), rel=3e-3)
     assert limit.expected == pytest.approx((0.9640, 1.4329, 2.3281, 3.9800, 6.6194), rel=2e-2)
+    assert load_workspace(Path("workspace.json")) == spaces["card"].workspace
+
+
+def test_the_tutorials_interval(tmp_path):
+    """Combine's tutorial on statistical routines: 6 events seen, 5.4 of background expected; it prints r with
+    MultiDimFit's interval, whose search is exact to about a thousandth.
+    """
+    text = """\
+shapes * * FAKE
+bin a
+observation 6
+bin a a
+process ggH WW
+process 0 1
+rate 2.3 5.4
+lumi lnN 1.01 1.01
+xs_ggH lnN 1.10 -
+xs_WW lnN - 1.16
+"""
+    (tmp_path / "card.txt").write_text(text)
+    workspace = read_datacard(tmp_path / "card.txt").workspace
+    [signal] = [each for each in workspace["measurements"][0]["config"]["parameters"] if each["name"] == "r"]
+    signal["bounds"] = [[-10.0, 10.0]]  # --rMin -10 --rMax 10
+    found = intervals(Likelihood(workspace), parameters=["r"]).interval("r")
+    assert found.bestfit == pytest.approx(0.6 / 2.3, abs=1e-8)
+    assert found.errors == pytest.approx((-1.004, 1.265), abs=1.5e-3)
