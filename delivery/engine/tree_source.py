@@ -74,17 +74,17 @@ class TreeSource:
     def _typed(self, name: str) -> ColumnType | str:
         branch = self._lazy.branch(name)
         try:
-            form = branch.interpretation.awkward_form(branch.file)
+            layout = _layout(branch.interpretation)
+            sample = _empty(layout) if layout is not None else _none_of(branch)
         except (CannotBeAwkward, UnknownInterpretation):
             return str(branch.typename)
-        layout = _layout(branch.interpretation)
         _check_shape(branch)
         if layout is None:
-            return ColumnType(from_awkward(ak.Array(form.length_zero_array(highlevel=False))))
+            return ColumnType(sample)
         self._layouts[name] = layout
         (leaf, *_) = branch.member("fLeaves")
         counter = leaf.member("fLeafCount") if layout.jagged and not layout.header else None
-        return ColumnType(_empty(layout), None if counter is None else counter.member("fName"))
+        return ColumnType(sample, None if counter is None else counter.member("fName"))
 
     def size(self, name: str) -> tuple[int, int]:
         """Compressed and uncompressed bytes of a branch and its sub-branches."""
@@ -224,6 +224,12 @@ def _check_shape(branch: Any) -> None:
 def _empty(layout: Layout) -> Column:
     empty = np.empty(0, layout.dtype.newbyteorder("="))
     return Lists(np.zeros(1, np.int64), empty) if layout.jagged else empty
+
+
+def _none_of(branch: Any) -> Column:
+    """No entries of a branch that uproot reads."""
+    form = branch.interpretation.awkward_form(branch.file)
+    return from_awkward(ak.Array(form.length_zero_array(highlevel=False)))
 
 
 def _place(branch: Any, number: int) -> Range:

@@ -48,10 +48,15 @@ def no_rows() -> Array:
 
 def to_awkward(column: Column) -> Any:
     """The column as an awkward array."""
+    return column if isinstance(column, ak.Array) else ak.Array(layout_of(column))
+
+
+def layout_of(column: Column) -> Any:
+    """The column as an awkward layout, without the cost of an array around it."""
     if isinstance(column, Lists):
         content = ak.contents.NumpyArray(np.ascontiguousarray(column.content))
-        return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(column.offsets), content))
-    return ak.Array(column) if isinstance(column, np.ndarray) else column
+        return ak.contents.ListOffsetArray(ak.index.Index64(column.offsets), content)
+    return ak.contents.NumpyArray(column) if isinstance(column, np.ndarray) else column.layout
 
 
 def from_awkward(array: Any) -> Column:
