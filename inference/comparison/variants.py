@@ -40,7 +40,7 @@ def compare_with(
             measurements, or else their initial values, are: the result without these uncertainties.
         hold: parameters that the second fit holds, label → value.
         this: what to call the first.
-        called: what to call the second; by its file or by what it is without if None.
+        called: what to call the file of the second; by its name if None. What the second goes without is added.
         fit: of the first model; made if None.
         fixed: parameters that both fits hold, where they have them.
 
@@ -55,7 +55,7 @@ def compare_with(
     second = likelihood if other is None else _read(other, measurement)
     held = {**_held(second, without), **(hold or {})}
     shared = {label: value for label, value in (fixed or {}).items() if label in second.labels}
-    names = this, _name(called or (other.stem if other else ""), [*without, *(hold or {})])
+    names = this, _name(called or (other.stem if other else ""), without, hold or {})
     fits = fit or _fitted(likelihood, fixed or {}, names[0]), _fitted(second, {**shared, **held}, names[1])
     return compare(likelihood, second, names=names, fits=fits)
 
@@ -88,8 +88,13 @@ def _held(likelihood: "Likelihood", patterns: Sequence[str]) -> dict[str, float]
     return held
 
 
-def _name(other: str, held: Sequence[str]) -> str:
+def _name(other: str, without: Sequence[str], hold: Mapping[str, float]) -> str:
+    """What the second model is called: its file, and what it goes without."""
     parts = [other] if other else []
-    if held:
-        parts.append(f"without {held[0]}" + (f" and {len(held) - 1} more" if len(held) > 1 else ""))
+    parts += [f"without {_first(without)}"] if without else []
+    parts += [f"{_first(list(hold))} held"] if hold else []
     return ", ".join(parts)
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

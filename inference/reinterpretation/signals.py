@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatch, fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,32 @@ def chosen(signals: Sequence[Signal], patterns: Sequence[str]) -> list[Signal]:
         some = ", ".join(signal.name for signal in signals[:3])
         raise InvalidSignal(f"no signal matches {' or '.join(patterns)}; there are {some or 'none'}, …")
     return found
+
+
+def background_of(workspace: Document, drop: Sequence[str], poi: str | None) -> Workspace:
+    """The background of a workspace that has a signal already.
+
+    Args:
+        drop: names of samples to take away, or patterns of them.
+        poi: what the signals' strength is called; the workspace's parameter of interest is an ordinary one then.
+
+    Raises:
+        InvalidSignal: no such sample, or a channel without any is left.
+    """
+    made = copy.deepcopy(dict(workspace))
+    known = {sample["name"]: None for channel in made["channels"] for sample in channel["samples"]}
+    for pattern in drop:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise InvalidSignal(f"the workspace has no sample {pattern!r} to drop; {nearest(pattern, known)}")
+    for channel in made["channels"]:
+        channel["samples"] = [
+            sample for sample in channel["samples"] if not any(fnmatchcase(sample["name"], each) for each in drop)
+        ]
+        if not channel["samples"]:
+            raise InvalidSignal(f"nothing is left in channel {channel['name']!r}: drop fewer samples")
+    for measurement in made["measurements"] if poi is not None else ():
+        measurement["config"]["poi"] = poi
+    return made
 
 
 def without(workspace: Workspace, channels: Sequence[str]) -> Workspace:

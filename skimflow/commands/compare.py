@@ -24,6 +24,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--measurement", help="Name of the measurement (default: the first).")
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter in both; may be given repeatedly.")
 @click.option("--fix-second", multiple=True, metavar="NAME=VALUE", help="Hold a parameter in the second alone.")
+@click.option("--without", multiple=True, metavar="PATTERN", help="Hold in the second where measured; repeatable.")
 @output_options
 def compare(
     first: Path,
@@ -31,11 +32,12 @@ def compare(
     measurement: str | None,
     fix: tuple[str, ...],
     fix_second: tuple[str, ...],
+    without: tuple[str, ...],
     output: Output,
 ) -> None:
     """Compare the models of two workspaces (pyhf JSON files), or two fits that `skimflow fit --output` kept."""
     held, held_second = assignments(fix, "--fix"), assignments(fix_second, "--fix-second")
-    result = _compare((first, second), measurement, held, held_second)
+    result = _compare((first, second), measurement, held, held_second, without)
     from inference.comparison.tables import comparison_tables, sentence
 
     def figure() -> Figure:
@@ -47,15 +49,19 @@ def compare(
 
 
 def _compare(
-    paths: tuple[Path, Path], measurement: str | None, held: dict[str, float], held_second: dict[str, float]
+    paths: tuple[Path, Path],
+    measurement: str | None,
+    held: dict[str, float],
+    held_second: dict[str, float],
+    without: tuple[str, ...],
 ) -> Comparison:
     documents = [_document(path) for path in paths]
-    names = _names(paths)
+    names = _names(paths, changed=bool(held_second or without))
     fits = [document.get("kind") == "FitResult" for document in documents]
     if any(fits):
         if not all(fits):
             raise click.UsageError(f"{paths[fits.index(False)]} is no fit: give two workspaces, or two fits")
-        if held or held_second:
+        if held or held_second or without:
             raise click.UsageError("nothing can be held in fits that are made: give the workspaces")
         from inference.comparison.compare import compare_fits
         from inference.documents import from_document
@@ -63,12 +69,20 @@ def _compare(
 
         one, other = (from_document(FitResult, document) for document in documents)
         return compare_fits(one, other, names=names)
-    from inference.comparison.compare import compare as compare_models
+    from inference.comparison.variants import compare_with
     from inference.likelihood.model import Likelihood
     from inference.workspace import load_workspace
 
-    models = [Likelihood(load_workspace(document), measurement) for document in documents]
-    return compare_models(models[0], models[1], names=names, fixed=held, fixed_second=held_second)
+    return compare_with(
+        Likelihood(load_workspace(documents[0]), measurement),
+        other=paths[1],
+        measurement=measurement,
+        without=without,
+        hold=held_second,
+        this=names[0],
+        called=names[1],
+        fixed=held,
+    )
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -78,11 +92,11 @@ def _document(path: Path) -> dict[str, Any]:
         raise click.BadParameter(f"{path} is no JSON object: {error}") from error
 
 
-def _names(paths: tuple[Path, Path]) -> tuple[str, str]:
-    """The files' names, with as many folders as it takes to tell them apart."""
+def _names(paths: tuple[Path, Path], *, changed: bool) -> tuple[str, str]:
+    """The files' names, with as many folders as it takes to tell them apart; ``changed`` tells them apart too."""
     one, other = (path.resolve() for path in paths)
     if one == other:
-        return one.stem, f"{one.stem}, held"
+        return one.stem, one.stem if changed else f"{one.stem}, again"
     if one.stem != other.stem:
         return one.stem, other.stem
     return f"{one.parent.name}/{one.stem}", f"{other.parent.name}/{other.stem}"

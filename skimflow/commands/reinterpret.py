@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     help="JSON Patch, PatchSet, folder or tar archive of patches, named signals, or histograms (UHI JSON or ROOT).",
 )
 @click.option("--select", multiple=True, metavar="PATTERN", help="Only signals of such names, for example '*_60'.")
+@click.option(
+    "--drop", multiple=True, metavar="SAMPLE", help="Take a signal of the workspace away, by name or pattern."
+)
+@click.option("--poi", metavar="NAME", help="Name of the strength (default: the workspace's parameter of interest).")
 @click.option("--leave-out", multiple=True, metavar="CHANNEL", help="Take a channel away, such as a validation region.")
 @click.option("--measurement", help="Name of the measurement (default: the first).")
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter; may be given more than once.")
@@ -40,6 +44,8 @@ def reinterpret(
     archive: Path,
     output: Output,
     select: tuple[str, ...],
+    drop: tuple[str, ...],
+    poi: str | None,
     leave_out: tuple[str, ...],
     measurement: str | None,
     fix: tuple[str, ...],
@@ -55,11 +61,11 @@ def reinterpret(
     from inference.reinterpretation.archive import read_signals
     from inference.reinterpretation.reinterpret import poi_of
     from inference.reinterpretation.reinterpret import reinterpret as limits_on
-    from inference.reinterpretation.signals import chosen
+    from inference.reinterpretation.signals import background_of, chosen
     from inference.reinterpretation.tables import signal_table
     from inference.workspace import load_workspace
 
-    background = load_workspace(source(workspace))
+    background = background_of(load_workspace(source(workspace)), drop, poi)
     signals, own = read_signals(archive, background, poi_of(background, measurement))
     signals = chosen(signals, select)
     names = tuple(name for name in labels.split(",") if name) or own

@@ -179,7 +179,7 @@ def test_the_command_compares_workspaces_and_fits(tmp_path):
     assert "130 events" in ended.output
     assert figure.read_bytes().startswith(b"\x89PNG")
     itself = typed(one, one, "--fix-second", "mu=0", "--json")
-    assert json.loads(itself.output)["test"]["smaller"] == "one, held"
+    assert json.loads(itself.output)["test"]["smaller"] == "one, mu held"
     fits = []
     for path in (one, other):
         fits.append(path.with_name(f"{path.stem}-fit.json"))

@@ -121,6 +121,27 @@ def test_many_signals_are_compiled_once(signals, background):
     assert from_json(Reinterpretation, to_json(result)) == result
 
 
+def test_a_signal_in_the_workspace_makes_way(counting_background, tmp_path):
+    """Dropped, or left as an ordinary sample beside a strength of another name."""
+    from inference.reinterpretation.files import reinterpret_file
+
+    file = tmp_path / "new.json"
+    file.write_text(json.dumps({"name": "new", "channels": {"SR": {"data": [4.0, 6.0]}}}))
+    [plain] = reinterpret_file(counting_background, signals=file).signals
+    poi = counting_background["measurements"][0]["config"]["poi"]
+    old = named({"name": "old", "channels": {"SR": {"data": [5.0, 1.0]}}}, counting_background, poi)[0]
+    published = old.applied(counting_background)
+    [dropped] = reinterpret_file(published, signals=file, drop=["ol*"]).signals
+    assert dropped == plain
+    beside = reinterpret_file(published, signals=file, poi="strength")
+    assert beside.poi == "strength"
+    # the old signal, free in the fit, takes a part of what the new one may be
+    assert beside.signals[0].expected[2] > plain.expected[2]
+    assert not beside.signals[0].failures
+    with pytest.raises(InvalidSignal, match="no sample 'olf' to drop; nearest: old"):
+        reinterpret_file(published, signals=file, drop=["olf"])
+
+
 def test_workers_change_no_number(signals, background):
     some, told = chosen(signals, ["sbottom_1200_*_60"])[:4], []
     together = reinterpret(background, some, workers=2, progress=lambda *at: told.append(at))
