@@ -69,7 +69,9 @@ def _result(likelihood: "Likelihood", minimum: "Minimum", covariance: Floats, fr
 
     twice_nll = 2.0 * minimum.nll
     unconstrained = int(np.isnan(likelihood.widths[free]).sum())
-    degrees = likelihood.bins - unconstrained
+    counting = likelihood.observed.mask > 0  # but not bins that nothing fills: they cannot differ
+    counting &= (likelihood.observed.main > 0) | (likelihood.expected(minimum.parameters) > 0)
+    degrees = int(counting.sum()) - unconstrained
     return FitResult(
         labels=likelihood.labels,
         bestfit=tuple(minimum.parameters.tolist()),

@@ -166,15 +166,13 @@ def _thrown(
 ) -> tuple[dict[Name, _Values], tuple[str, ...]]:
     """Values of the toys whose fits have a certificate, and why the others have none."""
     from inference.toys.campaign import Campaign, carry_out
-    from inference.toys.generate import throw
-
     bestfit = np.asarray(fit.bestfit)
     held = {label: bestfit[at] for at, label in enumerate(fit.labels) if fit.fixed[at] and not likelihood.constant[at]}
     variants = {"fit": {label: float(value) for label, value in held.items()}}
     campaign = Campaign(bestfit, count, seed, variants=variants, search=True)
     fits: ToyFits = carry_out(likelihood, campaign, store=store, workers=workers, progress=progress)["fit"]
     good = np.flatnonzero(fits.converged)
-    toys = throw(likelihood, bestfit, count=count, seed=seed).part(good)  # the same ones: each has its own stream
+    toys = campaign.throw(likelihood, 0, count).part(good)  # the same ones: each has its own stream
     rise = 2 * (fits.nll[good] - likelihood.saturated(toys.seen))
     failures = tuple(f"toy {number}: {fits.reasons[number]}" for number in np.flatnonzero(~fits.converged).tolist())
     return _values(likelihood, toys, fits.parameters[good], rise), failures

@@ -47,8 +47,8 @@ class Certificate:
         return f"minimum after {self.iterations} iterations,{starts} distance {self.edm or 0.0:.1e}{bound}"
 
 
-def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...]) -> Certificate:
-    """Judge where the minimiser ended; ``free`` and ``labels`` of its parameters."""
+def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...], impossible: str = "") -> Certificate:
+    """Judge where the minimiser ended; ``free`` and ``labels`` of its parameters, what is ``impossible`` in words."""
     held = np.asarray(ended.held)
     moving = free & ~held
     slope = np.abs(np.where(moving, np.asarray(ended.gradient), 0.0))
@@ -56,11 +56,13 @@ def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...]) -> Certif
     iterations = int(ended.iterations)
     reason = ""
     if not bool(ended.feasible):
-        reason = "the model has no density at the start: a bin with events has no rate there, or a value is not finite"
+        reason = f"the model has no density at the start: {impossible or 'a value is not finite'}"
     elif not positive:
         reason = f"the data do not determine {_flattest(np.asarray(ended.curvature), moving, labels)}"
     elif not edm < EDM_ENOUGH:
         reason = f"expected distance to the minimum still {edm:.2g} after {iterations} iterations"
+        if impossible:
+            reason += f", at the edge of what is possible: {impossible}"
     return Certificate(
         not reason,
         reason,

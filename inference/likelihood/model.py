@@ -11,7 +11,7 @@ import numpy as np
 from inference.errors import InvalidWorkspace, UnknownParameter, nearest
 from inference.likelihood import compiled
 from inference.likelihood.arrays import Indices, lay_out
-from inference.likelihood.certificate import Certificate, certify
+from inference.likelihood.certificate import EDM_ENOUGH, Certificate, certify
 from inference.likelihood.evaluate import Data
 from inference.likelihood.minimise import Ended, Task
 from inference.likelihood.specification import Floats, Specification, specification
@@ -129,15 +129,30 @@ class Likelihood:
     def observation(
         self, main: Sequence[float] | Floats, auxiliary: Sequence[float] | Floats | None = None, mask: Any = None
     ) -> Observation:
-        """Other data; auxiliary measurements (one per parameter, NaN if free) as in the workspace if None."""
+        """Other data; auxiliary measurements (one per parameter, NaN if free) as in the workspace if None.
+
+        Raises:
+            InvalidWorkspace: shapes that do not fit, or contents that are no numbers of events.
+        """
         if auxiliary is None:
             auxiliary = [
                 value for made in self.specification.parameters for value in (made.auxdata or (np.nan,) * made.size)
             ]
-        seen = np.asarray(main, dtype=float)
-        if seen.shape != (self.bins,):
-            raise InvalidWorkspace(f"data of shape {seen.shape} for a model of {self.bins} bins")
-        return Observation(seen, np.asarray(auxiliary, dtype=float), np.ones(self.bins) if mask is None else mask)
+        seen = Observation(
+            np.asarray(main, dtype=float),
+            np.asarray(auxiliary, dtype=float),
+            np.ones(self.bins) if mask is None else np.asarray(mask, dtype=float),
+        )
+        for what, given, size in (("data", seen.main, self.bins), ("a mask", seen.mask, self.bins)):
+            if given.shape != (size,):
+                raise InvalidWorkspace(f"{what} of shape {given.shape} for a model of {size} bins")
+        if seen.auxiliary.shape != (len(self.labels),):
+            raise InvalidWorkspace(
+                f"auxiliary measurements of shape {seen.auxiliary.shape} for {len(self.labels)} parameters"
+            )
+        if not (np.isfinite(seen.main) & (seen.main >= 0))[seen.mask > 0].all():
+            raise InvalidWorkspace("data must be finite numbers of events, 0 or more, in every bin that counts")
+        return seen
 
     def from_flat(self, flat: Sequence[float] | Floats) -> Observation:
         """Data as pyhf writes them: all bins, then the auxiliary measurements of the constrained parameters."""
@@ -228,12 +243,20 @@ class Likelihood:
 
         Raises:
             UnknownParameter: a label of ``fixed``.
+            InvalidWorkspace: a start of another length.
         """
         seen = seen or self.observed
         begin, free = (self.init if start is None else np.asarray(start, dtype=float)).copy(), ~self.constant
+        if begin.shape != self.init.shape:
+            raise InvalidWorkspace(f"a start of shape {begin.shape} for {len(self.labels)} parameters")
         for label, value in (fixed or {}).items():
             begin[self.index(label)], free[self.index(label)] = value, False
-        return self.search(seen, begin, free) if search else self.minimum(seen, begin, free)
+        if search:
+            return self.search(seen, begin, free)
+        from inference.likelihood.search import possible
+
+        found, starts = possible(self, seen, begin, free)
+        return replace(found, certificate=replace(found.certificate, starts=starts))
 
     def search(self, seen: Observation, begin: Floats, free: Any) -> Minimum:
         """As `minimum`, also from other starts: the lowest one found, whose certificate tells how many were tried."""
@@ -273,8 +296,26 @@ class Likelihood:
         if not ended.positive and not np.ndim(ended.curvature):  # which tells what the data do not determine
             there = compiled.point(ended.theta, self.arrays, self.layout, self.data(seen, parameters, free))
             ended = ended._replace(curvature=there.curvature)
-        certificate = certify(ended, free[reduced], self._reduced_labels)
+        impossible = "" if ended.feasible and ended.edm < EDM_ENOUGH else self._impossible(parameters, seen)
+        certificate = certify(ended, free[reduced], self._reduced_labels, impossible)
         return Minimum(parameters, float(ended.value) + float(self.saturated(seen)), certificate)
+
+    def _impossible(self, parameters: Floats, seen: Observation) -> str:
+        """The first bin whose rate cannot be, or is about to be so, in words; empty if there is none."""
+        rates = self.expected(parameters)
+        bad = np.flatnonzero((seen.mask > 0) & ~(rates > 1e-6 * seen.main) & ((seen.main > 0) | ~(rates > -1e-6)))
+        for channel, first in zip(self.specification.channels, self._first_bins, strict=True):
+            for place in bad[(bad >= first) & (bad < first + channel.bins)]:
+                number = place - first
+                return (
+                    f"bin {number} of {channel.name!r} has {seen.main[place]:g} events and expects {rates[place]:.3g}"
+                )
+        return ""
+
+    @cached_property
+    def _first_bins(self) -> list[int]:
+        sizes = [channel.bins for channel in self.specification.channels]
+        return [sum(sizes[:index]) for index in range(len(sizes))]
 
     def covariance(self, at: Minimum, seen: Observation | None = None, free: Any = None) -> Floats:
         """Inverse of the exact Hessian of −log L over all free parameters, gammas included, shape (parameters,) * 2.

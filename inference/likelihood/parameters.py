@@ -198,8 +198,19 @@ def configured(made: ParameterSet, setting: Mapping[str, Any]) -> ParameterSet:
         if made.constraint != "free"
         else (),
     )
-    if any(map(math.isnan, (*result.init, *result.lower, *result.auxdata, *result.widths))):
-        raise InvalidWorkspace(
-            f"the measurement must give inits, bounds, auxdata and sigmas of the luminosity {made.name!r}"
-        )
+    _check(result, luminosity=math.isnan(made.init[0]))
     return result
+
+
+def _check(made: ParameterSet, *, luminosity: bool) -> None:
+    numbers = (*made.init, *made.lower, *made.upper, *made.auxdata, *made.widths)
+    if any(map(math.isnan, numbers)):
+        missing = (
+            "must give inits, bounds, auxdata and sigmas of the luminosity" if luminosity else "gives no numbers for"
+        )
+        raise InvalidWorkspace(f"the measurement {missing} {made.name!r}")
+    if any(low > high for low, high in zip(made.lower, made.upper, strict=True)):
+        raise InvalidWorkspace(f"the measurement gives {made.name!r} bounds of which the lower is above the upper")
+    if not all(0 < width < math.inf for width in made.widths):
+        what = "factors" if made.constraint == "poisson" else "sigmas"
+        raise InvalidWorkspace(f"the measurement gives {made.name!r} {what} that are not finite numbers above 0")

@@ -19,22 +19,44 @@ if TYPE_CHECKING:
 # Σ even² / rate over all bins above which a shape counts as bent: half a standard deviation of the data.
 BENT = 0.25
 MOST = 16
+# How often the reflections of a lower minimum are looked at in turn.
+ROUNDS = 4
+# Share of its range by which a parameter is moved off its bounds to find a start that is possible.
+INSIDE = 0.1
 
 
 def lowest(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: Any) -> "tuple[Minimum, int]":
     """The lowest minimum found from ``begin`` and from its reflections, and the number of fits.
 
-    A minimum reached from ``begin`` counts as left only for one that is lower by more than rounding.
+    A minimum reached from ``begin`` counts as left only for one that is lower by more than rounding; the reflections of
+    that one are looked at next.
     """
-    first = likelihood.minimum(seen, begin, free)
-    starts = reflections(likelihood, first, free)
-    others = likelihood.minima([(seen, start, free) for start in starts])
-    best = first
-    for other in others:
-        usable = other.certificate.converged >= best.certificate.converged
-        if usable and (other.nll < best.nll - 1e-9 or not best.certificate.converged):
-            best = other
-    return best, 1 + len(others)
+    best, starts = possible(likelihood, seen, begin, free)
+    for _ in range(ROUNDS):
+        before = best
+        others = likelihood.minima([(seen, start, free) for start in reflections(likelihood, best, free)])
+        starts += len(others)
+        for other in others:
+            usable = other.certificate.converged >= best.certificate.converged
+            if usable and (other.nll < best.nll - 1e-9 or not best.certificate.converged):
+                best = other
+        if best is before:
+            break
+    return best, starts
+
+
+def possible(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: Any) -> "tuple[Minimum, int]":
+    """The minimum reached from ``begin``, or from off the bounds where the model has no density there; number of fits.
+
+    A signal that starts at 0 in a bin where nothing else is expected is the common case.
+    """
+    found = likelihood.minimum(seen, begin, free)
+    if np.isfinite(found.nll):
+        return found, 1
+    low, high = likelihood.lower, likelihood.upper
+    inside = low + np.clip(begin - low, INSIDE * (high - low), (1 - INSIDE) * (high - low))
+    other = likelihood.minimum(seen, np.where(free & np.isfinite(inside), inside, begin), free)
+    return (other if np.isfinite(other.nll) else found), 2
 
 
 def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floats]:

@@ -1,5 +1,6 @@
 """A workspace in pyhf's JSON, read into plain values: channels, samples, modifiers, parameters, observations."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -180,8 +181,8 @@ def _check_modifier(use: Use) -> None:
         raise InvalidWorkspace(f"{use.place}: there is no such type; {nearest(str(kind), TYPES)}")
     if kind == "normsys":
         for side in ("hi", "lo"):
-            if not (isinstance(data, Mapping) and isinstance(data.get(side), int | float)):
-                raise InvalidWorkspace(f"{use.place}: data must be {{'hi': number, 'lo': number}}")
+            if not (isinstance(data, Mapping) and _factor(data.get(side))):
+                raise InvalidWorkspace(f"{use.place}: data must be {{'hi': …, 'lo': …}}, finite factors above 0")
         return
     lists = {"histosys": ("hi_data", "lo_data")}.get(kind)
     if lists:
@@ -198,10 +199,14 @@ def _same_bins(use: Use, values: Any, what: str) -> None:
         raise InvalidWorkspace(f"{use.place}: {what} has {len(values)} bins, the sample {len(use.nominal)}")
 
 
+def _factor(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
+
+
 def _numbers(values: Any, where: str) -> Floats:
     try:
         array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.asarray(np.nan)
     if array.ndim != 1 or not np.isfinite(array).all():
         raise InvalidWorkspace(f"{where}: contents must be a list of finite numbers")
@@ -239,6 +244,11 @@ def _observed(channels: Sequence[Channel], observations: Sequence[Mapping[str, A
             raise InvalidWorkspace(
                 f"the observation of {channel.name!r} has {len(contents[channel.name])} bins, "
                 f"its samples have {channel.bins}"
+            )
+        if (contents[channel.name] < 0).any():
+            raise InvalidWorkspace(
+                f"the observation of {channel.name!r} is negative in bin {int(np.argmin(contents[channel.name]))}: "
+                "numbers of events are 0 or more"
             )
     return np.concatenate([contents[channel.name] for channel in channels])
 

@@ -21,7 +21,7 @@ from inference.likelihood.specification import Floats
 from inference.toys.columns import MEDIA_TYPE, from_parquet, to_parquet
 from inference.toys.errors import InvalidToys
 from inference.toys.fits import ToyFits, fit_variants
-from inference.toys.generate import Method, Seed, mask_of, throw
+from inference.toys.generate import Method, Seed, Toys, mask_of, throw
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Toys of a chunk: some tenths of a second of work.
 CHUNK = 256
 # Raised when other numbers come out of the same request.
-VERSION = 1
+VERSION = 2
 Span = tuple[int, int]
 FREE: Mapping[str, Mapping[str, float]] = {"free": {}}
 
@@ -57,6 +57,22 @@ class Campaign:
     keep: Sequence[str] | None = None
     uncertainties: bool = False
     search: bool = False
+
+    def throw(self, likelihood: "Likelihood", first: int, count: int) -> Toys:
+        """Some of its toys; raises ``InvalidToys``."""
+        held = likelihood.constant.copy()
+        for label in set.intersection(*map(set, self.variants.values())):
+            held[likelihood.index(label)] = True
+        return throw(
+            likelihood,
+            self.parameters,
+            count=count,
+            seed=self.seed,
+            first=first,
+            method=self.method,
+            mask=self.mask,
+            held=held,
+        )
 
 
 def carry_out(
@@ -106,17 +122,12 @@ def carry_out(
 
 def chunk(likelihood: "Likelihood", campaign: Campaign, first: int, count: int) -> dict[str, ToyFits]:
     """Some toys of a campaign, thrown and fitted."""
-    toys = throw(
-        likelihood,
-        campaign.parameters,
-        count=count,
-        seed=campaign.seed,
-        first=first,
-        method=campaign.method,
-        mask=campaign.mask,
-    )
     found = fit_variants(
-        likelihood, toys, campaign.variants, search=campaign.search, uncertainties=campaign.uncertainties
+        likelihood,
+        campaign.throw(likelihood, first, count),
+        campaign.variants,
+        search=campaign.search,
+        uncertainties=campaign.uncertainties,
     )
     return {name: each.keep(campaign.keep) for name, each in found.items()}
 

@@ -127,6 +127,7 @@ def throw(
     first: int = 0,
     method: Method = "frequentist",
     mask: Floats | None = None,
+    held: NDArray[np.bool_] | None = None,
 ) -> Toys:
     """Throw toys number ``first`` to ``first + count - 1``.
 
@@ -135,14 +136,17 @@ def throw(
         seed: non-negative; a sequence names a stream within a larger study.
         method: "frequentist" or "prior", see the module.
         mask: which bins count, shape (bins,); those of the likelihood's own data if None.
+        held: parameters that no fit of the toys will move, shape (parameters,), those that the workspace holds if
+            None. Their auxiliary measurements, which they could not follow, stay as they are; they themselves as given.
 
     Raises:
         InvalidToys: a rate is negative or not finite there.
     """
     parameters = np.asarray(parameters, dtype=float)
     streams = _streams(seed, first, count)
+    held = likelihood.constant if held is None else held
     if method == "prior":
-        return _prior(likelihood, parameters, streams, count, mask)
+        return _prior(likelihood, parameters, streams, count, mask, held)
     rates = likelihood.expected(parameters)
     _check(likelihood, rates, parameters)
     constraints = Constraints.of(likelihood)
@@ -157,6 +161,7 @@ def throw(
         deviates[row, normal] = stream.standard_normal(len(normal))
         auxiliary[row, poisson] = stream.poisson(counts)
     auxiliary += constraints.scale * constraints.mixed(deviates)
+    auxiliary[:, held] = likelihood.observation(np.zeros(likelihood.bins)).auxiliary[held]
     return Toys(main, auxiliary, mask_of(likelihood, mask), np.tile(parameters, (count, 1)))
 
 
@@ -166,12 +171,13 @@ def _prior(
     streams: Iterator[np.random.Generator],
     count: int,
     mask: Floats | None,
+    held: NDArray[np.bool_],
 ) -> Toys:
     """A bin that the drawn parameters predict to be negative has no events."""
     from inference.toys.batches import expected
 
     constraints = Constraints.of(likelihood)
-    drawn = np.flatnonzero((constraints.normal | constraints.poisson) & ~likelihood.constant)
+    drawn = np.flatnonzero((constraints.normal | constraints.poisson) & ~held)
     aside = list(streams)
     uniform = np.stack([stream.random(len(drawn)) for stream in aside]) if aside else np.empty((0, len(drawn)))
     auxiliary = likelihood.observation(np.zeros(likelihood.bins)).auxiliary

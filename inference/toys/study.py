@@ -22,7 +22,7 @@ from inference.toys.errors import InvalidToys
 from inference.toys.exclusion import Estimate
 from inference.toys.fits import ToyFits
 from inference.toys.fractions import Fraction, Histogram, histogram
-from inference.toys.generate import Method, throw
+from inference.toys.generate import Method
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -148,7 +148,7 @@ def toy_study(
         point, toys, seed, method=method, variants=variants, keep=chosen, uncertainties=True, search=search
     )
     fits = carry_out(likelihood, campaign, store=store, workers=workers, progress=progress)
-    thrown = throw(likelihood, point, count=toys, seed=seed, method=method).truth if method == "prior" else point
+    thrown = campaign.throw(likelihood, 0, toys).truth if method == "prior" else point
     free = fits["free"]
     best = free.edm[free.converged]
     return ToyStudy(

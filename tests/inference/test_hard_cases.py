@@ -1,0 +1,172 @@
+"""Models and data that other fitters stumble on: an honest answer, never a number without a certificate."""
+
+import copy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chi2, poisson
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_models import counting
+
+from inference.errors import FitFailed, InvalidWorkspace
+from inference.fit import fit, fit_likelihood
+from inference.goodness.goodness import goodness
+from inference.likelihood.model import Likelihood
+from inference.toys.generate import throw
+
+
+def changed(place, value, workspace=None):
+    """A workspace with one value replaced."""
+    made = copy.deepcopy(workspace or counting(10.0, 50.0, error=0.1))
+    at = made
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = value
+    return made
+
+
+ALPHA = ("channels", 0, "samples", 0, "modifiers", 0)
+SETTING = ("measurements", 0, "config", "parameters", 0)
+NORM = {"name": "norm", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        (("observations", 0, "data"), [-3.0], "observation of 'bin' is negative in bin 0"),
+        (("observations", 0, "data"), [float("nan")], "observation of 'bin': contents must be a list of finite"),
+        (("observations", 0, "data"), [10**400], "observation of 'bin': contents must be a list of finite"),
+        ((*SETTING, "bounds"), [[10.0, 0.0]], "'mu' bounds of which the lower is above the upper"),
+        ((*SETTING, "bounds"), [[float("nan"), 1.0]], "gives no numbers for 'mu'"),
+        (ALPHA, {**NORM, "data": {"hi": float("nan"), "lo": 0.9}}, r"'norm' \(normsys\) of sample 'background'"),
+        (ALPHA, {**NORM, "data": {"hi": 1.1, "lo": 0.0}}, "finite factors above 0"),
+        (ALPHA, {**NORM, "data": {"hi": -1.1, "lo": 0.9}}, "finite factors above 0"),
+        (
+            ("measurements", 0, "config", "parameters"),
+            [{"name": "alpha", "sigmas": [0.0]}],
+            "'alpha' sigmas that are not finite numbers above 0",
+        ),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused_by_name(place, value, sentence):
+    with pytest.raises(InvalidWorkspace, match=sentence):
+        Likelihood(changed(place, value))
+
+
+def test_data_that_mean_nothing_are_refused():
+    likelihood = Likelihood(counting(10.0, 50.0))
+    for data in ([np.nan], [-1.0], [np.inf]):
+        with pytest.raises(InvalidWorkspace, match="finite numbers of events, 0 or more"):
+            likelihood.observation(data)
+    assert likelihood.observation([np.nan], mask=[0]).mask.tolist() == [0.0]
+    with pytest.raises(InvalidWorkspace, match="a mask of shape"):
+        likelihood.observation([1.0], mask=[1, 0])
+    with pytest.raises(InvalidWorkspace, match="auxiliary measurements of shape"):
+        likelihood.observation([1.0], [])
+    with pytest.raises(InvalidWorkspace, match="a start of shape"):
+        likelihood.fit(start=np.zeros(3))
+
+
+def test_a_negative_rate_is_no_minimum():
+    """−log L of a bin without events is its rate, which falls for ever below 0, where there is no such Poisson."""
+    likelihood = Likelihood(counting(1.0, -2.0, observed=0.0, error=0.1))
+    with pytest.raises(FitFailed, match=r"bin 0 of 'bin' has 0 events and expects -"):
+        fit_likelihood(likelihood)
+    assert likelihood.nll(np.asarray([0.0, 0.0])) == np.inf
+
+
+def test_a_step_into_negative_rates_is_taken_back():
+    """Two bins: one without events that a large step of the signal would make negative."""
+    workspace = counting(10.0, 50.0, observed=30.0, lower=-10.0)
+    workspace["channels"].append(
+        {
+            "name": "other",
+            "samples": [
+                {"name": "background", "data": [0.5], "modifiers": []},
+                {"name": "signal", "data": [0.2], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
+            ],
+        }
+    )
+    workspace["observations"].append({"name": "other", "data": [0.0]})
+    found = fit(workspace)
+    rates = np.asarray([50 + 10 * found.bestfit[0], 0.5 + 0.2 * found.bestfit[0]])
+    assert found.certificate.converged
+    assert (rates > 0).all()
+    assert 10 * (1 - 30 / rates[0]) + 0.2 == pytest.approx(0, abs=1e-9)
+
+
+def test_a_signal_that_starts_at_nothing_is_found():
+    """12 events where only the signal is expected, whose strength starts at 0: closed form 12 / 5."""
+    workspace = counting(5.0, 0.0, observed=12.0)
+    workspace["measurements"][0]["config"]["parameters"][0]["inits"] = [0.0]
+    found = fit(workspace)
+    assert found.bestfit == pytest.approx([2.4], abs=1e-9)
+    assert found.certificate.starts > 1
+
+
+def test_what_has_no_start_names_the_bin():
+    workspace = counting(0.0, 0.0, observed=12.0)
+    found = Likelihood(workspace).fit()
+    assert not found.certificate.converged
+    assert found.certificate.reason.endswith("bin 0 of 'bin' has 12 events and expects 0")
+
+
+def with_empty_bins(empty):
+    """Two filled bins and some in which nothing is expected nor seen."""
+    none = [0.0] * empty
+    modifiers = [
+        {"name": "alpha", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}},
+        {"name": "gamma", "type": "staterror", "data": [1.0, 2.0, *none]},
+    ]
+    return {
+        "channels": [
+            {
+                "name": "region",
+                "samples": [
+                    {"name": "background", "data": [50.0, 40.0, *none], "modifiers": modifiers},
+                    {
+                        "name": "signal",
+                        "data": [5.0, 3.0, *none],
+                        "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+                    },
+                ],
+            }
+        ],
+        "observations": [{"name": "region", "data": [62.0, 37.0, *none]}],
+        "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}],
+        "version": "1.0.0",
+    }
+
+
+def test_empty_bins_change_no_goodness_of_fit():
+    """Neither the degrees of freedom nor what toys say: the constraint of a held gamma is no measurement."""
+    plain = goodness(Likelihood(with_empty_bins(0)), statistics=["saturated", "pearson"], toys=500, seed=3)
+    padded = goodness(Likelihood(with_empty_bins(10)), statistics=["saturated", "pearson"], toys=500, seed=3)
+    for one, other in zip(plain.statistics, padded.statistics, strict=True):
+        assert other.degrees_of_freedom == one.degrees_of_freedom == 1
+        assert other.value == pytest.approx(one.value, abs=1e-9)
+        assert other.p_asymptotic == pytest.approx(chi2.sf(one.value, 1), rel=1e-6)
+        assert abs(other.p_toys.value - one.p_toys.value) < 0.08  # 3 of the difference's errors
+
+
+def test_the_auxiliary_measurement_of_what_is_held_is_not_thrown():
+    likelihood = Likelihood(counting(10.0, 50.0, error=0.1))
+    place = likelihood.index("alpha")
+    held = np.arange(len(likelihood.labels)) == place
+    free, kept = (throw(likelihood, likelihood.init, count=5, seed=1, held=which) for which in (~(held | True), held))
+    assert set(kept.auxiliary[:, place]) == {0.0}
+    assert len(set(free.auxiliary[:, place])) == 5
+    assert (free.main == kept.main).all()
+
+
+def test_goodness_with_a_held_nuisance_follows_the_poisson():
+    """Background alone in one bin, nothing free: the p-value of the toys is that of a Poisson of 50."""
+    likelihood = Likelihood(counting(10.0, 50.0, observed=58.0, error=0.1))
+    found = goodness(likelihood, statistics=["pearson"], toys=4000, seed=1, fixed={"mu": 0.0, "alpha": 0.0})
+    counts = np.arange(200)
+    truth = poisson.pmf(counts, 50)[np.abs(counts - 50) >= 8].sum()
+    p_toys = found.statistics[0].p_toys
+    assert abs(p_toys.value - truth) < 4 * np.sqrt(truth * (1 - truth) / 4000)
