@@ -126,12 +126,15 @@ class Choice:
 
 def picked_items(offsets: Offsets, rows: Array) -> tuple[Offsets, Offsets]:
     """Of lists with these offsets, those of these numbers: the offsets that they get, and the items that are theirs."""
-    starts = offsets[rows]
-    kept = offsets_of(offsets[rows + 1] - starts)
-    # Item i of the result comes from i plus the shift of its row: the cost is that of the items kept, not of all.
-    items = np.repeat(starts - kept[:-1], kept[1:] - kept[:-1])
-    items += np.arange(kept[-1])
-    return kept, items
+    starts, ends = offsets[rows], offsets[rows + 1]
+    kept = offsets_of(ends - starts)
+    # It is one step from an item to the next, and where a row begins so many more as lie between it and the row before.
+    steps = np.ones(kept[-1] + 1, np.int64)
+    steps[:1] = 0
+    between = starts.copy()
+    between[1:] -= ends[:-1]
+    np.add.at(steps, kept[:-1], between)  # rows without items begin where the next one does
+    return kept, np.cumsum(steps[:-1])
 
 
 def keep_rows(column: Column, keep: Mask) -> Column:

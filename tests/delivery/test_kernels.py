@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from delivery.engine.kernels import choose, first_in_order, nested_pairs, rows_of_items, sums
-from delivery.engine.values import Lists, Offsets, offsets_of, to_awkward
+from delivery.engine.values import Lists, Offsets, offsets_of, picked_items, to_awkward
 
 COUNTS = st.lists(st.integers(0, 6), max_size=12).map(lambda counts: np.array(counts, np.int64))
 DTYPES = st.sampled_from(["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]).map(np.dtype)
@@ -33,6 +33,16 @@ def positions(offsets: Offsets) -> Any:
 def test_rows_of_items_repeats_each_row(counts: Offsets) -> None:
     rows = rows_of_items(offsets_of(counts))
     assert rows.tolist() == np.repeat(np.arange(len(counts)), counts).tolist()
+
+
+@given(COUNTS.flatmap(lambda counts: st.tuples(st.just(counts), hnp.arrays(np.bool_, len(counts)))))
+def test_picked_items_are_those_of_the_rows_picked(counted: tuple[Offsets, Any]) -> None:
+    counts, keep = counted
+    offsets = offsets_of(counts)
+    kept, items = picked_items(offsets, np.flatnonzero(keep))
+    expected = positions(offsets)[keep]
+    assert kept.tolist() == offsets_of(counts[keep]).tolist()
+    assert items.tolist() == ak.flatten(expected, axis=1).to_list()
 
 
 @given(COUNTS, st.integers(1, 5))
