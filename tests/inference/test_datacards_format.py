@@ -16,6 +16,9 @@ from inference.formats.datacards.card import Statistics
 from inference.formats.datacards.errors import DatacardError
 from inference.formats.datacards.parse import parse_card
 from inference.formats.errors import InvalidDocument
+from inference.formats.hs3_reader import from_hs3
+from inference.formats.hs3_writer import to_hs3
+from inference.likelihood.model import Likelihood
 
 COUNTING = """\
 imax 2
@@ -70,6 +73,21 @@ def test_a_counting_card(tmp_path):
         ],
     }
     assert read.workspace["interpolation"] == {"histosys": "code4p", "normsys": "combine"}
+
+
+def test_a_card_of_inverse_norms_is_hs3(tmp_path):
+    """κ^θ is code 1, which HS3 has a name for; what comes back has the same −log L."""
+    text = COUNTING.replace("shape lnN - 0.9/1.2 - -", "shape lnN - 0.8 - -")
+    workspace = read_datacard(write(tmp_path, text)).workspace
+    assert workspace["interpolation"]["normsys"] == "code1"
+    one, other = Likelihood(workspace), Likelihood(from_hs3(to_hs3(workspace)))
+    point = dict(zip(one.labels, one.init + 0.7, strict=True))
+    rates = {"r": 1.7, "lumi": 0.7, "shape": 0.7}
+    expected = [(2 * 1.7 + 10 * 0.8**0.7) * 1.1**0.7, (3 * 1.7 + 20) * 1.1**0.7]
+    assert point == rates
+    assert one.expected(np.asarray(list(point.values())))[:2] == pytest.approx(expected, rel=1e-13)
+    values = [likelihood.nll(np.asarray([point[label] for label in likelihood.labels])) for likelihood in (one, other)]
+    assert values[0] == pytest.approx(values[1], rel=1e-13)
 
 
 def settings(read):

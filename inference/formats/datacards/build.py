@@ -3,7 +3,8 @@
 What Combine does (its ProcessNormalization, FastVerticalInterpHistPdf2, CMSHistFunc, CMSHistErrorPropagator and
 ModelBuilder), and how it is said:
 
-* lnN: normsys with κ up and κ down, interpolated as Combine does (``"interpolation": {"normsys": "combine"}``);
+* lnN: normsys with κ up and κ down, interpolated as Combine does (``"interpolation": {"normsys": "combine"}``, or
+  "code1" where all κ down are 1 / κ up);
 * shape: a histosys with the templates scaled to the nominal's integral (code 4p is Combine's vertical morphing) and a
   normsys with the ratios of integrals; shapeN: a shapefactor that the extension "logarithms" sets;
 * gmN: the control region as a channel of one bin, which a free parameter scales;
@@ -28,6 +29,9 @@ from inference.formats.datacards.templates import DATA, Templates
 from inference.likelihood.specification import Floats, specification
 
 STATISTICS = "autoMCStats"  # Combine's name of the group of the parameters of bins
+
+
+ROUNDING = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def read_datacard(path: Path | str, *, mass: float = 120.0) -> Datacard:
         "observations": observations,
         "measurements": [{"name": card.name, "config": parameters.measurement()}],
         "version": "1.0.0",
-        "interpolation": {"histosys": "code4p", "normsys": "combine"},
+        "interpolation": {"histosys": "code4p", "normsys": _norms(channels)},
     }
     names = [each.name for each in specification(workspace).parameters]
     extensions = parameters.extensions(names)
@@ -86,6 +90,19 @@ def read_datacard(path: Path | str, *, mass: float = 120.0) -> Datacard:
         workspace["extensions"] = extensions
     groups, unknown = _groups(card, [*names, *parameters.introduced])
     return Datacard(workspace, groups, tuple(dict.fromkeys((*notes, *parameters.remarks, *unknown))))
+
+
+def _norms(channels: list[dict[str, Any]]) -> str:
+    """Interpolation of the norms: where up and down are inverse everywhere, Combine's is code 1, which others know."""
+    sizes = [
+        each["data"]
+        for channel in channels
+        for sample in channel["samples"]
+        for each in sample["modifiers"]
+        if each["type"] == "normsys"
+    ]
+    inverse = all(abs(size["hi"] * size["lo"] - 1) < ROUNDING for size in sizes)
+    return "code1" if inverse else "combine"
 
 
 def _left_out(card: Card) -> list[str]:
