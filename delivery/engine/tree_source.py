@@ -43,6 +43,7 @@ class TreeSource:
         self._types: dict[str, ColumnType | str] = {}
         self._layouts: dict[str, Layout] = {}
         self._borders: dict[str, list[int]] = {}
+        self._baskets: dict[str, list[Range]] = {}
         self._units = Units()
         self._read_bytes = Counter()
 
@@ -119,10 +120,20 @@ class TreeSource:
                 self._held.hold({(name, start, stop): self._places(name, start, stop, keep) for name in names})
 
     def _places(self, name: str, start: int, stop: int, keep: Mask | None) -> list[Range]:
-        branch = self._lazy.branch(name)
+        places = self._baskets_of(name)
         kept = None if keep is None else np.flatnonzero(keep)
         parts = parts_of(self._starts(name), start, stop, kept)
-        return [_place(branch, part.number) for part in parts if part.number < branch._num_normal_baskets]
+        return [places[part.number] for part in parts if part.number < len(places)]
+
+    def _baskets_of(self, name: str) -> list[Range]:
+        """Where a branch's baskets lie in the file, but for those that lie in the tree's header."""
+        if name not in self._baskets:
+            with reading(self.file):
+                branch = self._lazy.branch(name)
+                count = branch._num_normal_baskets
+                starts, sizes = (branch.member(each)[:count].tolist() for each in ("fBasketSeek", "fBasketBytes"))
+                self._baskets[name] = [(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+        return self._baskets[name]
 
     def read(self, name: str, start: int, stop: int, keep: Mask | None) -> Column:
         """Entries of a branch; only baskets with a wanted entry are read."""
@@ -149,17 +160,18 @@ class TreeSource:
         layout = self._layouts.get(name)
         try:
             if layout is not None:
-                return self._decode(branch, part.number, part.high - part.low, layout)
+                return self._decode(name, branch, part, layout)
         except OffsetsNotStored:
             pass
         return self._by_uproot(branch, part)
 
-    def _decode(self, branch: Any, number: int, entries: int, layout: Layout) -> Column | Run:
-        if number >= branch._num_normal_baskets:
-            basket = branch.embedded_baskets[number - branch._num_normal_baskets]
+    def _decode(self, name: str, branch: Any, part: Part, layout: Layout) -> Column | Run:
+        entries, places = part.high - part.low, self._baskets_of(name)
+        if part.number >= len(places):
+            basket = branch.embedded_baskets[part.number - len(places)]
             self._read_bytes.add(len(basket.data))
             return _embedded(basket, layout, entries)
-        start, stop = _place(branch, number)
+        start, stop = places[part.number]
         if not 0 <= start < stop <= self.file_bytes:
             raise Damaged(f"its bytes {start} to {stop} lie beyond the file's end")
         try:
@@ -230,9 +242,3 @@ def _none_of(branch: Any) -> Column:
     """No entries of a branch that uproot reads."""
     form = branch.interpretation.awkward_form(branch.file)
     return from_awkward(ak.Array(form.length_zero_array(highlevel=False)))
-
-
-def _place(branch: Any, number: int) -> Range:
-    """Where a basket lies in the file."""
-    start = int(branch.member("fBasketSeek")[number])
-    return start, start + int(branch.member("fBasketBytes")[number])
