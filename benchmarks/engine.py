@@ -75,7 +75,7 @@ def free_cores() -> float:
 def by_threads(file: Path, out: Path, kind: Format) -> dict[int, Timing]:
     """A whole transform by numbers of threads."""
     request = partial(TransformRequest, load(QUERY).text, str(file), out, format=kind)
-    return {threads: timed(partial(transform, request(threads=threads))) for threads in THREADS}
+    return {threads: timed(partial(transform, request(threads=threads)), output=out) for threads in THREADS}
 
 
 def measure(file: Path, folder: Path, peers: list[Peer]) -> Measured:

@@ -78,7 +78,7 @@ def measure(request: TransformRequest) -> Steps:
         decompressing=timed(_only_decompress(file, names)).cpu,
         turning=timed(_only_turn([columns[name] for columns in parts for name in selected])).cpu,
         selecting=timed(select).cpu,
-        writing={kind: timed(_only_write(request, kind)).cpu for kind in get_args(Format)},
+        writing={kind: timed(_only_write(request, kind), output=request.output).cpu for kind in get_args(Format)},
     )
 
 
