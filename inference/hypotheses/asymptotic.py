@@ -1,12 +1,12 @@
 """What tests and limits share: the profiles of the data and of the background's Asimov data, each fitted once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inference.errors import FitFailed
-from inference.hypotheses.profile import Profile, place_of, with_bounds
 from inference.hypotheses.record import fitted
 from inference.hypotheses.results import Fitted, HypothesisTest
 from inference.hypotheses.statistic import (
@@ -18,6 +18,8 @@ from inference.hypotheses.statistic import (
     separation,
     upper,
 )
+from inference.profiles.places import place_of, with_bounds
+from inference.profiles.profile import LOWER, Point, Profile
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -57,8 +59,13 @@ class Asymptotic:
         self.data = Profile(bounded, likelihood.observed, place, fixed=fixed, start=start)
         self.data.at(0.0)
         self.data.settle(0.0)
-        background = self.data.at(0.0).minimum.parameters
-        self.asimov = Profile(bounded, asimov(likelihood, background), place, fixed=fixed, start=background)
+
+        def expected_of(background: Point) -> Profile:
+            found = background.minimum.parameters
+            return Profile(bounded, asimov(likelihood, found), place, fixed=fixed, start=found)
+
+        self._expected_of, self._background = expected_of, self.data.at(0.0)
+        self.asimov = expected_of(self._background)
 
     def _bounded(self, likelihood: "Likelihood", place: int) -> "Likelihood":
         """With the bounds that the statistic asks for: from 0 on, or with room below 0."""
@@ -75,6 +82,23 @@ class Asymptotic:
     def notes(self) -> tuple[str, ...]:
         """What was done that was not asked for."""
         return (*self._notes, *self.data.notes, *(f"Asimov data: {note}" for note in self.asimov.notes))
+
+    def settle(self, values: Sequence[float]) -> bool:
+        """Look for lower minima at these values, and at all points in the valleys of the others; whether one was found.
+
+        What has no certificate says so when it is asked for.
+        """
+        profiles, lower = (self.data, self.asimov), False
+        for profile in profiles:
+            for mu in (mu for mu in values if mu >= 0):
+                with suppress(FitFailed):
+                    profile.at(mu)
+                    lower |= profile.settle(mu)
+            lower |= profile.agree()
+        if self.data.at(0.0).nll < self._background.nll - LOWER:  # the Asimov data were those of a higher minimum
+            self._background, lower = self.data.at(0.0), True
+            self.asimov = self._expected_of(self._background)
+        return lower
 
     def q(self, mu: float) -> tuple[float, float]:
         """Test statistic of the data and its slope along μ."""

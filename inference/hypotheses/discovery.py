@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.hypotheses.profile import Profile, place_of
 from inference.hypotheses.record import Record
 from inference.hypotheses.results import Significance
 from inference.hypotheses.statistic import BAND, discovery, discovery_p_value
+from inference.profiles.places import place_of
+from inference.profiles.profile import Profile
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from inference.errors import FitFailed, InvalidWorkspace
 from inference.hypotheses.asymptotic import Asymptotic
-from inference.hypotheses.profile import place_of, settled
 from inference.hypotheses.record import Attempt
 from inference.hypotheses.results import HypothesisTest, HypothesisTests, UpperLimit
 from inference.hypotheses.statistic import BAND, Method, Statistic, expected_root
+from inference.profiles.places import place_of
+from inference.profiles.profile import RESTARTS, settled
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -50,7 +51,9 @@ def hypothesis_tests(
         FitFailed: the fits that all values need did not end in certified minima.
     """
     shared = Asymptotic(likelihood, poi=poi, statistic=statistic, fixed=fixed, fit=fit)
-    tests, failures = _tests(shared, sorted({float(value) for value in mu}))
+    values = sorted({float(value) for value in mu})
+    _settled(shared, values)
+    tests, failures = _tests(shared, values)
     return HypothesisTests(shared.poi, shared.data.best.mu, tests, shared.fits, failures, shared.notes)
 
 
@@ -87,12 +90,16 @@ def upper_limit(
         shared = Asymptotic(likelihood, poi=label, statistic=statistic, fixed=fixed, fit=fit)
     except FitFailed as error:
         return UpperLimit(label, level, method, statistic, None, (None,) * 5, None, None, (), (), (str(error),))
-    search = _Search(shared, 1 - level, method)
-    expected = tuple(search.expected(point) for point in BAND)
-    observed = search.observed(expected[2])
+    for _ in range(RESTARTS):
+        search = _Search(shared, 1 - level, method)
+        expected = tuple(search.expected(point) for point in BAND)
+        observed = search.observed(expected[2])
+        found = [limit for limit in (observed, *expected) if limit is not None]
+        highest = BEYOND * max(found, default=1.0)
+        values = [highest * step / (points - 1) for step in range(points)] if points > 1 else []
+        if not shared.settle([1.0, *values]):
+            break
     one, failures = _tests(shared, [1.0])
-    found = [limit for limit in (observed, *expected) if limit is not None]
-    values = [BEYOND * max(found, default=1.0) * step / (points - 1) for step in range(points)] if points > 1 else []
     tests, untested = _tests(shared, values)
     return UpperLimit(
         poi=label,
@@ -108,6 +115,13 @@ def upper_limit(
         failures=(*search.failures, *failures, *untested),
         notes=(*shared.notes, *_beyond_bound(likelihood, label, found)),
     )
+
+
+def _settled(shared: Asymptotic, values: Sequence[float]) -> None:
+    """Until nothing is found any more that is lower."""
+    for _ in range(RESTARTS):
+        if not shared.settle(values):
+            break
 
 
 def _tests(shared: Asymptotic, values: Sequence[float]) -> tuple[tuple[HypothesisTest, ...], tuple[str, ...]]:

@@ -12,11 +12,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from inference.errors import InvalidWorkspace
-from inference.hypotheses.profile import Profile, place_of
 from inference.hypotheses.record import Record
 from inference.hypotheses.results import LowerLimit
-from inference.hypotheses.roots import NoCrossing, crossing
 from inference.hypotheses.statistic import BAND
+from inference.profiles.places import place_of
+from inference.profiles.profile import Profile
+from inference.profiles.roots import NoCrossing, crossing
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood

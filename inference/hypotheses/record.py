@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from inference.errors import FitFailed
-from inference.hypotheses.profile import Profile
 from inference.hypotheses.results import Fitted
-from inference.hypotheses.roots import NoCrossing
+from inference.profiles.profile import Profile
+from inference.profiles.roots import NoCrossing
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Observation

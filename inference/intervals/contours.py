@@ -16,10 +16,11 @@ import numpy as np
 
 from inference.errors import InferenceError
 from inference.fit import fit_likelihood
-from inference.intervals.crossings import Crossing, LowerMinimum, Ray, crossings
-from inference.intervals.lowest import NewMinimum, from_lowest
-from inference.intervals.profile import Nominal, Task, conditional_minima, nominal_of, require_free, unit
+from inference.intervals.crossings import Crossing, Ray, crossings
 from inference.likelihood.specification import Floats
+from inference.profiles.fits import Task, minima_of
+from inference.profiles.nominal import LowerMinimum, NewMinimum, Nominal, from_lowest
+from inference.profiles.places import require_free
 from inference.results import FitResult
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def contours(
     one, other = (likelihood.index(label) for label in parameters)
     if one == other:
         raise InferenceError(f"a contour needs two parameters, not {parameters[0]} twice")
-    nominal = nominal_of(fit or fit_likelihood(likelihood, fixed))
-    require_free(likelihood, nominal, (one, other))
+    nominal = Nominal.of(fit or fit_likelihood(likelihood, fixed))
+    require_free(likelihood, nominal.free, one, other)
 
     def trace_all(start: Nominal) -> list[Contour] | LowerMinimum:
         traced: list[Contour] = []
@@ -156,11 +157,11 @@ def _ends_on_bound(
     """Where the contour meets a bound of one parameter: from the minimum there along the other, both ways."""
     start = nominal.parameters.copy()
     start[places[held]] = bound
-    lowest = conditional_minima(likelihood, [Task((places[held],), start)], nominal.free, derivatives=False)[0]
-    if not lowest.converged:
+    [lowest] = minima_of(likelihood, likelihood.observed, [Task.holding((places[held],), start, nominal.free)])
+    if not lowest.certificate.converged:
         return []
-    along = np.eye(2)[1 - held] * unit(likelihood, nominal, places[1 - held])
-    there = replace(nominal, parameters=lowest.minimum.parameters)
+    along = np.eye(2)[1 - held] * nominal.unit(likelihood, places[1 - held])
+    there = replace(nominal, parameters=lowest.parameters)
     return crossings(likelihood, there, [Ray(places, along), Ray(places, -along)], height)
 
 
@@ -180,7 +181,7 @@ def _metric(likelihood: "Likelihood", nominal: Nominal, places: tuple[int, int])
     try:
         return np.asarray(np.linalg.cholesky(nominal.covariance[np.ix_(places, places)]))
     except np.linalg.LinAlgError:  # one of them is on a bound and has no uncertainty there
-        return np.diag([unit(likelihood, nominal, place) for place in places])
+        return np.diag([nominal.unit(likelihood, place) for place in places])
 
 
 def _between(traced: Mapping[float, Crossing], inverse: Floats, count: int) -> list[float]:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from inference.intervals.profile import Conditional, Nominal, Task, conditional_minima, other_sides
 from inference.likelihood.specification import Floats
+from inference.profiles.fits import Fitted, Task, fit_many, minima_of
+from inference.profiles.nominal import LowerMinimum, Nominal
+from inference.profiles.valleys import LOWER, other_sides
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 # |sqrt(2 Δ log L) − z| at which a crossing is found, and that which is good enough where rounding allows no better.
 EXACT = 1e-9
 GOOD = 1e-8
-# Fall of −log L below the nominal minimum, or below another valley, that is not rounding.
-LOWER = 1e-7
 FITS = 60
 STARTS = 4
 # Relative width of the bracket at which it is closed: by rounding, or before a point that no fit gets beyond.
@@ -57,14 +57,6 @@ class Crossing:
     fits: int
 
 
-@dataclass(frozen=True, slots=True)
-class LowerMinimum:
-    """A conditional minimum below the nominal one."""
-
-    at: "Minimum"
-    labels: tuple[str, ...]
-
-
 def crossings(
     likelihood: "Likelihood", nominal: Nominal, rays: Sequence[Ray], height: float
 ) -> list[Crossing] | LowerMinimum:
@@ -87,8 +79,8 @@ def _run(likelihood: "Likelihood", nominal: Nominal, searches: "Sequence[_Search
         running = [search for search in searches if search.ended is None]
         if not running:
             return None
-        tasks = [Task(search.ray.held, search.start()) for search in running]
-        for search, found in zip(running, conditional_minima(likelihood, tasks, nominal.free), strict=True):
+        tasks = [Task.holding(search.ray.held, search.start(), nominal.free) for search in running]
+        for search, found in zip(running, fit_many(likelihood, likelihood.observed, tasks), strict=True):
             search.take(found)
 
 
@@ -97,17 +89,18 @@ def _other_valleys(likelihood: "Likelihood", nominal: Nominal, searches: "Sequen
     tasks: list[tuple[_Search, Task]] = []
     for search in searches:
         if search.ended == "crossing":
-            tasks += [(search, Task(search.ray.held, start)) for start in _other_starts(likelihood, nominal, search)]
-    found = conditional_minima(likelihood, [task for _, task in tasks], nominal.free, derivatives=False)
+            starts = _other_starts(likelihood, nominal, search)
+            tasks += [(search, Task.holding(search.ray.held, start, nominal.free)) for start in starts]
+    found = minima_of(likelihood, likelihood.observed, [task for _, task in tasks])
     lowest: dict[int, Minimum] = {}
     for (search, _), each in zip(tasks, found, strict=True):
-        best = lowest.get(id(search), search.last.minimum if search.last is not None else each.minimum)
-        if each.converged and each.minimum.nll < best.nll - LOWER:
-            lowest[id(search)] = each.minimum
+        best = lowest.get(id(search), search.last.minimum if search.last is not None else each)
+        if each.certificate.converged and each.nll < best.nll - LOWER:
+            lowest[id(search)] = each
     resumed = [search for search in searches if id(search) in lowest]
-    again = [Task(search.ray.held, lowest[id(search)].parameters) for search in resumed]
-    for search, each in zip(resumed, conditional_minima(likelihood, again, nominal.free), strict=True):
-        search.resume(each)
+    again = [Task.holding(search.ray.held, lowest[id(search)].parameters, nominal.free) for search in resumed]
+    for search, fitted in zip(resumed, fit_many(likelihood, likelihood.observed, again), strict=True):
+        search.resume(fitted)
     return bool(resumed)
 
 
@@ -136,9 +129,9 @@ class _Search:
     attempt: int = 0
     wall: bool = False  # outside is where no start led to a certified fit
     doubted: bool = False  # outside was fitted again
-    base: Conditional | None = None  # at inside, if that is not the nominal minimum
+    base: Fitted | None = None  # at inside, if that is not the nominal minimum
     last_at: float = 0.0
-    last: Conditional | None = None
+    last: Fitted | None = None
     rise: float = 0.0
     fits: int = 0
     ended: Literal["crossing", "bound", "failed"] | None = None
@@ -182,7 +175,7 @@ class _Search:
             begin = nominal.parameters + self.trial * nominal.covariance[:, held] @ follow
         return np.where(nominal.free, np.clip(begin, likelihood.lower, likelihood.upper), nominal.parameters)
 
-    def take(self, found: Conditional) -> None:
+    def take(self, found: Fitted) -> None:
         """Learn from the fit at the trial, and choose the next one or end."""
         self.fits += 1
         if found.converged:
@@ -195,7 +188,7 @@ class _Search:
             self.outside, self.wall = self.trial, True
             self._go(math.nan)
 
-    def _learn(self, found: Conditional) -> None:
+    def _learn(self, found: Fitted) -> None:
         fall = self.nominal.nll - found.minimum.nll
         if fall > LOWER:
             self.lower = found.minimum
@@ -216,7 +209,7 @@ class _Search:
             self.outside, self.wall = self.trial, False
             self._go(self._newton(found, missing))
 
-    def _newton(self, found: Conditional, missing: float) -> float:
+    def _newton(self, found: Fitted, missing: float) -> float:
         """Halley's step on sqrt(2 Δ log L) − z; not a number where the root does not rise."""
         assert found.slope is not None and found.curvature is not None  # noqa: PT018, S101 (it converged)
         root, along = math.sqrt(self.rise), self.ray.direction
@@ -258,7 +251,7 @@ class _Search:
         elif not self.reason:
             self.reason = f"not found in {self.fits} fits"
 
-    def resume(self, found: Conditional) -> None:
+    def resume(self, found: Fitted) -> None:
         """Go on in a lower valley that was found at the crossing."""
         self.ended, self.outside, self.wall = None, math.inf, False
         self._learn(found)

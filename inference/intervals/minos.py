@@ -13,9 +13,9 @@ import numpy as np
 
 from inference.errors import InferenceError
 from inference.fit import fit_likelihood
-from inference.intervals.crossings import Crossing, LowerMinimum, Ray, crossings
-from inference.intervals.lowest import NewMinimum, from_lowest
-from inference.intervals.profile import Nominal, nominal_of, of_interest, require_free, unit
+from inference.intervals.crossings import Crossing, Ray, crossings
+from inference.profiles.nominal import LowerMinimum, NewMinimum, Nominal, from_lowest
+from inference.profiles.places import of_interest, require_free
 from inference.results import FitResult
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ def intervals(
         FitFailed: the nominal fit.
     """
     height = level(sigma, confidence)
-    nominal = nominal_of(fit or fit_likelihood(likelihood, fixed))
+    nominal = Nominal.of(fit or fit_likelihood(likelihood, fixed))
     places = [likelihood.index(label) for label in parameters or [of_interest(likelihood)]]
-    require_free(likelihood, nominal, places)
+    require_free(likelihood, nominal.free, *places)
     nominal, new, found = from_lowest(
         likelihood, nominal, lambda start: _all_sides(likelihood, start, places, height, progress)
     )
@@ -144,7 +144,7 @@ def _all_sides(
     sides: list[tuple[Crossing, Crossing]] = []
     for begin in range(0, len(places), TOGETHER):
         some = places[begin : begin + TOGETHER]
-        steps = [unit(likelihood, nominal, place) for place in some]
+        steps = [nominal.unit(likelihood, place) for place in some]
         rays = [
             Ray((place,), np.asarray([sign * step]))
             for place, step in zip(some, steps, strict=True)

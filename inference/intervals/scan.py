@@ -14,19 +14,10 @@ import numpy as np
 
 from inference.errors import InferenceError
 from inference.fit import fit_likelihood
-from inference.intervals.crossings import LOWER, LowerMinimum
-from inference.intervals.lowest import NewMinimum, restart
-from inference.intervals.profile import (
-    Nominal,
-    Task,
-    conditional_minima,
-    nominal_of,
-    of_interest,
-    other_sides,
-    require_free,
-    unit,
-)
 from inference.likelihood.specification import Floats
+from inference.profiles.nominal import LowerMinimum, NewMinimum, Nominal, restart
+from inference.profiles.places import of_interest, require_free
+from inference.profiles.valleys import LOWER, lowest_minima
 from inference.results import FitResult
 
 if TYPE_CHECKING:
@@ -34,7 +25,6 @@ if TYPE_CHECKING:
 
 # Uncertainties to either side of the best fit, unless the range is given.
 REACH = 3.0
-PASSES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ def scan(
         InferenceError: points outside the bounds, or a parameter that is held.
         FitFailed: the nominal fit.
     """
-    nominal = nominal_of(fit or fit_likelihood(likelihood, fixed))
+    nominal = Nominal.of(fit or fit_likelihood(likelihood, fixed))
     label = parameter or of_interest(likelihood)
     place = likelihood.index(label)
     axis = _axis(likelihood, nominal, place, values, points, limits)
@@ -128,7 +118,7 @@ def scan_plane(
     progress: Callable[[int, int], None] | None = None,
 ) -> PlaneScan:
     """Scan two parameters on a grid; arguments as of ``scan``, one for each parameter."""
-    nominal = nominal_of(fit or fit_likelihood(likelihood, fixed))
+    nominal = Nominal.of(fit or fit_likelihood(likelihood, fixed))
     one, other = (likelihood.index(label) for label in parameters)
     if one == other:
         raise InferenceError(f"a plane needs two parameters, not {parameters[0]} twice")
@@ -165,12 +155,12 @@ def _axis(
     limits: tuple[float, float] | None,
 ) -> Floats:
     """Where to fit, checked."""
-    require_free(likelihood, nominal, [place])
+    require_free(likelihood, nominal.free, place)
     lower, upper = float(likelihood.lower[place]), float(likelihood.upper[place])
     if values is None:
         if points < 2:
             raise InferenceError(f"a scan needs at least 2 points, not {points}")
-        reach = REACH * unit(likelihood, nominal, place)
+        reach = REACH * nominal.unit(likelihood, place)
         centre = float(nominal.parameters[place])
         low, high = limits or (max(lower, centre - reach), min(upper, centre + reach))
         axis = np.linspace(low, high, points)
@@ -200,41 +190,18 @@ def _fitted(
     """The lowest minimum found at each point."""
     covariance = nominal.covariance
     follow = covariance[:, held] @ np.linalg.pinv(covariance[np.ix_(held, held)])
-
-    def task(at: int, parameters: Floats) -> Task:
-        step = points[at] - parameters[list(held)]
-        start = np.clip(parameters + follow @ step, likelihood.lower, likelihood.upper)
-        start = np.where(nominal.free, start, nominal.parameters)
-        start[list(held)] = points[at]
-        return Task(held, start)
-
-    others = nominal.free & ~np.isin(np.arange(len(nominal.free)), held)
-    lowest: dict[int, Minimum] = {}
-    wanted = [(at, nominal.parameters) for at in range(len(points))]
-    done, known = 0, len(points) + sum(map(len, neighbours))  # and those that the search adds
-    for _ in range(PASSES):
-        found = conditional_minima(likelihood, [task(*each) for each in wanted], nominal.free, derivatives=False)
-        lowered = {at for (at, _), each in zip(wanted, found, strict=True) if _lowers(lowest, at, each.minimum)}
-        done += len(wanted)
-        if progress is not None:
-            progress(done, max(done, known))
-        wanted = [(near, lowest[at].parameters) for at in sorted(lowered) for near in neighbours[at]]
-        beyond = {at: other_sides(likelihood, lowest[at], others) for at in sorted(lowered)}
-        wanted += [(at, start) for at, starts in beyond.items() for start in starts]
-        if not wanted:
-            break
-    return [lowest[at] for at in range(len(points))]
-
-
-def _lowers(lowest: "dict[int, Minimum]", at: int, found: "Minimum") -> bool:
-    """Keep the lowest certified minimum of a point (what has no certificate only for want of a better one)."""
-    before = lowest.setdefault(at, found)
-    if not found.certificate.converged:
-        return False
-    better = before is found or not before.certificate.converged or found.nll < before.nll - LOWER
-    if better:
-        lowest[at] = found
-    return better
+    begins = [[nominal.parameters]] * len(points)
+    return lowest_minima(
+        likelihood,
+        likelihood.observed,
+        nominal.free,
+        held,
+        points,
+        begins,
+        neighbours=neighbours,
+        follow=follow,
+        progress=progress,
+    )
 
 
 def _lowest(

@@ -14,9 +14,10 @@ import numpy as np
 
 from artifacts.store import Store
 from inference.errors import FitFailed
-from inference.hypotheses.profile import Profile, place_of
 from inference.hypotheses.statistic import BAND, discovery
 from inference.likelihood.specification import Floats
+from inference.profiles.places import place_of
+from inference.profiles.profile import Profile
 from inference.toys.ensembles import Ensembles
 from inference.toys.exclusion import check_toys
 from inference.toys.fractions import Fraction, Histogram, beyond, histogram

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from artifacts.store import Store
 from inference.errors import FitFailed
 from inference.hypotheses.asymptotic import Asymptotic
-from inference.hypotheses.profile import with_bounds
 from inference.hypotheses.statistic import BAND, Statistic, upper
 from inference.likelihood.specification import Floats
+from inference.profiles.places import with_bounds
 from inference.toys.ensembles import Ensembles
 from inference.toys.errors import InvalidToys
 from inference.toys.fractions import TIE, Fraction, Histogram, histogram

@@ -22,8 +22,9 @@ from scipy.special import ndtri
 
 from artifacts.store import Store
 from inference.errors import FitFailed
-from inference.hypotheses.profile import Profile, place_of
 from inference.likelihood.certificate import Certificate
+from inference.profiles.places import place_of
+from inference.profiles.profile import Profile
 from inference.toys.curves import line
 from inference.toys.ensembles import Ensembles, rise
 from inference.toys.errors import InvalidToys

@@ -17,10 +17,10 @@ from artifacts.store import Store
 from inference.errors import FitFailed
 from inference.hypotheses.asymptotic import Asymptotic
 from inference.hypotheses.limits import upper_limit
-from inference.hypotheses.profile import place_of
 from inference.hypotheses.results import UpperLimit
 from inference.hypotheses.statistic import BAND, Method, Statistic
 from inference.likelihood.specification import Floats
+from inference.profiles.places import place_of
 from inference.toys.curves import crossing
 from inference.toys.ensembles import Ensembles
 from inference.toys.exclusion import Estimate, Exclusion, Thrown, ToyTest, bootstraps, check_toys

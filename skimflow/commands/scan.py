@@ -11,7 +11,7 @@ from skimflow.commands.workspaces import Output, finite, on_workspace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from inference.intervals.lowest import NewMinimum
+    from inference.profiles.nominal import NewMinimum
     from inference.likelihood.model import Likelihood
 
 

@@ -25,10 +25,10 @@ from inference.documents import from_json, to_json
 from inference.errors import InvalidWorkspace, UnknownParameter
 from inference.hypotheses.asymptotic import Asymptotic
 from inference.hypotheses.limits import hypothesis_tests, upper_limit
-from inference.hypotheses.profile import Profile
 from inference.hypotheses.results import UpperLimit
 from inference.hypotheses.statistic import p_values, separation
 from inference.likelihood.model import Likelihood
+from inference.profiles.profile import Profile
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
 
@@ -376,3 +376,14 @@ def cls_of(found):
         assert near.held_at == pytest.approx(found.observed, rel=1e-5)
         q[data] = 2 * (near.nll - best.nll)
     return float(p_values(separation(q["observed"], q["Asimov, 0"]), q["Asimov, 0"]).cls)
+
+
+@pytest.mark.parametrize("seed", [66, 285])
+def test_cls_does_not_depend_on_what_else_is_tested(seed):
+    """Models with several minima: a fit that follows another value's may end in another one than a fit from afar."""
+    likelihood = Likelihood(random_workspace(seed))
+    limit = upper_limit(likelihood).observed
+    found = [hypothesis_tests(likelihood, mu=also) for also in ([1.0], [0.3 * limit, 1.0], [1.0, 2 * limit, 5 * limit])]
+    values = [next(test.cls for test in each.tests if test.mu == 1.0) for each in found]
+    assert values == pytest.approx([values[0]] * 3, abs=1e-7)
+    assert any("several minima along mu" in note for each in found for note in each.notes)

@@ -1,18 +1,57 @@
-"""What happens when a profile falls below the nominal minimum: that was not the lowest, and all begins anew."""
+"""The minimum that profiles are measured from, and what happens when one falls below it: all begins anew."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inference.errors import FitFailed
-from inference.intervals.crossings import LowerMinimum
-from inference.intervals.profile import Nominal
+from inference.likelihood.specification import Floats
+from inference.results import FitResult
 
 if TYPE_CHECKING:
-    from inference.likelihood.model import Likelihood
+    from inference.likelihood.model import Likelihood, Minimum
 
 RESTARTS = 5
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Nominal:
+    """The minimum that a profile is measured from.
+
+    Attributes:
+        parameters: shape (parameters,).
+        nll: −log L there.
+        covariance: shape (parameters, parameters).
+        free: which parameters were free, shape (parameters,).
+    """
+
+    parameters: Floats
+    nll: float
+    covariance: Floats
+    free: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, fit: FitResult) -> "Nominal":
+        """A fit."""
+        return cls(np.asarray(fit.bestfit), fit.twice_nll / 2, np.asarray(fit.covariance), ~np.asarray(fit.fixed))
+
+    def unit(self, likelihood: "Likelihood", place: int) -> float:
+        """Length to measure a parameter in: its uncertainty, or its constraint's width, or 1 where there is neither."""
+        uncertainty, width = math.sqrt(self.covariance[place, place]), likelihood.widths[place]
+        return uncertainty or (1.0 if np.isnan(width) else float(width))
+
+
+@dataclass(frozen=True, slots=True)
+class LowerMinimum:
+    """A minimum below the nominal one, met while parameters were held, by label."""
+
+    at: "Minimum"
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

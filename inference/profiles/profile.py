@@ -1,20 +1,23 @@
 """−log L of some data along the parameter of interest, everything else profiled.
 
 Each point is fitted once and kept. A fit begins where the tangent of the nearest point says, so that a few iterations
-end it, and it gives the exact slope: at a profiled minimum the derivative of −log L along the parameter of interest is
-its partial derivative (envelope theorem).
+end it, and it gives the exact slope. Where −log L has several valleys, what a fit ends in may depend on where it came
+from: so points are looked at again from beyond the shapes that bend much, and from the valleys of all other points.
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.errors import FitFailed, UnknownParameter
-from inference.hypotheses.roots import crossing
+from inference.errors import FitFailed
 from inference.likelihood.specification import Floats
+from inference.profiles.fits import Fitted, Task, fit_one, minima_of
+from inference.profiles.places import starting, with_bounds
+from inference.profiles.roots import crossing
+from inference.profiles.valleys import lower_of
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum, Observation
@@ -27,6 +30,9 @@ MISSED = 0.1
 STEPS = 24
 RESTARTS = 5
 SHORTEST = 1e-2
+# A point's parameters farther than this from where another one's tangent leads, in widths of their constraints, may be
+# in another valley than its.
+APART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class Point:
     Attributes:
         mu: parameter of interest.
         minimum: the fit, with its certificate.
-        slope, curvature: first and second derivative of the profile there; NaN where the second is not known.
+        slope, curvature: first and second derivative of the profile there; NaN where they are not known.
         tangent: derivative of all parameters along the parameter of interest, shape (parameters,).
     """
 
@@ -45,6 +51,17 @@ class Point:
     slope: float
     curvature: float
     tangent: Floats
+
+    @classmethod
+    def of(cls, fitted: Fitted, poi: int) -> "Point":
+        """A fit along the parameter of interest; where its derivatives are no numbers the other parameters stay."""
+        minimum = fitted.minimum
+        mu, alone = float(minimum.parameters[poi]), np.eye(1, len(minimum.parameters), poi)[0]
+        if fitted.slope is None or fitted.curvature is None or fitted.tangent is None:
+            return cls(mu, minimum, np.nan, np.nan, alone)
+        slope, curvature, tangent = float(fitted.slope[0]), float(fitted.curvature[0, 0]), fitted.tangent[:, 0]
+        known = np.isfinite(tangent).all() and np.isfinite(curvature)
+        return cls(mu, minimum, slope, curvature if known else np.nan, tangent if known else alone)
 
     @property
     def nll(self) -> float:
@@ -61,6 +78,10 @@ class Point:
         step = mu - self.mu
         rise = self.slope * step + 0.5 * self.curvature * step * step
         return self.nll + rise + MISSED * (1 + abs(rise)) if np.isfinite(rise) else np.inf
+
+    def along(self, mu: float) -> Floats:
+        """All parameters at another value by the tangent, shape (parameters,)."""
+        return np.asarray(self.minimum.parameters + (mu - self.mu) * self.tangent)
 
 
 class Profile:
@@ -91,9 +112,7 @@ class Profile:
             FitFailed: no certified minimum.
         """
         self.likelihood, self.seen, self.poi = likelihood, seen, poi
-        self.begin, self.free = likelihood.init.copy(), ~likelihood.constant
-        for label, value in (fixed or {}).items():
-            self.begin[likelihood.index(label)], self.free[likelihood.index(label)] = value, False
+        self.begin, self.free = starting(likelihood, fixed)
         begin = self.begin if start is None else np.where(self.free, start, self.begin)
         self.points: dict[float, Point] = {}
         self._settled: set[float] = set()
@@ -129,12 +148,64 @@ class Profile:
         if point.mu in self._settled:
             return False
         self._settled.add(point.mu)
-        lowest = self._lowest(point, self._mask(held=True))
+        lowest = self._searched(point, self._mask(held=True))
         lower = lowest.nll < point.nll - LOWER
         if lower:
+            self._note_several()
             self.points = {at: each for at, each in self.points.items() if at in self._settled}
         self._take(lowest)
         return lower
+
+    def agree(self) -> bool:
+        """Begin each point again in its neighbours' valleys until none is lower; whether there was a lower one."""
+        lowered, free = False, self._mask(held=True)
+        for _ in range(RESTARTS):
+            starts = [(point, start) for point in self.points.values() for start in self._in_other_valleys(point, free)]
+            lowest = {point.mu: point.minimum for point, _ in starts}
+            tasks = [Task(start, free, (self.poi,)) for _, start in starts]
+            for (point, _), found in zip(starts, minima_of(self.likelihood, self.seen, tasks), strict=True):
+                lowest[point.mu] = lower_of(lowest[point.mu], found, LOWER)
+            lower = [at for mu, at in lowest.items() if at is not self.points[mu].minimum]
+            for minimum in lower:
+                self._take(self._fit(minimum.parameters, free))
+            if not lower:
+                break
+            lowered = True
+        if lowered:
+            self._note_several()
+        return lowered
+
+    def _note_several(self) -> None:
+        note = f"−log L has several minima along {self.label}: the lowest that were found count"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _in_other_valleys(self, point: Point, free: Any) -> list[Floats]:
+        """Where to begin the fit of a point if a neighbour's valley seems to be another one than its own."""
+        known = sorted((self.best, *self.points.values()), key=lambda other: other.mu)
+        at = next(index for index, other in enumerate(known) if other is point)
+        starts: list[Floats] = []
+        for other in (*known[max(at - 1, 0) : at], *known[at + 1 : at + 2]):
+            start = self._begin(other.along(point.mu), point.mu, free)
+            if self._apart(start, point.minimum.parameters):
+                starts += [start, self._begin(other.minimum.parameters, point.mu, free)]
+        return starts
+
+    def _apart(self, one: Floats, other: Floats) -> bool:
+        """Whether parameters differ by so much that these may be places in different valleys."""
+        return bool(np.max(np.abs(one - other) / self._scale, initial=0.0) > APART)
+
+    @cached_property
+    def _scale(self) -> Floats:
+        """What valleys differ by: constrained parameters and those that enter squared, no gammas of single bins."""
+        from inference.likelihood.search import squared
+
+        likelihood, shared = self.likelihood, np.zeros(len(self.free), dtype=bool)
+        shared[likelihood.places.reduced] = True
+        scale = np.where(shared & ~np.isnan(likelihood.widths), likelihood.widths, np.inf)
+        places = squared(likelihood)
+        scale[places] = 0.1 * (likelihood.upper - likelihood.lower)[places]
+        return np.asarray(scale)
 
     def _take(self, point: Point) -> None:
         """Keep a held point; one below the best fit shows that the best fit was not the lowest minimum."""
@@ -143,17 +214,20 @@ class Profile:
             self.best = self._best(point.minimum.parameters)
             self.notes.append(f"a lower minimum was found on the way: {self.label} = {self.best.mu:.6g}")
 
-    def _lowest(self, point: Point, free: Any) -> Point:
-        """The lowest of the minima around, whose certificate tells how many starts there were."""
-        from inference.likelihood.search import reflections
+    def _searched(self, point: Point, free: Any) -> Point:
+        """The lowest minimum around, whose certificate tells from how many starts it was looked for."""
+        found = self.likelihood.search(self.seen, point.minimum.parameters, free)
+        if lower_of(point.minimum, found, LOWER) is found:
+            point = self._fit(found.parameters, free)
+        certificate = replace(point.minimum.certificate, starts=found.certificate.starts)
+        return replace(point, minimum=replace(point.minimum, certificate=certificate))
 
-        lowest, starts = point, reflections(self.likelihood, point.minimum, free)
-        for start in starts:
-            again = self._fit(start, free)
-            if again.converged and (again.nll < lowest.nll - LOWER or not lowest.converged):
-                lowest = again
-        certificate = replace(lowest.minimum.certificate, starts=1 + len(starts))
-        return replace(lowest, minimum=replace(lowest.minimum, certificate=certificate))
+    def _begin(self, start: Floats, mu: float, free: Any) -> Floats:
+        """Within bounds, with what is held at its value."""
+        begin = np.where(free, np.clip(start, self.likelihood.lower, self.likelihood.upper), self.begin)
+        if not free[self.poi]:
+            begin[self.poi] = mu
+        return np.asarray(begin)
 
     def _mask(self, *, held: bool) -> Any:
         free = self.free.copy()
@@ -170,7 +244,7 @@ class Profile:
         """Where the upper bound of the parameter of interest holds the fit, the bound is widened."""
         point = self._fit(start, self.free)
         if search:
-            point = self._lowest(point, self.free)
+            point = self._searched(point, self.free)
         while self.label in point.minimum.certificate.at_bound and point.mu > self.likelihood.lower[self.poi]:
             if point.mu > WIDEST:
                 raise FitFailed(f"the best fit of {self.label} lies beyond {WIDEST:g}")
@@ -207,13 +281,10 @@ class Profile:
 
         What ends higher may be a minimum, but not the lowest one.
         """
-        free = self._mask(held=True)
-        nearest, best = self._nearest(mu), None
-        along = nearest.minimum.parameters + (mu - nearest.mu) * nearest.tangent
-        for start in (along, nearest.minimum.parameters, self.begin):
-            begin = np.where(free, np.clip(start, self.likelihood.lower, self.likelihood.upper), self.begin)
-            begin[self.poi] = mu
-            point = self._fit(begin, free)
+        free, nearest = self._mask(held=True), self._nearest(mu)
+        best: Point | None = None
+        for start in (nearest.along(mu), nearest.minimum.parameters, self.begin):
+            point = self._fit(self._begin(start, mu, free), free)
             if best is None or (point.converged, -point.nll) > (best.converged, -best.nll):
                 best = point
             if best.converged and best.nll <= nearest.promised(mu):
@@ -222,20 +293,7 @@ class Profile:
         return best
 
     def _fit(self, begin: Floats, free: Any) -> Point:
-        from inference.likelihood import compiled
-
-        likelihood = self.likelihood
-        ended = compiled.fit(*likelihood.task(self.seen, begin, free), likelihood.arrays, likelihood.layout)
-        minimum = likelihood.judged(ended, self.seen, begin, free)
-        reduced = likelihood.places.reduced
-        row = int(np.flatnonzero(reduced == self.poi)[0])
-        curvature, gradient = np.asarray(ended.curvature), np.asarray(ended.gradient)
-        moving = free[reduced] & ~np.asarray(ended.held)
-        moving[row] = False
-        tangent, bend = _along(curvature, moving, row)
-        full = np.zeros(len(likelihood.labels))
-        full[reduced] = tangent
-        return Point(float(minimum.parameters[self.poi]), minimum, float(gradient[row]), bend, full)
+        return Point.of(fit_one(self.likelihood, self.seen, Task(begin, free, (self.poi,))), self.poi)
 
 
 def settled(
@@ -252,45 +310,3 @@ def settled(
             break
         guess = found
     return found
-
-
-def _along(curvature: Floats, moving: Any, row: int) -> tuple[Floats, float]:
-    """Derivative of the minimum's parameters along parameter ``row``, and the profile's second derivative.
-
-    Without one, the other parameters stay, and the second derivative is NaN.
-    """
-    alone = np.zeros(len(curvature))
-    alone[row] = 1.0
-    tangent = alone.copy()
-    with np.errstate(over="ignore", invalid="ignore"):
-        try:
-            tangent[moving] = -np.linalg.solve(curvature[np.ix_(moving, moving)], curvature[moving, row])
-        except np.linalg.LinAlgError:
-            return alone, np.nan
-        bend = float(curvature[row] @ tangent)
-    return (tangent, bend) if np.isfinite(tangent).all() and np.isfinite(bend) else (alone, np.nan)
-
-
-def with_bounds(likelihood: "Likelihood", place: int, lower: float, upper: float) -> "Likelihood":
-    """The same likelihood with other bounds of one parameter."""
-    changed = copy.copy(likelihood)
-    changed.lower, changed.upper = likelihood.lower.copy(), likelihood.upper.copy()
-    changed.lower[place], changed.upper[place] = lower, upper
-    return changed
-
-
-def place_of(likelihood: "Likelihood", poi: str | None, fixed: Mapping[str, float] | None = None) -> int:
-    """Place of the parameter of interest, the workspace's if None.
-
-    Raises:
-        UnknownParameter: there is none of that name, it is held, or it belongs to a single bin.
-    """
-    name = poi or likelihood.poi
-    if name is None:
-        raise UnknownParameter("the workspace names no parameter of interest: give one")
-    place = likelihood.index(name)
-    if likelihood.constant[place] or name in (fixed or {}):
-        raise UnknownParameter(f"{name} is held constant, so that there is nothing to infer of it")
-    if place in likelihood.profiled:
-        raise UnknownParameter(f"{name} is the gamma of a single bin and profiled: build Likelihood(profile=False)")
-    return place

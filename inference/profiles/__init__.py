@@ -1,0 +1,1 @@
+"""The profiled −log L: fits with parameters held, their exact derivatives, and the lowest of its valleys."""
