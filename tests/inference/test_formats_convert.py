@@ -169,7 +169,7 @@ bin SR SR
 process signal background
 process 0 1
 rate 1.0 2.5
-lumi lnN 1.02 -
+lumi lnN 0.97/1.02 -
 """
 
 
