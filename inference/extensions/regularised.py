@@ -10,6 +10,7 @@ from inference.errors import UnknownParameter, nearest
 from inference.extensions.errors import InvalidExtension
 from inference.extensions.unfold import Unfold
 from inference.likelihood.specification import Floats
+from inference.profiles.places import starting
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum, Observation
@@ -74,10 +75,8 @@ def spectrum(
         raise InvalidExtension(f"there is no unfolding {extension!r}; {nearest(extension, documents)}")
     document = documents[extension] if extension else next(iter(documents.values()))
     first = likelihood.specification.offsets[document.parameter]
-    begin, free = likelihood.init.copy(), ~likelihood.constant
+    begin, free = starting(likelihood, fixed)
     tau = None if document.regularisation == "none" else likelihood.index(document.tau_label)
-    for label, value in (fixed or {}).items():
-        begin[likelihood.index(label)], free[likelihood.index(label)] = value, False
     if tau is not None and free[tau]:
         raise UnknownParameter(f"{document.tau_label!r} is free: the measurement must hold it, or it goes to 0")
     return Spectrum(document, np.arange(first, first + document.generated), tau, free, begin)

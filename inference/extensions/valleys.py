@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.likelihood.specification import Floats
+from inference.profiles.places import starting
+from inference.profiles.valleys import lowest_minima
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum
@@ -40,17 +42,21 @@ class Problem:
     @classmethod
     def of(cls, likelihood: "Likelihood", fixed: Mapping[str, float] | None) -> "Problem":
         """With parameters held by label; raises ``UnknownParameter``."""
-        begin, free = likelihood.init.copy(), ~likelihood.constant
-        for label, value in (fixed or {}).items():
-            begin[likelihood.index(label)], free[likelihood.index(label)] = value, False
+        begin, free = starting(likelihood, fixed)
         return cls(likelihood, free, begin)
 
-    def fits(self, starts: Sequence[Floats], held: int | None = None) -> "list[Minimum]":
-        """A fit from each start; ``held`` does not move."""
-        free = self.free.copy()
-        if held is not None:
-            free[held] = False
-        return self.likelihood.minima([(self.likelihood.observed, start, free) for start in starts])
+    def fits(self, starts: Sequence[Floats]) -> "list[Minimum]":
+        """A fit from each start."""
+        return self.likelihood.minima([(self.likelihood.observed, start, self.free) for start in starts])
+
+    def lowest(
+        self, place: int, values: Floats, starts: Sequence[Sequence[Floats]], neighbours: Sequence[Sequence[int]] = ()
+    ) -> "list[Minimum]":
+        """The lowest minimum at each value of one parameter, as `lowest_minima`."""
+        likelihood, points = self.likelihood, np.asarray(values)[:, None]
+        return lowest_minima(
+            likelihood, likelihood.observed, self.free, (place,), points, starts, neighbours=neighbours
+        )
 
 
 def valleys(problem: Problem, places: Sequence[int], starts: int) -> "list[Minimum]":
@@ -107,42 +113,16 @@ class Profile:
 
 
 def profile(problem: Problem, place: int, values: Floats, known: "Sequence[Minimum]") -> Profile:
-    """Fit at each value, from every known valley and then from both neighbours' minima."""
+    """Fit at each value, from every known valley, from both neighbours' minima and with other signs of squares."""
     starts = [[each.parameters for each in known[:VALLEYS]] for _ in values]
-    found = _lowest_of(problem, place, values, starts)
-    for _ in range(2):
-        near = [[found[at].parameters for at in (i - 1, i + 1) if 0 <= at < len(values)] for i in range(len(values))]
-        again = _lowest_of(problem, place, values, near)
-        found = [_lower(one, other) for one, other in zip(found, again, strict=True)]
+    neighbours = [[near for near in (at - 1, at + 1) if 0 <= near < len(values)] for at in range(len(values))]
+    found = problem.lowest(place, values, starts, neighbours)
     failures = tuple(
         f"{problem.likelihood.labels[place]} = {value:.4g}: {each.certificate.reason}"
         for value, each in zip(values, found, strict=True)
         if not each.certificate.converged
     )
     return Profile(place, values, tuple(each if each.certificate.converged else None for each in found), failures)
-
-
-def _lowest_of(problem: Problem, place: int, values: Floats, starts: Sequence[Sequence[Floats]]) -> "list[Minimum]":
-    rows, counts = [], []
-    for value, each in zip(values, starts, strict=True):
-        counts.append(len(each))
-        for start in each:
-            rows.append(start.copy())
-            rows[-1][place] = value
-    fitted = iter(problem.fits(rows, place))
-    lowest = []
-    for count in counts:
-        best = next(fitted)
-        for _ in range(count - 1):
-            best = _lower(best, next(fitted))
-        lowest.append(best)
-    return lowest
-
-
-def _lower(one: "Minimum", other: "Minimum") -> "Minimum":
-    if one.certificate.converged != other.certificate.converged:
-        return one if one.certificate.converged else other
-    return one if one.nll <= other.nll else other
 
 
 def pieces(problem: Problem, found: Profile, least: float, rise: float) -> tuple[Piece, ...]:
@@ -179,7 +159,7 @@ def _roots(problem: Problem, found: Profile, level: float, brackets: Sequence[tu
 
     def height(values: Floats, which: Floats) -> Floats:
         starts = [[end.parameters for end in ends[int(index)]] for index in which]
-        return np.asarray([each.nll - level for each in _lowest_of(problem, found.place, values, starts)])
+        return np.asarray([each.nll - level for each in problem.lowest(found.place, values, starts)])
 
     close = CLOSE * float(found.values[-1] - found.values[0])
     root = find_root(height, (low, high), args=(np.arange(len(brackets), dtype=float),), tolerances={"xatol": close})

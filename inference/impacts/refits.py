@@ -7,16 +7,18 @@ minimum counts. A refit that fails is recorded with its reason and spoils no oth
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.likelihood.specification import Floats
+from inference.profiles.valleys import lower_of
 from inference.results import FitResult
 
 if TYPE_CHECKING:
-    from inference.likelihood.model import Likelihood, Minimum
+    from inference.likelihood.model import Likelihood
 
 # (place of the parameter, side) → shift of all parameters, or why there is none.
 Shifts = dict[tuple[int, str], Floats | str]
@@ -56,7 +58,7 @@ def refit_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]
     ]
     ended = iter(likelihood.minima(tasks))
     for key, several in starts.items():
-        best = _lowest([next(ended) for _ in several])
+        best = reduce(lower_of, [next(ended) for _ in several])
         converged = best.certificate.converged
         found[key] = best.parameters - bestfit if converged else best.certificate.reason
     return found
@@ -89,13 +91,3 @@ def _replaced(point: Floats, place: int, value: float) -> Floats:
     other = point.copy()
     other[place] = value
     return other
-
-
-def _lowest(minima: "Sequence[Minimum]") -> "Minimum":
-    """The first, unless another one is lower by more than rounding, or the first has failed."""
-    best = minima[0]
-    for other in minima[1:]:
-        usable = other.certificate.converged >= best.certificate.converged
-        if usable and (other.nll < best.nll - 1e-9 or not best.certificate.converged):
-            best = other
-    return best
