@@ -107,12 +107,8 @@ def significance_by_toys(
         signal: its value in the toys that the expected significance is of.
         toys: of the background.
         signal_toys: with the signal; as many if None, none if 0.
-        seed: non-negative; the same seed gives the same numbers.
-        fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
-        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
-            several, and take several times as long.
-        store, workers, progress: as `campaign.carry_out`.
+        seed, fixed, search, store, workers, progress: as of `Ensembles`.
 
     Raises:
         UnknownParameter: no such parameter, or it is held.

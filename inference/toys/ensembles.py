@@ -22,11 +22,13 @@ class Ensembles:
 
     Attributes:
         poi: label of the parameter of interest, the only one whose fits are kept.
-        seed: of the whole study; each ensemble has a stream of its own within it.
+        seed: of the whole study, non-negative: the same seed gives the same numbers. Each ensemble has a stream of its
+            own within it.
         store, workers: as `campaign.carry_out`.
-        fixed: parameters that every fit holds.
-        search: whether fits look for lower minima, as those of the data do.
         progress: called with toys done of the ensemble at work and all of its toys.
+        fixed: parameters that every fit holds, label → value.
+        search: whether fits look for lower minima in every toy, as the fit of the data does; models whose shapes bend
+            much have several, and take several times as long.
         thrown: toys so far.
         failures: what went wrong, with the number of toys; the first reason of each ensemble.
     """

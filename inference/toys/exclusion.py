@@ -233,12 +233,8 @@ def hypothesis_tests_by_toys(
         poi: its label; the workspace's if None.
         statistic: "qtilde" (best fit at 0 or above) or "q".
         toys: of signal plus background at each value, and as many of the background.
-        seed: non-negative; the same seed gives the same numbers.
-        fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
-        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
-            several, and take several times as long.
-        store, workers, progress: as `campaign.carry_out`.
+        seed, fixed, search, store, workers, progress: as of `Ensembles`.
 
     Raises:
         UnknownParameter: no such parameter, or it is held.

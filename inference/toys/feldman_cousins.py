@@ -128,14 +128,9 @@ def feldman_cousins(
         poi: its label; the workspace's if None.
         level: between 0 and 1.
         toys: at each value that is not clearly in or out; at least 100.
-        seed: non-negative; the same seed gives the same interval.
         points: number of evenly spaced values to throw toys at besides, for a figure of the belt.
-        fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
-        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
-            several, and take several times as long.
-        store, workers: as `campaign.carry_out`.
-        progress: called with toys done of those at one value, and all of these.
+        seed, fixed, search, store, workers, progress: as of `Ensembles`.
 
     Raises:
         UnknownParameter: no such parameter, or it is held.

@@ -94,12 +94,8 @@ def upper_limit_by_toys(
         method: "CLs", or "CLsb" for a limit without protection against downward fluctuations.
         statistic: "qtilde" (best fit at 0 or above) or "q".
         toys: of signal plus background at each value that is tried (some ten), and of the background once.
-        seed: non-negative; the same seed gives the same numbers.
-        fixed: parameters to hold, label → value.
         fit: the nominal fit, if there is one, to start from.
-        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
-            several, and take several times as long.
-        store, workers, progress: as `campaign.carry_out`.
+        seed, fixed, search, store, workers, progress: as of `Ensembles`.
 
     Raises:
         UnknownParameter: no such parameter, or it is held.

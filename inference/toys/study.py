@@ -120,17 +120,13 @@ def toy_study(
 
     Args:
         toys: how many.
-        seed: non-negative; the same seed gives the same toys.
         at: values of parameters to throw them at, label → value; the fits leave these free.
         truth: "fitted": all other parameters where the data want them; "nominal": where the workspace begins.
         method: "frequentist" or "prior", as ``generate.throw``.
         parameters: labels whose pulls are wanted; all free ones if None,
         bin_gammas: with those of single bins too.
-        fixed: parameters that all fits hold.
         fit: the nominal fit, if there is one; it is where toys are thrown if ``at`` is empty.
-        search: look for lower minima in every toy, as the fit of the data does; models whose shapes bend much have
-            several, and take several times as long.
-        store, workers, progress: as `campaign.carry_out`.
+        seed, fixed, search, store, workers, progress: as of `ensembles.Ensembles`.
 
     Raises:
         UnknownParameter: a label.
