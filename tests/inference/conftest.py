@@ -1,8 +1,22 @@
-"""Fits of the AGC's reference histograms, each made once for all tests of the room."""
+"""The real models of this room, each read once for all of its tests."""
 
 import functools
+import json
+import tarfile
 
+import jsonpatch
 import pytest
+
+
+@pytest.fixture(scope="session")
+def published(shared_data):
+    """ATLAS's published likelihood, sbottom, region A with one signal (ins1748602); best fit at μ = 0, a bound."""
+    with tarfile.open(shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz") as files:
+        background, patch = (
+            json.loads(files.extractfile(f"RegionA/{name}.json").read())
+            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
+        )
+    return jsonpatch.apply_patch(background, patch)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,8 @@
 import json
 import logging
 import pickle
-import tarfile
 from pathlib import Path
 
-import jsonpatch
 import numpy as np
 import pytest
 
@@ -91,15 +89,9 @@ def test_the_documentation_holds_the_numbers(fitted, size):
     assert f"| {size} | {value:.4f} ± {sigma:.4f} |" in text
 
 
-def test_a_published_likelihood_from_its_workspace_alone(shared_data):
+def test_a_published_likelihood_from_its_workspace_alone(published):
     """ATLAS sbottom, region A: a converged minimum found independently; the signal ends on its lower bound."""
-    archive = shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz"
-    with tarfile.open(archive) as files:
-        background, patch = (
-            json.loads(files.extractfile(f"RegionA/{name}.json").read())
-            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
-        )
-    found = fit(jsonpatch.apply_patch(background, patch))
+    found = fit(published)
     assert found.twice_nll == pytest.approx(101.375820767, abs=1e-8)
     assert found.certificate.at_bound == ("mu_SIG",)
 

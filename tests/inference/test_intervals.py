@@ -1,15 +1,12 @@
 """Profiled intervals: against closed forms, pyhf's likelihood at the crossings, iminuit and cabinetry."""
 
-import json
 import logging
 import math
 import sys
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import iminuit
-import jsonpatch
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -52,16 +49,9 @@ def counting_rise(mu, seen, best, signal=10.0, background=50.0):
 
 
 @pytest.fixture(scope="module")
-def sbottom(shared_data):
-    """ATLAS's published likelihood, region A with one signal (ins1748602); its best fit is at μ = 0, a bound."""
-    with tarfile.open(shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz") as files:
-        background, patch = (
-            json.loads(files.extractfile(f"RegionA/{name}.json").read())
-            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
-        )
-    workspace = jsonpatch.apply_patch(background, patch)
-    likelihood = Likelihood(workspace)
-    return workspace, likelihood, fit_likelihood(likelihood)
+def sbottom(published):
+    likelihood = Likelihood(published)
+    return published, likelihood, fit_likelihood(likelihood)
 
 
 @pytest.fixture(scope="module")

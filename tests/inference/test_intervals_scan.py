@@ -1,12 +1,9 @@
 """Scans and contours: against closed forms, cabinetry's scan and iminuit's contour."""
 
-import json
 import logging
 import math
-import tarfile
 
 import iminuit
-import jsonpatch
 import numpy as np
 import pytest
 
@@ -60,13 +57,8 @@ def agc(fitted):
 
 
 @pytest.fixture(scope="module")
-def sbottom(shared_data):
-    with tarfile.open(shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz") as files:
-        background, patch = (
-            json.loads(files.extractfile(f"RegionA/{name}.json").read())
-            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
-        )
-    likelihood = Likelihood(jsonpatch.apply_patch(background, patch))
+def sbottom(published):
+    likelihood = Likelihood(published)
     return likelihood, fit_likelihood(likelihood)
 
 

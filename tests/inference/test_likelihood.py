@@ -1,12 +1,9 @@
 """The structured likelihood: values against pyhf, derivatives against autodiff, minima against both."""
 
-import json
 import sys
-import tarfile
 from pathlib import Path
 
 import jax
-import jsonpatch
 import numpy as np
 import pyhf
 import pytest
@@ -77,14 +74,8 @@ def same_as_pyhf(workspace, rng, points=1, within=None, **codes):
 
 
 @pytest.fixture(scope="module")
-def sbottom(shared_data):
-    """ATLAS's published likelihood, region A with one signal (ins1748602)."""
-    with tarfile.open(shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz") as files:
-        background, patch = (
-            json.loads(files.extractfile(f"RegionA/{name}.json").read())
-            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
-        )
-    return jsonpatch.apply_patch(background, patch)
+def sbottom(published):
+    return published
 
 
 @pytest.fixture(scope="module")

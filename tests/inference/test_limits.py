@@ -3,11 +3,9 @@
 import json
 import math
 import sys
-import tarfile
 from pathlib import Path
 
 import cabinetry
-import jsonpatch
 import numpy as np
 import pyhf
 import pytest
@@ -31,17 +29,6 @@ from inference.likelihood.model import Likelihood
 from inference.profiles.profile import Profile
 
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
-
-
-@pytest.fixture(scope="session")
-def published(shared_data):
-    """ATLAS's published likelihood, region A with one signal (ins1748602)."""
-    with tarfile.open(shared_data / "likelihoods" / "pyhf-ins1748602-probability-models.tar.gz") as files:
-        background, patch = (
-            json.loads(files.extractfile(f"RegionA/{name}.json").read())
-            for name in ("BkgOnly", "patch.sbottom_1300_205_60")
-        )
-    return jsonpatch.apply_patch(background, patch)
 
 
 @pytest.fixture(scope="session")
