@@ -159,19 +159,18 @@ def _slopes(parameters: Any, arrays: Arrays, layout: Layout, weights: Any, resid
     bends = jnp.zeros((size, size))
     first = [0, 0]
     for compute, reads in _operators(arrays, layout):
-        argument = parameters[reads]
-        jacobians = jax.jacfwd(compute)(argument)
-        pieces = []
-        for side, (jacobian, factors) in enumerate(zip(jacobians, (weights, residuals), strict=True)):
-            count = jacobian.shape[0]
-            rows[side].append(jnp.zeros((count, size)).at[:, reads].add(jacobian))
-            pieces.append(factors[first[side] : first[side] + count])
-            first[side] += count
 
-        def weighted(at: Any, compute: Any = compute, pieces: Any = pieces) -> Any:
-            return sum(jnp.dot(piece, each) for piece, each in zip(pieces, compute(at), strict=True))
+        def both(at: Any, compute: Any = compute, first: Any = tuple(first)) -> Any:
+            """Outputs and residuals, and the gradient of their weighted sum: one pass differentiates both."""
+            made, back = jax.vjp(compute, at)
+            factors = zip(made, (weights, residuals), first, strict=True)
+            return made, back(tuple(jax.lax.dynamic_slice_in_dim(all_, at, len(each)) for each, all_, at in factors))
 
-        bends = bends.at[reads[:, None], reads].add(jax.hessian(weighted)(argument))
+        jacobians, (bend,) = jax.jacfwd(both)(parameters[reads])
+        for side, jacobian in enumerate(jacobians):
+            rows[side].append(jnp.zeros((len(jacobian), size)).at[:, reads].add(jacobian))
+            first[side] += len(jacobian)
+        bends = bends.at[reads[:, None], reads].add(bend)
     return _Slopes(jnp.concatenate(rows[0]), jnp.concatenate(rows[1]), bends)
 
 
