@@ -39,11 +39,6 @@ class Spectrum:
         residuals = self.document.conditions() @ (parameters[self.places] - self.document.target())
         return float(residuals @ residuals)
 
-    def curvature(self, tau: float) -> Floats:
-        """Of ½ τ² |L (x − bias)|², shape (generated, generated)."""
-        conditions = self.document.conditions()
-        return np.asarray(tau**2 * conditions.T @ conditions)
-
     def start(self, tau: float) -> Floats:
         """Where fits with this τ start, shape (parameters,)."""
         begin = self.begin.copy()

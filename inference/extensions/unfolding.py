@@ -10,6 +10,7 @@ from inference.errors import FitFailed
 from inference.extensions.errors import InvalidExtension
 from inference.extensions.lcurve import LCurve, l_curve
 from inference.extensions.regularised import Spectrum, fit, spectrum, whitened_response
+from inference.impacts.linear import from_data, from_observables
 from inference.likelihood.certificate import Certificate
 from inference.likelihood.specification import Floats
 
@@ -43,9 +44,9 @@ class Unfolding:
         truth: yields at strength 1.
         yields: unfolded, strength × truth.
         uncertainties: square roots of the covariance's diagonal.
-        covariance: of the yields under fluctuations of the data and of the auxiliary measurements: K − K P K, with K
-            the inverse Hessian of −log L and P the regularisation's part of the Hessian (TUnfold's V_xx and its
-            systematic parts); K without regularisation.
+        covariance: of the yields under fluctuations of the data and of the auxiliary measurements, to first order:
+            D V Dᵀ, with V their covariance (n for a bin) and D the derivative of the fit by them (TUnfold's V_xx and
+            its systematic parts). Parameters that a bound holds, but the strengths, stay there.
         bias: what the regularisation makes of the unfolded spectrum when that is what the data hold: unfolded again,
             minus unfolded.
         closure: what is expected of the truth (Asimov data), unfolded, minus the truth.
@@ -111,7 +112,7 @@ def unfold(
     truth = found.start(used)
     closed = _required(fit(likelihood, found, used, asimov(likelihood, truth)), "what is expected at the start")
     document, places = found.document, found.places
-    covariance = _covariance(likelihood, found, minimum, used)
+    covariance = _covariance(likelihood, found, minimum)
     yields = document.yields
     edges = document.edges or tuple(float(edge) for edge in range(document.generated + 1))
     return Unfolding(
@@ -149,10 +150,14 @@ def _required(minimum: "Minimum", what: str) -> "Minimum":
     return minimum
 
 
-def _covariance(likelihood: "Likelihood", found: Spectrum, minimum: "Minimum", tau: float) -> Floats:
-    full = likelihood.covariance(minimum, free=found.free)
-    inside = full[np.ix_(found.places, found.places)]
-    spread = inside - inside @ found.curvature(tau) @ inside
+def _covariance(likelihood: "Likelihood", found: Spectrum, minimum: "Minimum") -> Floats:
+    """See `Unfolding`; a nuisance parameter that a bound holds does not follow fluctuations."""
+    bound = np.asarray([label in minimum.certificate.at_bound for label in likelihood.labels])
+    bound[found.places] = False
+    inverse = likelihood.covariance(minimum, free=found.free & ~bound)
+    constrained = np.flatnonzero(found.free & ~np.isnan(likelihood.widths)).tolist()
+    fitted, strengths = (likelihood, minimum.parameters, inverse), found.places.tolist()
+    spread = from_data(*fitted, strengths) + from_observables(*fitted, strengths, constrained)
     yields = found.document.yields
     return np.asarray(spread * np.outer(yields, yields))
 

@@ -40,7 +40,8 @@ def covariance_shifts(fit: FitResult, places: Sequence[int]) -> "Shifts":
 
 def observable_shifts(likelihood: "Likelihood", fit: FitResult, places: Sequence[int]) -> "Shifts":
     """Shifts of all parameters under ±1σ of the auxiliary measurement of each of ``places``."""
-    slopes, covariance = observable_slopes(likelihood, fit), observable_covariance(likelihood)
+    slopes = observable_slopes(likelihood, np.asarray(fit.bestfit), np.asarray(fit.covariance))
+    covariance = observable_covariance(likelihood)
     found: Shifts = {}
     for place in places:
         if fit.prefit[place] is None:
@@ -55,12 +56,12 @@ def group_impacts(
     likelihood: "Likelihood", fit: FitResult, target: int, groups: Mapping[str, Sequence[int]], method: Method
 ) -> tuple[GroupImpact, ...]:
     """See `GroupImpact`; ``groups`` are places by name."""
-    covariance = np.asarray(fit.covariance)
+    bestfit, covariance = np.asarray(fit.bestfit), np.asarray(fit.covariance)
     found = []
     for name, places in groups.items():
         remaining = conditional_variance(covariance, target, places)
         if method == "global":
-            square = observable_variance(likelihood, fit, target, places)
+            square = float(from_observables(likelihood, bestfit, covariance, [target], places)[0, 0])
         else:
             square = max(float(covariance[target, target]) - remaining, 0.0)
         labels = tuple(fit.labels[place] for place in places)
@@ -72,14 +73,12 @@ def split(likelihood: "Likelihood", fit: FitResult, target: int, method: Method)
     """See `Split`."""
     constrained = {place for place, width in enumerate(fit.prefit) if width is not None and not fit.fixed[place]}
     gammas = of_single_bins(likelihood) & constrained
+    bestfit, covariance = np.asarray(fit.bestfit), np.asarray(fit.covariance)
     if method == "global":
         parts = (sorted(gammas), sorted(constrained - gammas))
-        variances = [
-            data_variance(likelihood, fit, target),
-            *(observable_variance(likelihood, fit, target, part) for part in parts),
-        ]
+        shares = (from_observables(likelihood, bestfit, covariance, [target], part) for part in parts)
+        variances = [float(share[0, 0]) for share in (from_data(likelihood, bestfit, covariance, [target]), *shares)]
     else:
-        covariance = np.asarray(fit.covariance)
         total = float(covariance[target, target])
         data, no_gammas = (conditional_variance(covariance, target, held) for held in (constrained, gammas))
         variances = [data, total - no_gammas, no_gammas - data]
@@ -101,19 +100,19 @@ def conditional_variance(covariance: Floats, target: int, held: Iterable[int]) -
     return max(float(covariance[target, target] - across @ np.linalg.solve(among, across)), 0.0)
 
 
-def observable_slopes(likelihood: "Likelihood", fit: FitResult) -> Floats:
+def observable_slopes(likelihood: "Likelihood", bestfit: Floats, covariance: Floats) -> Floats:
     """Derivative of every parameter's best fit with every auxiliary measurement, shape (parameters, parameters).
 
     Column k belongs to the auxiliary measurement of parameter k; 0 for parameters without one, or held.
     """
     # −log L has ½ (θ − a)ᵀ V⁻¹ (θ − a), or f θ − a log θ of a count: the mixed derivatives are −V⁻¹ and −1/θ.
-    bestfit, poisson = np.asarray(fit.bestfit), counted(likelihood)
+    poisson = counted(likelihood)
     mixed = np.where(poisson, 1 / np.where(poisson, bestfit, 1.0), np.nan_to_num(likelihood.widths**-2.0))
     matrix = np.diag(mixed)
     if likelihood.layout.extended:
         correlated = likelihood.places.reduced[likelihood.arrays.normal_par]
         matrix[np.ix_(correlated, correlated)] = likelihood.arrays.composition.precision
-    return np.asarray(np.asarray(fit.covariance) @ matrix)
+    return np.asarray(covariance @ matrix)
 
 
 def observable_covariance(likelihood: "Likelihood") -> Floats:
@@ -126,10 +125,12 @@ def observable_covariance(likelihood: "Likelihood") -> Floats:
     return matrix
 
 
-def observable_variance(likelihood: "Likelihood", fit: FitResult, target: int, places: Sequence[int]) -> float:
-    """Variance of a parameter from the fluctuation of the auxiliary measurements of ``places`` together."""
-    slopes = observable_slopes(likelihood, fit)[target, list(places)]
-    return float(slopes @ observable_covariance(likelihood)[np.ix_(places, places)] @ slopes)
+def from_observables(
+    likelihood: "Likelihood", bestfit: Floats, covariance: Floats, targets: Sequence[int], places: Sequence[int]
+) -> Floats:
+    """Covariance of parameters from the fluctuation of the auxiliary measurements of ``places``, (targets, targets)."""
+    slopes = observable_slopes(likelihood, bestfit, covariance)[np.ix_(targets, places)]
+    return np.asarray(slopes @ observable_covariance(likelihood)[np.ix_(places, places)] @ slopes.T)
 
 
 def counted(likelihood: "Likelihood") -> NDArray[np.bool_]:
@@ -138,12 +139,13 @@ def counted(likelihood: "Likelihood") -> NDArray[np.bool_]:
     return np.asarray([each.constraint == "poisson" for each in made for _ in each.init])
 
 
-def data_variance(likelihood: "Likelihood", fit: FitResult, target: int) -> float:
-    """Variance of a parameter from the Poisson fluctuation of every bin that counts."""
+def from_data(likelihood: "Likelihood", bestfit: Floats, covariance: Floats, targets: Sequence[int]) -> Floats:
+    """Covariance of parameters from the Poisson fluctuation of every bin that counts, shape (targets, targets)."""
     from inference.propagation import along
 
-    seen, bestfit = likelihood.observed, np.asarray(fit.bestfit)
-    [slopes] = along(likelihood, bestfit, np.asarray(fit.covariance)[[target]])
+    seen = likelihood.observed
+    slopes = along(likelihood, bestfit, covariance[list(targets)])
     rates = likelihood.expected(bestfit)
     usable = (seen.mask > 0) & (seen.main > 0) & (rates > 0)
-    return float(np.sum(seen.main[usable] * (slopes[usable] / rates[usable]) ** 2))
+    shifts = slopes[:, usable] * np.sqrt(seen.main[usable]) / rates[usable]
+    return np.asarray(shifts @ shifts.T)
