@@ -123,6 +123,7 @@ def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: boo
     band(main, edges, total, sigma, "Uncertainty")
     centres, data = 0.5 * (edges[1:] + edges[:-1]), _shifts(content.data)
     name = "Data" if model is None else model.data.label.capitalize()
+    name += " (hidden)" if np.isnan(data).all() else ""
     main.errorbar(
         centres, data, yerr=np.sqrt(data), fmt="o", color=DATA_COLOUR, markersize=6, linewidth=1.4, label=name
     )
@@ -130,7 +131,8 @@ def data_mc(yields: Yields, region: str, model: Model | None = None, *, log: boo
     # Data first, then the stack from its top downwards, then the band.
     order = [len(names) - 1, *range(len(names) - 1)]
     main.legend([handles[index] for index in order], [names[index] for index in order], loc="upper right")
-    main.text(0.04, 0.95, f"{region}\n{yields.stage}", transform=main.transAxes, va="top", linespacing=1.4)
+    blinded = ", blinded" if yields.blinded else ""
+    main.text(0.04, 0.95, f"{region}\n{yields.stage}{blinded}", transform=main.transAxes, va="top", linespacing=1.4)
     if log:
         main.set_yscale("log")
         lowest = min((value for value in total if value > 0), default=1.0)

@@ -36,6 +36,8 @@ REASONS: Mapping[str, str] = {
     "extensions": "extensions changed",
     "workspace": "workspace changed",
     "fit": "fit result changed",
+    "result": "result changed",
+    "blind": "what is hidden changed",
 }
 
 

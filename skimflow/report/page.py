@@ -31,6 +31,7 @@ from skimflow.workflow import RunResult
 
 PAGE = "index.html"
 PROVENANCE = "run.json"
+BLINDED = "Blinded: what is called observed is of the blinded workspace, where hidden data are what is expected."
 LONG = 15  # rows of a table that opens on a click
 
 
@@ -48,7 +49,7 @@ def write_report(context: Context, result: RunResult, histograms: Entry, workspa
     record = record_document(context.units, context.entries)
     sections = [
         _fit_section(result, workspaces, _groups(context.store, drawn.fit, "fit")),
-        *_tools_sections(context, result, drawn),
+        *_tools_sections(context, result, drawn, BLINDED if workspaces.blind is not None else ""),
         _regions_section(result, _groups(context.store, drawn.fit, "regions")),
         _events_section(context, facts),
         Section("systematics", "Systematic uncertainties", figures=_folded_groups(context.store, drawn.shapes)),
@@ -162,7 +163,7 @@ def _ranking_table(ranking: dict[str, Any]) -> Table:
     return Table("ranking", f"Impacts on {ranking['poi']}", head, rows, folded=True)
 
 
-def _tools_sections(context: Context, result: RunResult, drawn: Drawn) -> list[Section]:
+def _tools_sections(context: Context, result: RunResult, drawn: Drawn, text: str) -> list[Section]:
     """The results of the tools that the pipeline asks for beside fit, ranking and yields."""
     groups: list[FigureGroup] = []
     tables: list[Table] = []
@@ -181,7 +182,7 @@ def _tools_sections(context: Context, result: RunResult, drawn: Drawn) -> list[S
                 groups.append(FigureGroup("", _groups(context.store, entry, title_of(one))))
     together = tuple(figure for group in groups if not group.folded for figure in group.figures)
     shown = (FigureGroup("", together), *(group for group in groups if group.folded))
-    return [Section("results", "Results", figures=shown, tables=tuple(tables))] if tables else []
+    return [Section("results", "Results", text, figures=shown, tables=tuple(tables))] if tables else []
 
 
 def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Section:
