@@ -121,6 +121,8 @@ def renamed_extensions(documents: Sequence[Mapping[str, Any]], names: Names) -> 
 def _renamed_part(key: str, value: Any, names: Names) -> Any:
     if key in {"operator", "name"}:  # of the document itself
         return value
+    if key == "factors":
+        return [_renamed_text(each, names) for each in value]
     return _renamed_formulas(value, names) if key == "formulas" else _renamed(value, names)
 
 
@@ -136,13 +138,16 @@ def _renamed(value: Any, names: Names) -> Any:
 
 
 def _renamed_formulas(formulas: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    def text(formula: str) -> str:
-        return ast.unparse(_Labels(names).visit(ast.parse(formula.strip(), mode="eval")))
-
     return {
-        _renamed(name, names): text(each) if isinstance(each, str) else [text(one) for one in each]
+        _renamed(name, names): _renamed_text(each, names)
+        if isinstance(each, str)
+        else [_renamed_text(one, names) for one in each]
         for name, each in formulas.items()
     }
+
+
+def _renamed_text(formula: str, names: Names) -> str:
+    return ast.unparse(_Labels(names).visit(ast.parse(formula.strip(), mode="eval")))
 
 
 class _Labels(ast.NodeTransformer):

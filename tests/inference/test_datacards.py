@@ -14,6 +14,8 @@ from scipy.optimize import brentq, minimize
 sys.path.insert(0, str(Path(__file__).parent))
 from combine_reference import Example
 
+from inference.combination.combine import combine
+from inference.combination.correlation import CorrelationMap
 from inference.formats.datacards.build import read_datacard
 from inference.likelihood.model import Likelihood
 from inference.workspace import load_workspace
@@ -21,6 +23,7 @@ from inference.workspace import load_workspace
 # jsonschema deprecates the RefResolver that pyhf 0.7.6 still uses.
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
 
+R = {"r": {"A": "r", "B": "r"}}
 SEEDS = st.integers(0, 2**32 - 1)
 SLOW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -223,6 +226,26 @@ def test_errors_of_bins_follow_the_norms(tmp_path):
     assert best.certificate.converged
     assert best.parameters[made.index("r")] == pytest.approx(at["r"], abs=1e-3)
     assert made.fit(fixed={"r": 3.0}).nll - best.nll == pytest.approx(higher - lowest, abs=1e-6)
+
+
+def test_two_cards_are_combined(tmp_path):
+    """r shared, all else apart: −log L is the sum, of errors that follow the norms too."""
+    one = read_datacard(shape_example(5).write(tmp_path)).workspace
+    other = read_datacard(logarithmic_example(6).write(tmp_path)).workspace
+    channels = {"B": {"b1": "c1", "b2": "c2"}}
+    together = combine({"A": one, "B": other}, CorrelationMap(default="private", correlate=R, channels=channels))
+    made = {"A": Likelihood(one), "B": Likelihood(other), "both": Likelihood(together.workspace)}
+    rng = np.random.default_rng(4)
+    points = {name: as_names(made[name], somewhere(made[name], rng)) for name in "AB"}
+    points["B"]["r"] = points["A"]["r"]
+    values = points["A"] | points["B"]
+    for name, point in points.items():
+        for label, value in point.items():
+            place = "_".join([label.partition("[")[0], name]) + "".join(label.partition("[")[1:])
+            values |= {label: value} if label in made["both"].labels else {place: value}
+    parts = [made[name].nll(np.asarray(list(points[name].values()))) for name in "AB"]
+    whole = made["both"].nll(np.asarray([values[label] for label in made["both"].labels]))
+    assert whole == pytest.approx(sum(parts), rel=1e-12)
 
 
 def word(name):
