@@ -125,8 +125,12 @@ class Workspaces:
     def settings(self, one: Wanted) -> Settings | None:
         """Settings of a result with its files resolved; None while a workspace that they name is not made yet."""
         values, key = dict(one.settings), dict(one.settings)
-        if one.tool is not None and one.tool.hides_by_itself and self.blind:
-            values.setdefault("pois", list(self.blind))
+        if one.tool is not None and one.tool.hides_by_itself and self.blind is not None:
+            hidden = self.hidden(self.name(one))
+            if hidden is None:
+                return None
+            # What the pipeline hides is hidden, whatever else the result is asked to hide.
+            values["pois"] = list(dict.fromkeys([*(label for label, _ in hidden.at), *values.get("pois", ())]))
             key = dict(values)
         for name in one.tool.files if one.tool else ():
             given = one.settings.get(name)

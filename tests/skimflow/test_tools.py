@@ -22,8 +22,31 @@ SETTINGS = {
     "limit-by-toys": {"toys": 20},
     "significance-by-toys": {"toys": 20},
     "feldman-cousins": {"toys": 100, "level": 0.68},
+    "blind-fit": {"phrase": "a herring", "scale": 5.0},
+    "comparison": {"without": ["Jet*"]},
+    "smoothing": {"smooth": "353QH", "prune_norm": 0.002},
+    "combination": {"others": {"later": "later.json"}},
+    "reinterpretation": {"signals": "signals.json", "labels": ["mass"]},
 }
 EXTENDED = ("unfold", "eft")
+
+
+def write_others(analysis):
+    """A second workspace and signals, made of the first run's workspace, for results that name files."""
+    workspace = json.loads((analysis.folder / "report" / "workspace.json").read_text())
+    channel = workspace["channels"][0]
+    data = [3.0] * len(channel["samples"][0]["data"])
+    signals = [
+        {"name": f"signal_{mass}", "values": [mass], "channels": {channel["name"]: {"data": data}}} for mass in (1, 2)
+    ]
+    (analysis.folder / "signals.json").write_text(json.dumps({"signals": signals}))
+    for each in (*workspace["channels"], *workspace["observations"]):
+        each["name"] += " later"
+    for each in workspace["channels"]:
+        for sample in each["samples"]:
+            for modifier in sample["modifiers"]:
+                modifier["name"] += " later" if modifier["type"] == "staterror" else ""
+    (analysis.folder / "later.json").write_text(json.dumps(workspace))
 
 
 def entry(kind):
@@ -42,6 +65,7 @@ def test_what_a_tool_names_is_there(kind):
 def test_every_tool_is_a_result_that_is_kept(analysis):
     """One run computes and draws them all, the next one none."""
     plain = [kind for kind in TOOLS if kind not in EXTENDED]
+    write_others(analysis)
     analysis.change(
         inference={"results": ["fit", *map(entry, plain), {"limit": {"level": 0.9, "points": 0}, "as": "limit_90"}]},
     )
@@ -55,7 +79,11 @@ def test_every_tool_is_a_result_that_is_kept(analysis):
         tables = [made] if hasattr(made, "rows") else list(made)
         assert any(table.rows for table in tables)
         assert (analysis.folder / "report" / "tables" / f"{kind}.csv").is_file()
-        assert (analysis.folder / "report" / "figures" / f"{kind}.svg").is_file() == (tool.figure is not None)
+        drawn = list((analysis.folder / "report" / "figures").glob(f"{kind}-*.png" if tool.each else f"{kind}.svg"))
+        assert bool(drawn) == (tool.figure is not None)
+    for name in ("smoothing", "combination"):
+        assert json.loads((analysis.folder / "report" / f"workspace-{name}.json").read_text())["channels"]
+        assert document["results"][name]["workspace"] == {}
     limits = document["results"]
     assert limits["limit_90"]["observed"] < limits["limit"]["observed"]
     page = (analysis.folder / "report" / "index.html").read_text()
