@@ -170,3 +170,40 @@ def test_goodness_with_a_held_nuisance_follows_the_poisson():
     truth = poisson.pmf(counts, 50)[np.abs(counts - 50) >= 8].sum()
     p_toys = found.statistics[0].p_toys
     assert abs(p_toys.value - truth) < 4 * np.sqrt(truth * (1 - truth) / 4000)
+
+
+def bent(random):
+    """Three shapes in six bins whose even part is a quarter of the background: up to eight minima."""
+    nominal = random.uniform(80, 300, 6)
+    modifiers = []
+    for number in range(3):
+        even, odd = random.normal(0, 0.25, 6) * nominal, random.normal(0, 0.05, 6) * nominal
+        shape = {"hi_data": (nominal + even + odd).tolist(), "lo_data": (nominal + even - odd).tolist()}
+        modifiers.append({"name": f"shape_{number}", "type": "histosys", "data": shape})
+    signal = {"name": "signal", "data": (0.1 * nominal).tolist()}
+    signal["modifiers"] = [{"name": "mu", "type": "normfactor", "data": None}]
+    data = np.round(random.normal(nominal * random.uniform(0.75, 1.3, 6), np.sqrt(nominal)))
+    return {
+        "channels": [
+            {
+                "name": "region",
+                "samples": [signal, {"name": "background", "data": nominal.tolist(), "modifiers": modifiers}],
+            }
+        ],
+        "observations": [{"name": "region", "data": data.tolist()}],
+        "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}],
+        "version": "1.0.0",
+    }
+
+
+def test_the_search_finds_what_64_random_starts_find():
+    """In one of these models two shapes have to change sides, one after the other."""
+    random = np.random.default_rng(1)
+    for _ in range(40):
+        likelihood = Likelihood(bent(random))
+        found = likelihood.fit(search=True)
+        low, high = np.maximum(likelihood.lower, -3), np.minimum(likelihood.upper, 3)
+        starts = [(likelihood.observed, random.uniform(low, high), ~likelihood.constant) for _ in range(64)]
+        best = min(other.nll for other in likelihood.minima(starts) if other.certificate.converged)
+        assert found.certificate.converged
+        assert found.nll <= best + 1e-9
