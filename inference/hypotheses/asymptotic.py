@@ -74,6 +74,8 @@ class Asymptotic:
             room = -max(abs(high), 1.0)
             self._notes.append(f"{self.poi} may be negative in the best fit of q: bound {low:g} moved to {room:g}")
             return with_bounds(likelihood, place, room, high)
+        if self.statistic == "qtilde" and low > 0:
+            self._notes.append(f"{self.poi} may be anything from 0 on in the best fit: bound {low:g} moved to 0")
         if self.statistic == "qtilde" and low != 0:
             return with_bounds(likelihood, place, 0.0, max(high, 1.0))
         return likelihood

@@ -60,8 +60,17 @@ def significance(
         expected_band=None if expected is None else tuple(float(np.sqrt(expected) + point) for point in BAND),  # type: ignore[arg-type]
         fits=record.fits,
         failures=tuple(record.failures),
-        notes=record.notes,
+        notes=(*record.notes, *_away_from_zero(likelihood, record.place)),
     )
+
+
+def _away_from_zero(likelihood: "Likelihood", place: int) -> tuple[str, ...]:
+    """What the best fit may not be, where 0 is beyond a bound."""
+    low, high = float(likelihood.lower[place]), float(likelihood.upper[place])
+    if low <= 0 <= high:
+        return ()
+    label = likelihood.labels[place]
+    return (f"0 is not within the bounds {low:g} and {high:g} of {label}, between which the best fit is looked for",)
 
 
 def _q0(profile: Profile) -> float:

@@ -11,6 +11,7 @@ from artifacts.store import Store
 from inference.likelihood.specification import Floats
 from inference.toys.campaign import Campaign, carry_out
 from inference.toys.fits import ToyFits
+from inference.toys.generate import Method as Ensemble
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -29,6 +30,9 @@ class Ensembles:
         fixed: parameters that every fit holds, label → value.
         search: whether fits look for lower minima in every toy, as the fit of the data does; models whose shapes bend
             much have several, and take several times as long.
+        ensemble: "frequentist" toys draw data and auxiliary measurements where the data want the parameters; "prior"
+            ones draw the constrained parameters from their constraints and leave the auxiliary measurements (hybrid:
+            R. D. Cousins, V. L. Highland, NIM A 320 (1992) 331).
         thrown: toys so far.
         failures: what went wrong, with the number of toys; the first reason of each ensemble.
     """
@@ -41,8 +45,15 @@ class Ensembles:
     progress: Callable[[int, int], None] | None = None
     fixed: Mapping[str, float] = field(default_factory=dict)
     search: bool = True
+    ensemble: Ensemble = "frequentist"
     thrown: int = 0
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unusual about the toys."""
+        hybrid = "hybrid toys: constrained nuisances are drawn from their constraints, auxiliary measurements stay"
+        return (hybrid,) if self.ensemble == "prior" else ()
 
     def fits(
         self, parameters: Floats, held: Mapping[str, float], *, stream: int, count: int, first: int = 0
@@ -56,6 +67,7 @@ class Ensembles:
             first=first,
             variants=variants,
             keep=(self.poi,),
+            method=self.ensemble,
             search=self.search,
         )
         found = carry_out(self.likelihood, campaign, store=self.store, workers=self.workers, progress=self.progress)

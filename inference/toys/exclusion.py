@@ -6,6 +6,9 @@ CLsb and CLb are the parts of them whose test statistic is at least that of the 
 2693; ATLAS and CMS, ATL-PHYS-PUB-2011-011). The expected band are the values for background toys at the quantiles
 Φ(−2) … Φ(2) of the test statistic.
 
+Hybrid toys ("prior", as LEP and Tevatron had them) draw the constrained nuisances from their constraints instead, and
+leave the auxiliary measurements.
+
 Errors are those of fractions of toys; what the background's toys leave open in the quantiles comes from bootstraps,
 that is from toys drawn again from those that were thrown.
 """
@@ -27,6 +30,7 @@ from inference.profiles.places import with_bounds
 from inference.toys.ensembles import Ensembles
 from inference.toys.errors import InvalidToys
 from inference.toys.fractions import TIE, Fraction, Histogram, histogram
+from inference.toys.generate import Method as Ensemble
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -217,6 +221,7 @@ def hypothesis_tests_by_toys(
     mu: Sequence[float] = (1.0,),
     poi: str | None = None,
     statistic: Statistic = "qtilde",
+    ensemble: Ensemble = "frequentist",
     toys: int = 1000,
     seed: int = 0,
     fixed: Mapping[str, float] | None = None,
@@ -234,7 +239,7 @@ def hypothesis_tests_by_toys(
         statistic: "qtilde" (best fit at 0 or above) or "q".
         toys: of signal plus background at each value, and as many of the background.
         fit: the nominal fit, if there is one, to start from.
-        seed, fixed, search, store, workers, progress: as of `Ensembles`.
+        ensemble, seed, fixed, search, store, workers, progress: as of `Ensembles`.
 
     Raises:
         UnknownParameter: no such parameter, or it is held.
@@ -247,7 +252,15 @@ def hypothesis_tests_by_toys(
             raise InvalidToys(f"{value:g} cannot be tested against 0: give values above 0")
     shared = Asymptotic(likelihood, poi=poi, statistic=statistic, fixed=fixed, fit=fit)
     ensembles = Ensembles(
-        shared.data.likelihood, shared.poi, seed, store, workers, progress, fixed=fixed or {}, search=search
+        shared.data.likelihood,
+        shared.poi,
+        seed,
+        store,
+        workers,
+        progress,
+        fixed=fixed or {},
+        search=search,
+        ensemble=ensemble,
     )
     exclusion = Exclusion(shared, ensembles, toys)
     exclusion.throw(float(value) for value in mu)
@@ -257,7 +270,7 @@ def hypothesis_tests_by_toys(
         tuple(exclusion.test(value) for value in sorted(exclusion.thrown)),
         ensembles.thrown,
         (*exclusion.failures, *ensembles.failures),
-        shared.notes,
+        (*shared.notes, *ensembles.notes),
     )
 
 

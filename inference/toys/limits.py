@@ -24,6 +24,7 @@ from inference.profiles.places import place_of
 from inference.toys.curves import crossing
 from inference.toys.ensembles import Ensembles
 from inference.toys.exclusion import Estimate, Exclusion, Thrown, ToyTest, bootstraps, check_toys
+from inference.toys.generate import Method as Ensemble
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -77,6 +78,7 @@ def upper_limit_by_toys(
     level: float = 0.95,
     method: Method = "CLs",
     statistic: Statistic = "qtilde",
+    ensemble: Ensemble = "frequentist",
     toys: int = 1000,
     seed: int = 0,
     fixed: Mapping[str, float] | None = None,
@@ -95,7 +97,7 @@ def upper_limit_by_toys(
         statistic: "qtilde" (best fit at 0 or above) or "q".
         toys: of signal plus background at each value that is tried (some ten), and of the background once.
         fit: the nominal fit, if there is one, to start from.
-        seed, fixed, search, store, workers, progress: as of `Ensembles`.
+        ensemble, seed, fixed, search, store, workers, progress: as of `Ensembles`.
 
     Raises:
         UnknownParameter: no such parameter, or it is held.
@@ -110,7 +112,15 @@ def upper_limit_by_toys(
     except FitFailed as error:
         return _none(guide, str(error))
     ensembles = Ensembles(
-        shared.data.likelihood, label, seed, store, workers, progress, fixed=fixed or {}, search=search
+        shared.data.likelihood,
+        label,
+        seed,
+        store,
+        workers,
+        progress,
+        fixed=fixed or {},
+        search=search,
+        ensemble=ensemble,
     )
     there = [limit is not None for limit in (guide.observed, *guide.expected)]
     limits = _Limits(Exclusion(shared, ensembles, toys), 1 - level, method)
@@ -129,7 +139,7 @@ def upper_limit_by_toys(
         tuple(limits.exclusion.test(mu) for mu in sorted(limits.exclusion.thrown)),
         ensembles.thrown,
         (*limits.failures, *limits.exclusion.failures, *ensembles.failures),
-        (*shared.notes, *limits.notes),
+        (*shared.notes, *ensembles.notes, *limits.notes),
     )
 
 

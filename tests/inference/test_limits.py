@@ -172,6 +172,12 @@ def test_a_bound_below_the_best_fit_is_widened():
     assert "3 of the limits lie beyond the bound 2 of mu" in found.notes
 
 
+def test_a_bound_above_zero_is_moved_there():
+    found = upper_limit(Likelihood(counting(10.0, 50.0, observed=52.0, lower=0.5)))
+    assert found.observed == pytest.approx(upper_limit(Likelihood(counting(10.0, 50.0, observed=52.0))).observed)
+    assert found.notes == ("mu may be anything from 0 on in the best fit: bound 0.5 moved to 0",)
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_limits_far_from_one_are_found(scale):
     """A signal a million times smaller has a limit a million times higher."""

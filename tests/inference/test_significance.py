@@ -39,6 +39,17 @@ def test_a_deficit_has_no_significance():
     assert (found.q0, found.p_value, found.z) == (0.0, 0.5, 0.0)
 
 
+@pytest.mark.parametrize(("n", "best"), [(70.0, 2.0), (52.0, 0.5)])
+def test_a_signal_that_may_not_vanish_has_one_too_and_says_so(n, best):
+    """The parameter of interest from 0.5 on: q0 is the rise from the best fit there to 0, if it is one."""
+    found = significance(Likelihood(counting(10.0, 50.0, observed=n, lower=0.5)))
+    rates = (50.0, 50.0 + 10.0 * best)
+    zero, there = (rate - n * math.log(rate) for rate in rates)
+    assert found.q0 == pytest.approx(max(2 * (zero - there), 0.0), rel=1e-9)
+    assert found.bestfit == pytest.approx(best)
+    assert found.notes == ("0 is not within the bounds 0.5 and 10 of mu, between which the best fit is looked for",)
+
+
 def test_another_signal_is_expected_otherwise():
     found = significance(Likelihood(counting(10.0, 50.0)), signal=3.0)
     assert found.expected_z == pytest.approx(math.sqrt(2 * (80 * math.log(80 / 50) - 30)), rel=1e-9)

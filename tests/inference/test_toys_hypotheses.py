@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyhf
 import pytest
+from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import ks_2samp, norm, poisson
 
@@ -72,6 +73,24 @@ def cls_of_count(count, mu):
     """1 where the best fit is not below μ, since the test statistic is 0 there."""
     rate = mu * SIGNAL + BACKGROUND
     return poisson.cdf(count, rate) / poisson.cdf(count, BACKGROUND) if count < rate else 1.0
+
+
+def test_hybrid_p_values_are_poisson_sums_averaged_over_the_prior():
+    """One bin: the statistic falls with the count, so that CLsb is the chance of as few events, for any background."""
+    seen, error = 53.0, 0.2
+    likelihood = Likelihood(counting(10.0, 50.0, observed=seen, error=error))
+    tests = hypothesis_tests_by_toys(likelihood, toys=4000, seed=2, ensemble="prior")
+    assert tests.notes[-1].startswith("hybrid toys")
+    [test] = tests.tests
+    for mu, found in ((1.0, test.clsb), (0.0, test.clb)):
+
+        def as_few(alpha, mu=mu):
+            return norm.pdf(alpha) * poisson.cdf(seen, 10.0 * mu + 50.0 * (1 + error * alpha))
+
+        assert found.value == pytest.approx(quad(as_few, -4.9, 8)[0], abs=3 * found.error)
+    # frequentist toys have the background where the data want it, and fluctuating auxiliary measurements
+    [other] = hypothesis_tests_by_toys(likelihood, toys=4000, seed=2).tests
+    assert abs(other.clsb.value - test.clsb.value) > 3 * test.clsb.error
 
 
 @pytest.mark.parametrize("method", ["CLs", "CLsb"])

@@ -220,7 +220,7 @@ def test_the_page_of_documentation_runs(workspace, capsys, path, tmp_path):
     exec(code, {"workspace": workspace})
     assert len(capsys.readouterr().out.split()) == 4
     lines = re.findall(r"^    skimflow toys workspace.json (.*)$", text, re.MULTILINE)
-    assert len(lines) == 2
+    assert len(lines) == 3
     for line in lines:
         given = line.replace("pulls.png", str(tmp_path / "pulls.png")).replace("toys/", str(tmp_path / "toys")).split()
         assert CliRunner().invoke(command, [str(path), *given], catch_exceptions=False).exit_code == 0
