@@ -19,7 +19,7 @@ from inference.hypotheses.statistic import (
     upper,
 )
 from inference.profiles.places import place_of, with_bounds
-from inference.profiles.profile import LOWER, Point, Profile
+from inference.profiles.profile import LOWER, WIDEST, Point, Profile
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -116,8 +116,9 @@ class Asymptotic:
 
     def width(self) -> float | None:
         """Standard deviation of the parameter of interest under the background, where the Asimov data tell it."""
-        curvature = self.asimov.best.curvature
-        return float(curvature**-0.5) if np.isfinite(curvature) and curvature > 0 else None
+        curvature, bound = self.asimov.best.curvature, float(self.asimov.likelihood.upper[self.asimov.poi])
+        width = float(curvature**-0.5) if np.isfinite(curvature) and curvature > 0 else np.inf
+        return width if width < WIDEST * max(abs(bound), 1.0) else None  # else the curvature is rounding
 
     def test(self, mu: float) -> HypothesisTest:
         """All p-values at μ; raises ``FitFailed``."""

@@ -371,6 +371,14 @@ def cls_of(found):
     return float(p_values(separation(q["observed"], q["Asimov, 0"]), q["Asimov, 0"]).cls)
 
 
+def test_a_signal_without_effect_is_not_limited_by_rounding():
+    """A generated model in which the parameter of interest is as good as without curvature where it begins."""
+    found = upper_limit(Likelihood(random_workspace(153)))
+    limits = [limit for limit in (found.observed, *found.expected) if limit is not None]
+    assert all(limit < 1e7 for limit in limits)
+    assert len(limits) + sum("limit" in failure for failure in found.failures) == 6
+
+
 @pytest.mark.parametrize("seed", [66, 285])
 def test_cls_does_not_depend_on_what_else_is_tested(seed):
     """Models with several minima: a fit that follows another value's may end in another one than a fit from afar."""
