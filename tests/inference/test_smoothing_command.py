@@ -57,7 +57,10 @@ def test_a_dry_run_with_figures(agc, tmp_path):
     rows = [line for line in lines if "smoothed" in line]
     assert rows
     assert all("ME variation" in line and "ratio, groups of 0.002 statistical error" in line for line in rows)
-    assert lines[-1] == f"{len(rows)} changes of {len(rows)} variations"
+    assert lines[-2:] == [
+        f"{len(rows)} changes of {len(rows)} variations",
+        "nothing is written: give --output NEW.json",
+    ]
     drawn = sorted(path.name for path in (tmp_path / "figures").glob("*.png"))
     assert len(drawn) == len(rows)
     assert all((tmp_path / "figures" / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
