@@ -166,6 +166,7 @@ def _thrown(
 ) -> tuple[dict[Name, _Values], tuple[str, ...]]:
     """Values of the toys whose fits have a certificate, and why the others have none."""
     from inference.toys.campaign import Campaign, carry_out
+
     bestfit = np.asarray(fit.bestfit)
     held = {label: bestfit[at] for at, label in enumerate(fit.labels) if fit.fixed[at] and not likelihood.constant[at]}
     variants = {"fit": {label: float(value) for label, value in held.items()}}

@@ -17,7 +17,11 @@ NO_EVENTS = -1.0  # what Combine gives for a channel without events, where the d
 
 
 def pearson(seen: Floats, expected: Floats, mask: Floats) -> Floats:
-    """Σ (n − ν)² / ν of each bin; 0 where nothing is expected nor seen, infinite where something is seen."""
+    """Σ (n − ν)² / ν of each bin; 0 where nothing is expected nor seen, infinite where something is seen.
+
+    Less than nothing expected counts as nothing.
+    """
+    expected = np.maximum(expected, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = (seen - expected) ** 2 / expected
     return np.asarray(np.where((mask > 0) & (seen != expected), terms, 0.0))

@@ -1,5 +1,6 @@
 """How far a minimum may be trusted: every fit carries it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 # Expected distance to the minimum in −log L: 1e-10 is 1.4e-5 standard deviations.
 EDM_ENOUGH = 1e-10
+# Events by which a rate is negative beyond rounding.
+NEGATIVE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Certificate:
         at_bound: labels of the parameters that a bound holds.
         iterations: evaluations of value, gradient and Hessian.
         starts: from how many points the minimum was looked for.
+        negative: bins without events that expect fewer than 0 there, in words: −log L, which falls with their rate, has
+            been continued where there is no such Poisson distribution.
     """
 
     converged: bool
@@ -36,6 +41,7 @@ class Certificate:
     at_bound: tuple[str, ...]
     iterations: int
     starts: int = 1
+    negative: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -44,11 +50,12 @@ class Certificate:
             return f"no minimum: {self.reason}"
         bound = f", {', '.join(self.at_bound)} at a bound" if self.at_bound else ""
         starts = f" the lowest found from {self.starts} starts," if self.starts > 1 else ""
-        return f"minimum after {self.iterations} iterations,{starts} distance {self.edm or 0.0:.1e}{bound}"
+        negative = f"; beware: {'; '.join(self.negative)}" if self.negative else ""
+        return f"minimum after {self.iterations} iterations,{starts} distance {self.edm or 0.0:.1e}{bound}{negative}"
 
 
-def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...], impossible: str = "") -> Certificate:
-    """Judge where the minimiser ended; ``free`` and ``labels`` of its parameters, what is ``impossible`` in words."""
+def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...], impossible: Sequence[str] = ()) -> Certificate:
+    """Judge where the minimiser ended; ``free`` and ``labels`` of its parameters, and ``impossible`` bins in words."""
     held = np.asarray(ended.held)
     moving = free & ~held
     slope = np.abs(np.where(moving, np.asarray(ended.gradient), 0.0))
@@ -56,13 +63,11 @@ def certify(ended: "Ended", free: np.ndarray, labels: tuple[str, ...], impossibl
     iterations = int(ended.iterations)
     reason = ""
     if not bool(ended.feasible):
-        reason = f"the model has no density at the start: {impossible or 'a value is not finite'}"
+        reason = f"the model has no density at the start: {'; '.join(impossible) or 'a value is not finite'}"
     elif not positive:
         reason = f"the data do not determine {_flattest(np.asarray(ended.curvature), moving, labels)}"
     elif not edm < EDM_ENOUGH:
         reason = f"expected distance to the minimum still {edm:.2g} after {iterations} iterations"
-        if impossible:
-            reason += f", at the edge of what is possible: {impossible}"
     return Certificate(
         not reason,
         reason,

@@ -24,7 +24,6 @@ import jax.numpy as jnp
 from inference.likelihood.arrays import Arrays, Layout
 from inference.likelihood.interpolation import even, norm
 
-ROUNDING = 1e-9  # events: a rate of less than minus this is negative, and no rate
 TINY = 1e-150  # stands for a factor of exactly 0, so that logarithmic derivatives stay finite and their products exact
 
 
@@ -164,12 +163,12 @@ def _value(theta: Any, found: Rates, arrays: Arrays, layout: Layout, data: Data)
 
 
 def half_deviance(seen: Any, rate: Any) -> Any:
-    """λ − n − n log(λ/n); λ where n is 0; infinite where λ ≤ 0 < n, or λ < 0 by more than rounding."""
+    """λ − n − n log(λ/n); infinite where λ ≤ 0 < n; λ where n is 0, also below 0, as pyhf continues it."""
     some = seen > 0
     excess = (rate - seen) / jnp.where(some, seen, 1.0)
     good = excess > -1
     bent = excess - jnp.log1p(jnp.where(good, excess, 0.0))
-    return jnp.where(some, jnp.where(good, seen * bent, jnp.inf), jnp.where(rate >= -ROUNDING, rate, jnp.inf))
+    return jnp.where(some, jnp.where(good, seen * bent, jnp.inf), rate)
 
 
 def point(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:

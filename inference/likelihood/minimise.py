@@ -100,7 +100,7 @@ def step(state: State, task: Task, arrays: Arrays, layout: Layout) -> State:
         good, jnp.where(state.damping < 1e-6, 0.0, 0.1 * state.damping), jnp.maximum(10 * state.damping, 1e-3)
     )
     trial, edm = _next(theta, here, damping, task)
-    lost = ~jnp.isfinite(here.value)  # the start is not possible, and nothing tells where to go
+    lost = ~jnp.isfinite(here.value) & (edm == 0)  # the start is not possible, and nothing tells where to go
     done = (good & ((state.edm < GOAL) | (edm < THERE))) | (damping > MOST_DAMPING) | lost
     return State(here, theta, trial, edm, damping, state.iterations + 1, done)
 

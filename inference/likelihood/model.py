@@ -11,10 +11,13 @@ import numpy as np
 from inference.errors import InvalidWorkspace, UnknownParameter, nearest
 from inference.likelihood import compiled
 from inference.likelihood.arrays import Indices, lay_out
-from inference.likelihood.certificate import EDM_ENOUGH, Certificate, certify
+from inference.likelihood.certificate import NEGATIVE, Certificate, certify
 from inference.likelihood.evaluate import Data
 from inference.likelihood.minimise import Ended, Task
 from inference.likelihood.specification import Floats, Specification, specification
+
+# Bins with impossible rates that are named.
+NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,19 +254,19 @@ class Likelihood:
             raise InvalidWorkspace(f"a start of shape {begin.shape} for {len(self.labels)} parameters")
         for label, value in (fixed or {}).items():
             begin[self.index(label)], free[self.index(label)] = value, False
-        if search:
-            return self.search(seen, begin, free)
         from inference.likelihood.search import possible
 
-        found, starts = possible(self, seen, begin, free)
-        return replace(found, certificate=replace(found.certificate, starts=starts))
+        found = self.search(seen, begin, free) if search else possible(self, seen, begin, free)
+        if (seen.main > 0).all() or not found.certificate.converged:
+            return found
+        negative = tuple(self._impossible(found.parameters, seen))
+        return replace(found, certificate=replace(found.certificate, negative=negative))
 
     def search(self, seen: Observation, begin: Floats, free: Any) -> Minimum:
         """As `minimum`, also from other starts: the lowest one found, whose certificate tells how many were tried."""
         from inference.likelihood.search import lowest
 
-        found, starts = lowest(self, seen, begin, free)
-        return replace(found, certificate=replace(found.certificate, starts=starts))
+        return lowest(self, seen, begin, free)
 
     def minimum(self, seen: Observation, begin: Floats, free: Any) -> Minimum:
         """As `fit`, with all starting values and a mask of the free parameters."""
@@ -296,21 +299,20 @@ class Likelihood:
         if not ended.positive and not np.ndim(ended.curvature):  # which tells what the data do not determine
             there = compiled.point(ended.theta, self.arrays, self.layout, self.data(seen, parameters, free))
             ended = ended._replace(curvature=there.curvature)
-        impossible = "" if ended.feasible and ended.edm < EDM_ENOUGH else self._impossible(parameters, seen)
+        impossible = () if ended.feasible else self._impossible(parameters, seen)
         certificate = certify(ended, free[reduced], self._reduced_labels, impossible)
         return Minimum(parameters, float(ended.value) + float(self.saturated(seen)), certificate)
 
-    def _impossible(self, parameters: Floats, seen: Observation) -> str:
-        """The first bin whose rate cannot be, or is about to be so, in words; empty if there is none."""
+    def _impossible(self, parameters: Floats, seen: Observation) -> list[str]:
+        """The first bins whose rate cannot be, in words."""
         rates = self.expected(parameters)
-        bad = np.flatnonzero((seen.mask > 0) & ~(rates > 1e-6 * seen.main) & ((seen.main > 0) | ~(rates > -1e-6)))
-        for channel, first in zip(self.specification.channels, self._first_bins, strict=True):
-            for place in bad[(bad >= first) & (bad < first + channel.bins)]:
-                number = place - first
-                return (
-                    f"bin {number} of {channel.name!r} has {seen.main[place]:g} events and expects {rates[place]:.3g}"
-                )
-        return ""
+        bad = (seen.mask > 0) & np.where(seen.main > 0, ~(rates > 0), rates < -NEGATIVE)
+        return [
+            f"bin {place - first} of {channel.name!r} has {seen.main[place]:g} events and expects {rates[place]:.3g}"
+            for channel, first in zip(self.specification.channels, self._first_bins, strict=True)
+            for place in range(first, first + channel.bins)
+            if bad[place]
+        ][:NAMED]
 
     @cached_property
     def _first_bins(self) -> list[int]:

@@ -6,6 +6,7 @@ has ended is begun again on the other side of every such α, and the lowest mini
 that an extension squares, with the other sign.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -25,13 +26,14 @@ ROUNDS = 4
 INSIDE = 0.1
 
 
-def lowest(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: Any) -> "tuple[Minimum, int]":
-    """The lowest minimum found from ``begin`` and from its reflections, and the number of fits.
+def lowest(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: Any) -> "Minimum":
+    """The lowest minimum found from ``begin`` and from its reflections; its certificate tells the number of starts.
 
     A minimum reached from ``begin`` counts as left only for one that is lower by more than rounding; the reflections of
     that one are looked at next.
     """
-    best, starts = possible(likelihood, seen, begin, free)
+    best = possible(likelihood, seen, begin, free)
+    starts = best.certificate.starts
     for _ in range(ROUNDS):
         before = best
         others = likelihood.minima([(seen, start, free) for start in reflections(likelihood, best, free)])
@@ -42,21 +44,25 @@ def lowest(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: A
                 best = other
         if best is before:
             break
-    return best, starts
+    return _from(best, starts)
 
 
-def possible(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: Any) -> "tuple[Minimum, int]":
-    """The minimum reached from ``begin``, or from off the bounds where the model has no density there; number of fits.
+def possible(likelihood: "Likelihood", seen: "Observation", begin: Floats, free: Any) -> "Minimum":
+    """The minimum reached from ``begin``, or from off the bounds where the model has no density there.
 
     A signal that starts at 0 in a bin where nothing else is expected is the common case.
     """
     found = likelihood.minimum(seen, begin, free)
     if np.isfinite(found.nll):
-        return found, 1
+        return found
     low, high = likelihood.lower, likelihood.upper
     inside = low + np.clip(begin - low, INSIDE * (high - low), (1 - INSIDE) * (high - low))
     other = likelihood.minimum(seen, np.where(free & np.isfinite(inside), inside, begin), free)
-    return (other if np.isfinite(other.nll) else found), 2
+    return _from(other if np.isfinite(other.nll) else found, 2)
+
+
+def _from(found: "Minimum", starts: int) -> "Minimum":
+    return replace(found, certificate=replace(found.certificate, starts=starts))
 
 
 def reflections(likelihood: "Likelihood", at: "Minimum", free: Any) -> list[Floats]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InvalidWorkspace
+from inference.likelihood.certificate import NEGATIVE
 from inference.likelihood.specification import Floats
 from inference.toys.errors import InvalidToys
 
@@ -113,9 +114,14 @@ def asimov(likelihood: "Likelihood", parameters: Floats) -> "Observation":
     """Data that see exactly what is expected at ``parameters`` (parameters,), auxiliary measurements included.
 
     Bins that do not count in the likelihood's own data do not count in these.
+
+    Raises:
+        InvalidToys: a rate is negative or not finite there.
     """
-    centres = Constraints.of(likelihood).centres(np.asarray(parameters, dtype=float))
-    return likelihood.observation(likelihood.expected(parameters), centres, mask_of(likelihood))
+    parameters = np.asarray(parameters, dtype=float)
+    rates, centres = likelihood.expected(parameters), Constraints.of(likelihood).centres(parameters)
+    _check(likelihood, rates, parameters)
+    return likelihood.observation(np.maximum(rates, 0.0), centres, mask_of(likelihood))
 
 
 def throw(
@@ -224,13 +230,13 @@ def mask_of(likelihood: "Likelihood", mask: Floats | None = None) -> Floats:
 
 
 def _check(likelihood: "Likelihood", rates: Floats, parameters: Floats) -> None:
-    bad = np.flatnonzero(~(rates >= 0) | ~np.isfinite(rates))
+    bad = np.flatnonzero(~(rates >= -NEGATIVE) | ~np.isfinite(rates))
     if len(bad):
         far = np.argsort(-np.abs(np.nan_to_num(parameters - likelihood.init)))[:3]
         where = ", ".join(f"{likelihood.labels[place]} = {parameters[place]:g}" for place in far)
         raise InvalidToys(
-            f"no toys: bin {bad[0]} of all channels (sorted by name) expects {rates[bad[0]]:g} events at {where}; "
-            "choose parameters at which every bin expects 0 or more"
+            f"no data can be made: bin {bad[0]} of all channels (sorted by name) expects {rates[bad[0]]:g} events at "
+            f"{where}; choose parameters at which every bin expects 0 or more"
         )
 
 

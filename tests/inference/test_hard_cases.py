@@ -11,11 +11,12 @@ from scipy.stats import chi2, poisson
 sys.path.insert(0, str(Path(__file__).parent))
 from small_models import counting
 
-from inference.errors import FitFailed, InvalidWorkspace
+from inference.errors import InvalidWorkspace
 from inference.fit import fit, fit_likelihood
 from inference.goodness.goodness import goodness
 from inference.likelihood.model import Likelihood
-from inference.toys.generate import throw
+from inference.toys.errors import InvalidToys
+from inference.toys.generate import asimov, throw
 
 
 def changed(place, value, workspace=None):
@@ -70,32 +71,41 @@ def test_data_that_mean_nothing_are_refused():
         likelihood.fit(start=np.zeros(3))
 
 
-def test_a_negative_rate_is_no_minimum():
-    """−log L of a bin without events is its rate, which falls for ever below 0, where there is no such Poisson."""
-    likelihood = Likelihood(counting(1.0, -2.0, observed=0.0, error=0.1))
-    with pytest.raises(FitFailed, match=r"bin 0 of 'bin' has 0 events and expects -"):
-        fit_likelihood(likelihood)
-    assert likelihood.nll(np.asarray([0.0, 0.0])) == np.inf
+def test_a_negative_rate_is_told():
+    """−log L of a bin without events is its rate, continued below 0 as pyhf does; that it is so is said."""
+    likelihood = Likelihood(counting(1.0, -2.0, observed=0.0))
+    found = fit_likelihood(likelihood)
+    assert found.bestfit == (0.0,)
+    assert found.certificate.negative == ("bin 0 of 'bin' has 0 events and expects -2",)
+    assert "beware: bin 0 of 'bin'" in found.certificate.sentence
+    observed = goodness(likelihood, statistics=["pearson"], fit=found).statistics[0].value
+    assert observed == 0.0
+    with pytest.raises(InvalidToys, match=r"bin 0 of all channels .* expects -2 events"):
+        asimov(likelihood, np.asarray(found.bestfit))
 
 
-def test_a_step_into_negative_rates_is_taken_back():
-    """Two bins: one without events that a large step of the signal would make negative."""
-    workspace = counting(10.0, 50.0, observed=30.0, lower=-10.0)
+def test_a_signal_that_may_be_negative_meets_an_empty_bin():
+    """Closed form: 30 + 2 μ events where 40 are seen, 1 + 3 μ where none are: 2 (1 − 40 / (30 + 2 μ)) + 3 = 0."""
+    workspace = counting(2.0, 30.0, observed=40.0, lower=-10.0)
     workspace["channels"].append(
         {
             "name": "other",
             "samples": [
-                {"name": "background", "data": [0.5], "modifiers": []},
-                {"name": "signal", "data": [0.2], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
+                {"name": "background", "data": [1.0], "modifiers": []},
+                {"name": "signal", "data": [3.0], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
             ],
         }
     )
     workspace["observations"].append({"name": "other", "data": [0.0]})
     found = fit(workspace)
-    rates = np.asarray([50 + 10 * found.bestfit[0], 0.5 + 0.2 * found.bestfit[0]])
     assert found.certificate.converged
-    assert (rates > 0).all()
-    assert 10 * (1 - 30 / rates[0]) + 0.2 == pytest.approx(0, abs=1e-9)
+    assert found.bestfit == pytest.approx([(80 / 5 - 30) / 2], abs=1e-9)
+    assert found.certificate.negative == ("bin 0 of 'other' has 0 events and expects -20",)
+
+
+def test_a_start_with_a_negative_rate_is_walked_out_of():
+    """5 μ − 8 where 12 are seen, from μ = 1."""
+    assert fit(counting(5.0, -8.0, observed=12.0)).bestfit == pytest.approx([4.0], abs=1e-9)
 
 
 def test_a_signal_that_starts_at_nothing_is_found():
