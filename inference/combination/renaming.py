@@ -121,8 +121,8 @@ def renamed_extensions(documents: Sequence[Mapping[str, Any]], names: Names) -> 
 def _renamed_part(key: str, value: Any, names: Names) -> Any:
     if key in {"operator", "name"}:  # of the document itself
         return value
-    if key == "factors":
-        return [_renamed_text(each, names) for each in value]
+    if key == "channel":
+        return names.channels.get(value, value)
     return _renamed_formulas(value, names) if key == "formulas" else _renamed(value, names)
 
 

@@ -6,66 +6,35 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from inference.extensions.formulas import Formula, parse
-from inference.extensions.parts import Extension, Matrix, Name, Number, Part, Positive, Program, Row, check_shape, table
+from inference.extensions.parts import Extension, Name, Number, Part, Positive, Program, Row, check_shape
 from inference.likelihood.specification import Floats
 
 
-class Norm(Part):
-    """What a nuisance at ±1 makes of each process's norm, interpolated as Combine does (normsys code "combine")."""
-
-    parameter: Name
-    up: tuple[Positive, ...]
-    down: tuple[Positive, ...]
-
-
-class Quadrature(Extension):
-    """Output j = √ Σₚ (normₚ · errors[p][j])²: the error of bin j where processes' errors follow their norms.
-
-    A norm is ``factors[p]``, a formula, times what ``norms`` make of it. ``errors`` has the shape (processes, outputs).
+class Errors(Extension):
+    """Errors of a channel's samples, which follow the norms of these: ``sample``, of contents 1 and with no factor but
+    a staterror, is scaled by √ Σ (norm · error)², bin by bin.
     """
 
-    operator: Literal["quadrature"]
-    sets: Name
-    errors: Annotated[Matrix, Field(min_length=1)]
-    factors: tuple[str, ...]
-    norms: tuple[Norm, ...] = ()
-
-    @property
-    def parsed(self) -> tuple[Formula, ...]:
-        """The factors."""
-        return tuple(parse(text) for text in self.factors)
+    operator: Literal["errors"]
+    channel: Name
+    sample: Name
+    errors: dict[Name, Row]
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Labels of the factors, then the nuisances."""
-        labels = (label for factor in self.parsed for label in factor.labels)
-        return tuple(dict.fromkeys((*labels, *(each.parameter for each in self.norms))))
+        """None: the norms are those of the samples."""
+        return ()
 
     @property
-    def changes(self) -> tuple[str, ...]:
+    def noise(self) -> tuple[str, str, Mapping[str, Row]]:
         """As the document says."""
-        return (self.sets,)
+        return self.channel, self.sample, self.errors
 
-    @model_validator(mode="after")
-    def _all_parse(self) -> "Quadrature":
-        _ = self.parsed
-        return self
-
-    def program(self, sizes: Mapping[str, int]) -> Program:
-        """Trees of the factors; their numbers, places of the nuisances, logarithms of up and down, squared errors."""
-        reads = scalars(self.reads, sizes)
-        errors = table("errors", self.errors)
-        check_shape("errors", errors, (len(self.factors), sizes[self.sets]))
-        up, down = (
-            logarithms(what, [getattr(each, what) for each in self.norms], len(self.factors)) for what in ("up", "down")
-        )
-        numbers: list[float] = []
-        trees = tuple(factor.tree(reads, numbers) for factor in self.parsed)
-        places = np.asarray([reads.index(each.parameter) for each in self.norms], dtype=int)
-        return trees, (np.asarray(numbers), places, up, down, errors**2)
+    def program(self, _: Mapping[str, int]) -> None:
+        """The likelihood computes it with the rates."""
+        return
 
 
 class Morph(Part):

@@ -62,16 +62,6 @@ def smooth_step(x: Any) -> Any:
     return 0.125 * inside * (inside**2 * (3 * inside**2 - 10) + 15)
 
 
-def quadrature(argument: Any, trees: Any, arrays: tuple[Any, Any, Any, Any, Any]) -> Outputs:
-    """Root of the sum of squares of the processes' errors times their norms; 0 where no process has any."""
-    numbers, places, up, down, squares = arrays
-    factors = jnp.stack([_value(tree, argument, numbers) for tree in trees])
-    theta = argument[places]
-    norms = factors * jnp.exp(_interpolated(theta, smooth_step(2 * theta), up, down))
-    total = norms**2 @ squares
-    return jnp.where(total > 0, jnp.sqrt(jnp.where(total > 0, total, 1.0)), 0.0), jnp.zeros(0)
-
-
 def logarithms(argument: Any, _: None, arrays: tuple[Any, Any, Any, Any, Any, Any]) -> Outputs:
     """Exponentials of the interpolated logarithms, by which the sum of the nominal contents does not change."""
     places, scales, up, down, nominal, region = arrays
@@ -130,7 +120,6 @@ OPERATORS: Mapping[str, Callable[[Any, Any, Any], Outputs]] = {
     "eft": eft,
     "formula": formula,
     "abcd": abcd,
-    "quadrature": quadrature,
     "logarithms": logarithms,
     "callable": function,
 }

@@ -119,6 +119,11 @@ class Extension(Part):
         return None
 
     @property
+    def noise(self) -> tuple[str, str, Mapping[str, Row]] | None:
+        """A channel, the sample in it that errors in quadrature scale, and the errors of the other samples."""
+        return None
+
+    @property
     def squared(self) -> tuple[str, ...]:
         """Names of scalars that enter as squares: −log L may have another minimum where one has the other sign."""
         return ()

@@ -13,14 +13,14 @@ from inference.extensions.errors import InvalidExtension
 from inference.extensions.formulas import FormulaDocument
 from inference.extensions.functions import Function
 from inference.extensions.morphing import Eft
-from inference.extensions.norms import Logarithms, Quadrature
+from inference.extensions.norms import Errors, Logarithms
 from inference.extensions.parts import Extension
 from inference.extensions.unfold import Unfold
 from inference.extensions.vectors import Abcd, Vector
 from inference.likelihood.parameters import ParameterSet, configured
 
 Document = Annotated[
-    Vector | Correlation | Unfold | Eft | FormulaDocument | Abcd | Quadrature | Logarithms | Function,
+    Vector | Correlation | Unfold | Eft | FormulaDocument | Abcd | Errors | Logarithms | Function,
     Field(discriminator="operator"),
 ]
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Document)

@@ -34,6 +34,7 @@ class Layout:
     layers: int = 0
     sparse_shapes: bool = False
     poisson_gammas: bool = False
+    noise: bool = False  # errors of bins that follow the cells
     extended: bool = False
     operators: tuple[tuple[str, Any], ...] = ()  # of the extensions: name and program of each
 
@@ -54,6 +55,8 @@ class Arrays(NamedTuple):
     norm_poly: Any  # (6, C, S, G): powers 1 to 6 of normsys within ±1
     norm_logs: Any  # (2, C, S, G): logarithms of up and down
     layer_par: Any  # (L, C, S, W): reduced parameter that scales an entry; R if none
+    error: Any  # (C, S, W): errors that the cell scales and that add up in quadrature
+    noise_on: Any  # (C, S, W): 1 where an entry is scaled by that sum
     gamma_on: Any  # (C, S, W): 1 where the profiled gamma of the bin scales the entry
     shape_at: Any  # (R,)
     cell_at: Any  # (R,)
@@ -210,13 +213,15 @@ class _Builder:
             norm_poly=poly,
             norm_logs=logs,
             layer_par=layer_par,
+            **self._errors(),
             gamma_on=self._gamma_entries(),
             shape_at=_inverse(shapes, len(reduced)),
             cell_at=_inverse(cells, len(reduced)),
             **self._constraints(at),
         )
         poisson = bool(np.any(arrays.gamma_poisson))
-        layout = Layout(histosys, normsys, len(layer_par), sparse, poisson)  # type: ignore[arg-type]
+        noise = bool(np.any(arrays.noise_on))
+        layout = Layout(histosys, normsys, len(layer_par), sparse, poisson, noise)  # type: ignore[arg-type]
         return arrays, layout, self._places(reduced)
 
     def _order(self) -> list[int]:
@@ -278,6 +283,18 @@ class _Builder:
         for (c, s, w), parameters in rows.items():
             layers[: len(parameters), c, s, w] = parameters
         return layers
+
+    def _errors(self) -> dict[str, Floats]:
+        """Errors of samples that extensions name, and the entries that their sum scales."""
+        error, on = np.zeros_like(self.nominal), np.zeros_like(self.nominal)
+        noises = {each.noise[0]: each.noise for each in self.made.extensions if each.noise is not None}
+        for c, block in enumerate(self.blocks):
+            _, scaled, errors = noises.get(block.channel.name, ("", "", {}))
+            for s, sample in enumerate(block.channel.samples):
+                own = slice(block.stop - block.start)
+                error[c, s, own] = block.cut(errors.get(sample.name, np.zeros(block.channel.bins)))
+                on[c, s, own] = float(sample.name == scaled)
+        return {"error": error, "noise_on": on}
 
     def _gamma_entries(self) -> Floats:
         on = np.zeros((len(self.blocks), self.slots, self.width))

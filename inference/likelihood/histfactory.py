@@ -49,6 +49,7 @@ class Rates(NamedTuple):
     cell_slopes: Any  # (C, S, G): ∂ log cell
     cell_bends: Any  # (C, S, G): ∂² cell / cell
     layer: Any  # (C, S, W)
+    noise_slopes: Any  # (C, W, G): ∂ log of errors that follow the cells; () without
     gamma: Any  # (C, W)
     scaled: Any  # (C, W): a, the part that gamma scales, before it does
     total: Any  # (C, W): λ
@@ -82,11 +83,16 @@ def rates(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Rates:
     slopes = arrays.shape_odd + slope * arrays.shape_even
     cell, cell_slopes, cell_bends = _cells(theta, arrays, layout)
     layer = jnp.prod(_layer_factors(theta, arrays), axis=0)
+    noise_slopes: Any = ()
+    if layout.noise:
+        noise, noise_slopes = _noise(cell, cell_slopes, arrays)
+        layer = layer * jnp.where(arrays.noise_on > 0, noise[:, None, :], 1.0)
     entries = base * cell[:, :, None] * layer
     scaled = jnp.sum(entries * arrays.gamma_on, axis=1)
     rest = jnp.sum(entries * (1 - arrays.gamma_on), axis=1)
     gamma = profiled(scaled, rest, arrays, layout, data)
-    return Rates(slopes, bends, base, cell, cell_slopes, cell_bends, layer, gamma, scaled, gamma * scaled + rest)
+    total = gamma * scaled + rest
+    return Rates(slopes, bends, base, cell, cell_slopes, cell_bends, layer, noise_slopes, gamma, scaled, total)
 
 
 def _cells(theta: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any, Any]:
@@ -97,6 +103,15 @@ def _cells(theta: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any, Any]:
     value = jnp.where(value == 0, TINY, value)
     first, second = jnp.where(scale, 1.0, first), jnp.where(scale, 0.0, second)
     return jnp.prod(value, axis=2), first / value, second / value
+
+
+def _noise(cell: Any, cell_slopes: Any, arrays: Arrays) -> tuple[Any, Any]:
+    """Errors of the bins (C, W), in quadrature over slots whose cells scale theirs; slopes of the logarithm."""
+    squares = (cell[:, :, None] * arrays.error) ** 2
+    total = jnp.sum(squares, axis=1)
+    some = total > 0
+    shares = squares / jnp.where(some, total, 1.0)[:, None, :]
+    return jnp.where(some, jnp.sqrt(jnp.where(some, total, 1.0)), 0.0), jnp.einsum("csw,csg->cwg", shares, cell_slopes)
 
 
 def _layer_factors(theta: Any, arrays: Arrays) -> Any:
@@ -207,6 +222,8 @@ def _gradient(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: L
     )
     cells = jnp.sum(weighted * found.base, axis=2)
     by_cell = jnp.einsum("cs,csg->g", cells, found.cell_slopes)
+    if layout.noise:
+        by_cell = by_cell + jnp.einsum("cw,cwg->g", _of_noise(weighted, found, arrays), found.noise_slopes)
     total = _columns(by_shape, arrays.shape_at) + _columns(by_cell, arrays.cell_at)
     if layout.layers:
         entries = weighted * found.base
@@ -215,6 +232,11 @@ def _gradient(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: L
     total = total.at[arrays.normal_par].add(arrays.normal_weight * (theta[arrays.normal_par] - data.normal))
     counted = theta[arrays.poisson_par]
     return total.at[arrays.poisson_par].add(arrays.poisson_factor - data.poisson / counted)
+
+
+def _of_noise(weighted: Any, found: Rates, arrays: Arrays) -> Any:
+    """Weights of the rates of the errors, (C, W)."""
+    return jnp.sum(weighted * found.base * arrays.noise_on, axis=1)
 
 
 def _of_shapes(weights: Any, shapes: Any, arrays: Arrays, layout: Layout) -> Any:
@@ -282,6 +304,8 @@ def _jacobians(theta: Any, found: Rates, arrays: Arrays, layout: Layout) -> tupl
     def half(on: Any) -> Any:
         shapes = jnp.sum((entries * on)[..., None] * found.slopes, axis=1)
         cells = jnp.sum((rates_ * on)[..., None] * found.cell_slopes[:, :, None, :], axis=1)
+        if layout.noise:
+            cells = cells + jnp.sum(rates_ * on * arrays.noise_on, axis=1)[..., None] * found.noise_slopes
         together = _columns(_to_shapes(shapes, arrays, layout), arrays.shape_at) + _columns(cells, arrays.cell_at)
         if layout.layers:
             blocks, _, width = found.base.shape
@@ -325,11 +349,26 @@ def _rate_curvature(theta: Any, found: Rates, weighted: Any, arrays: Arrays, lay
     among = jnp.einsum("csg,csh->gh", cells[:, :, None] * found.cell_slopes, found.cell_slopes)
     own = jnp.einsum("cs,csg->g", cells, found.cell_bends)
     among = jnp.where(jnp.eye(len(own), dtype=bool), own, among)
+    if layout.noise:
+        among = among + _noise_curvature(found, weighted, arrays)
     diagonal = _columns(bent * found.bends, arrays.shape_at)
     curvature = mixed + mixed.T + _spread(among, arrays.cell_at, arrays.cell_at) + jnp.diag(diagonal)
     if layout.layers:
         curvature = curvature + _layer_curvature(theta, found, weighted, arrays, layout)
     return curvature
+
+
+def _noise_curvature(found: Rates, weighted: Any, arrays: Arrays) -> Any:
+    """Of e = √Q, Q = Σ (cell · error)²: Σ weight e (∂²Q / 2Q − ∂log e ∂log eᵀ), (G, G)."""
+    weight = _of_noise(weighted, found, arrays)
+    squares = (found.cell[:, :, None] * arrays.error) ** 2
+    total = jnp.sum(squares, axis=1)
+    shares = jnp.sum(squares * jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 0.0)[:, None, :], axis=2)
+    slopes = found.cell_slopes
+    among = 2 * jnp.einsum("csg,csh->gh", shares[:, :, None] * slopes, slopes)
+    own = jnp.einsum("cs,csg->g", shares, slopes**2 + found.cell_bends)
+    among = jnp.where(jnp.eye(len(own), dtype=bool), own, among)
+    return among - jnp.einsum("cwg,cwh->gh", weight[..., None] * found.noise_slopes, found.noise_slopes)
 
 
 def _spread(matrix: Any, rows: Any, columns: Any) -> Any:

@@ -325,13 +325,13 @@ def test_bins_below_the_threshold_have_parameters_of_each_process(tmp_path):
     assert len(background) == 2
     # one parameter for the first bin, around 0, times the error of all processes
     shared = modifiers(samples["ch", "autoMCStats"])
-    assert shared == {("prop_binch_error", "shapefactor"): None, ("prop_binch", "staterror"): [1.0, 0.0, 0.0]}
+    assert shared == {("prop_binch", "staterror"): [1.0, 0.0, 0.0]}
     bounds = [[-7.0, 7.0]] * 3
     zeros = [0.0] * 3
     assert settings(read)["prop_binch"] == {"name": "prop_binch", "inits": zeros, "auxdata": zeros, "bounds": bounds}
     [errors] = read.workspace["extensions"]
-    assert errors["factors"] == ["'r'", "1"]
-    assert errors["errors"] == [[pytest.approx(0.1), 0.0, 0.0], [pytest.approx(5.0), 0.0, 0.0]]
+    assert (errors["channel"], errors["sample"]) == ("ch", "autoMCStats")
+    assert errors["errors"] == {"s": [pytest.approx(0.1), 0.0, 0.0], "b": [pytest.approx(5.0), 0.0, 0.0]}
 
 
 REFUSALS = [

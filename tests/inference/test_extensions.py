@@ -11,7 +11,7 @@ import pytest
 from inference.errors import InvalidWorkspace
 from inference.extensions.errors import InvalidExtension, NotSerialisable
 from inference.extensions.functions import Function
-from inference.extensions.norms import Logarithms, Quadrature
+from inference.extensions.norms import Logarithms
 from inference.extensions.operators import OPERATORS
 from inference.extensions.parts import Parameter
 from inference.extensions.workspaces import attach, detach, plain
@@ -131,16 +131,13 @@ CALLABLE = Function(
     residuals=lambda values: 3 * (values["f"] ** 2 - 0.5),
 )
 ERRORS = {
-    "operator": "quadrature",
+    "operator": "errors",
     "name": "errors",
-    "sets": "error",
-    "errors": [[1.5, 0.7, 0.4], [0.5, 1.1, 0.0]],
-    "factors": ["k", "2 * t"],
-    "norms": [
-        {"parameter": "a", "up": [1.1, 0.8], "down": [0.7, 0.9]},
-        {"parameter": "b", "up": [1.0, 1.3], "down": [1.0, 0.9]},
-    ],
+    "channel": "c",
+    "sample": "noise",
+    "errors": {"signal": [1.5, 0.7, 0.0], "background": [0.5, 1.1, 0.0], "other": [0.0, 0.6, 0.0]},
 }
+CENTRED = {"name": "noise", "inits": [0.0] * 3, "auxdata": [0.0] * 3, "bounds": [[-7, 7]] * 3}
 LOGARITHMS = {
     "operator": "logarithms",
     "name": "morphed_shape",
@@ -177,7 +174,7 @@ def everything():
     given = workspace()
     free = [
         sample(f"free{name}", [4, 3, 2], (name, "shapefactor", None))
-        for name in ("more", "transferred", "folded", "called", "error", "logs")
+        for name in ("more", "transferred", "folded", "called", "logs")
     ]
     other = sample(
         "other",
@@ -188,7 +185,9 @@ def everything():
         ("d", "histosys", {"hi_data": [7.0, 5.0, 3.0], "lo_data": [5.5, 5.2, 4.4]}),
         ("counted", "shapesys", [1.0, 1.0, 1.0]),
     )
-    given["channels"][0]["samples"] += [*free, other]
+    noise = sample("noise", [1, 1, 0], ("noise", "staterror", [1.0, 1.0, 0.0]))
+    given["channels"][0]["samples"] += [*free, other, noise]
+    given["measurements"][0]["config"]["parameters"] = [CENTRED]
     return attach(given, *EVERYTHING)
 
 
@@ -318,19 +317,18 @@ def test_a_matrix_that_is_none_names_the_pair():
 
 
 def test_errors_in_quadrature_follow_the_norms():
-    """By hand, at a nuisance within the smooth part and one beyond it; no error where no process has one."""
-    argument = np.asarray([3.0, 0.5, 0.3, -2.0])  # k, t, a, b
-    reads = dict.fromkeys(("k", "t", "a", "b", "error"), 1) | {"error": 3}
-    document = Quadrature.model_validate(ERRORS)
-    assert document.reads == ("k", "t", "a", "b")
-    found = np.asarray(OPERATORS["quadrature"](jnp.asarray(argument), *document.program(reads))[0])
-    step = 0.6 * (15 - 10 * 0.36 + 3 * 0.6**4) / 8
-    smooth = [0.5 * np.log(up / down) + 0.5 * step * np.log(up * down) for up, down in ((1.1, 0.7), (0.8, 0.9))]
-    norms = np.asarray([3 * np.exp(0.3 * smooth[0]), np.exp(0.3 * smooth[1]) * 0.9**2])
-    assert found == pytest.approx(np.hypot(*(norms[:, None] * np.asarray(ERRORS["errors"]))), rel=1e-13)
-    nothing = document.model_copy(update={"errors": ((0.0,) * 3,) * 2})
-    empty = OPERATORS["quadrature"](jnp.asarray(argument), *nothing.program(reads))[0]
-    assert np.asarray(empty).tolist() == [0.0] * 3
+    """By hand: a signal at mu = 3 with its norm and a background with another, at two deviations of the noise."""
+    given = workspace()
+    samples = given["channels"][0]["samples"]
+    samples.append(sample("noise", [1, 1, 1], ("noise", "staterror", [1.0, 1.0, 1.0])))
+    given["measurements"][0]["config"]["parameters"] = [CENTRED]
+    likelihood, bare = Likelihood(attach(given, ERRORS)), Likelihood(workspace())
+    named = dict.fromkeys(likelihood.labels, 1.0) | {"mu": 3.0, "a": -2.0, "b": 1.5}
+    named |= {f"noise[{place}]": 2.0 for place in range(3)}
+    at, without = (np.asarray([named[label] for label in made.labels]) for made in (likelihood, bare))
+    signal, background = 3 * 0.9**2, 1.1**1.5
+    errors = np.hypot(signal * np.asarray([1.5, 0.7, 0.0]), background * np.asarray([0.5, 1.1, 0.0]))
+    assert likelihood.expected(at)[:3] - bare.expected(without)[:3] == pytest.approx(2 * errors, rel=1e-12)
 
 
 def test_interpolated_logarithms_keep_the_sum():

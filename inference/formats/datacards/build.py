@@ -124,7 +124,7 @@ def _groups(card: Card, names: list[str]) -> tuple[dict[str, tuple[str, ...]], l
         found[group] = tuple(name for name in dict.fromkeys(members) if name in names)
         missing = sorted(set(members) - set(names))
         notes += [f"group {group}: no parameter {', '.join(missing)}"] if missing else []
-    statistical = tuple(name for name in names if name.startswith("prop_bin") and not name.endswith("_error"))
+    statistical = tuple(name for name in names if name.startswith("prop_bin"))
     return found | ({STATISTICS: statistical} if statistical else {}), notes
 
 

@@ -24,7 +24,6 @@ class Parameters:
     Attributes:
         settings: of the measurement, by name.
         formulas: of parameters of HistFactory that others set, by name, with the place in the card.
-        aliases: nuisances by the names of HistFactory's parameters that are equal to them.
         introduced: parameters of the extension of the formulas, by name.
         documents: further extensions.
         remarks: what the reader of the card should know.
@@ -33,7 +32,6 @@ class Parameters:
     card: Card
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     formulas: dict[str, tuple[str, str]] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
     introduced: dict[str, dict[str, Any]] = field(default_factory=dict)
     documents: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -48,8 +46,6 @@ class Parameters:
             return nuisance.name
         name = f"{nuisance.name}*{factor:g}"
         self.formulas[name] = (f"{factor!r} * {nuisance.name!r}", nuisance.place)
-        if factor == 1:
-            self.aliases[name] = nuisance.name
         return name
 
     def linear(self, nuisance: Nuisance, size: float) -> str:
@@ -142,35 +138,10 @@ class Parameters:
         zeros = [0.0] * bins
         self._set({"name": name, "inits": zeros, "auxdata": zeros, "bounds": [list(STATISTICAL)] * bins})
 
-    def quadrature(self, name: str, modifiers: Sequence[Sequence[Modifier]], errors: Sequence[Floats]) -> Modifier:
-        """The factor that is the error of each bin, of processes with these modifiers and errors."""
-        norms: dict[str, dict[str, list[float]]] = {}
-        for place, of_process in enumerate(modifiers):
-            for each in of_process:
-                if each["type"] == "normsys":
-                    nuisance = self.aliases.get(str(each["name"]), str(each["name"]))
-                    ones = {"up": [1.0] * len(modifiers), "down": [1.0] * len(modifiers)}
-                    norm = norms.setdefault(nuisance, ones)
-                    norm["up"][place] *= each["data"]["hi"]
-                    norm["down"][place] *= each["data"]["lo"]
-        self.documents.append(
-            {
-                "operator": "quadrature",
-                "name": name,
-                "sets": name,
-                "errors": [each.tolist() for each in errors],
-                "factors": [self._product(of_process) for of_process in modifiers],
-                "norms": [{"parameter": nuisance, **norm} for nuisance, norm in norms.items()],
-            }
-        )
-        return {"name": name, "type": "shapefactor", "data": None}
-
-    def _product(self, modifiers: Sequence[Modifier]) -> str:
-        """Of the factors, as a formula."""
-        names = [each["name"] for each in modifiers if each["type"] == "normfactor"]
-        return (
-            " * ".join(f"({self.formulas[name][0]})" if name in self.formulas else repr(name) for name in names) or "1"
-        )
+    def errors(self, name: str, bin_: str, sample: str, errors: Mapping[str, Floats]) -> None:
+        """A sample of the bin that is scaled by the error of all samples."""
+        document: dict[str, Any] = {"operator": "errors", "name": name, "channel": bin_, "sample": sample}
+        self.documents.append(document | {"errors": {of: each.tolist() for of, each in errors.items()}})
 
     def logarithms(self, column: Column, nominal: Floats, morphs: list[dict[str, Any]], region: float) -> Modifier:
         """The factor that morphs a process's shape."""

@@ -5,7 +5,7 @@ backgrounds at their starting norms, n²/e² rounded is the number of effective 
 has a parameter of its own: Poisson (a shapesys) where it has between one effective event and the threshold, Gaussian
 and additive (a histosys of one bin) elsewhere. Above it Combine adds x·e to the bin, e² = Σ (norm · error)² over all
 processes at their present norms, x Gaussian around 0. Here that is a sample of its own: contents 1, times e, times x.
-e is a shapefactor that an extension sets, x a staterror around 0, which the fit solves for in closed form.
+e is what the extension "errors" asks for, x a staterror around 0, which the fit solves for in closed form.
 """
 
 from collections.abc import Sequence
@@ -103,9 +103,6 @@ def _together(bin_: str, processes: Sequence[Process], chosen: Any, parameters: 
         return []
     name, ones = f"prop_bin{bin_}", chosen.astype(float).tolist()
     parameters.centred(name, len(ones))
-    errors = [np.where(chosen, process.errors, 0.0) for process in processes]
-    modifiers = [
-        parameters.quadrature(f"{name}_error", [each.modifiers for each in processes], errors),
-        {"name": name, "type": "staterror", "data": ones},
-    ]
-    return [{"name": SAMPLE, "data": ones, "modifiers": modifiers}]
+    errors = {each.name: np.where(chosen, each.errors, 0.0) for each in processes}
+    parameters.errors(name, bin_, SAMPLE, errors)
+    return [{"name": SAMPLE, "data": ones, "modifiers": [{"name": name, "type": "staterror", "data": ones}]}]
