@@ -32,12 +32,12 @@ from skimflow.wanted import RESULTS, Wanted
 if TYPE_CHECKING:
     from inference.model import Model
 
-VERSION = 2
+VERSION = 3  # of what is drawn here: this module is no part of the keys, since it imports every stage
 INDEX = "index.json"
 FORMATS = ("svg", "pdf", "png")
 SHAPE_FORMATS = ("pdf", "png")  # half a second each: the many shapes are drawn in what notes and pages need
 BATCH = 3
-OF_FIT = ("inference.figures", "inference.impacts.figures", "skimflow.stages.figures")
+OF_FIT = ("inference.figures", "inference.impacts.figures")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _parts(one: Wanted, results: Results) -> tuple[dict[str, Any], Sequence[str]
     """What decides the figures of a tool's result, and the modules that draw them."""
     assert one.tool is not None  # noqa: S101
     module = str(one.tool.figure).partition(":")[0]
-    return {"result": Request("results", VERSION, results[one.name]).key}, (module, "skimflow.stages.figures")
+    return {"result": Request("results", VERSION, results[one.name]).key}, (module,)
 
 
 def _drawn(context: Context, wanted: Mapping[str, _Wanted]) -> dict[str, Entry]:
