@@ -16,8 +16,8 @@ from inference.hypotheses.record import Record
 from inference.hypotheses.results import LowerLimit
 from inference.hypotheses.statistic import BAND
 from inference.profiles.places import place_of
-from inference.profiles.profile import Profile
-from inference.profiles.roots import NoCrossing, crossing
+from inference.profiles.profile import Profile, settled
+from inference.profiles.roots import NoCrossing
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -88,8 +88,11 @@ def _below(profile: Profile, target: float) -> float:
     best, side = profile.best, -1.0 if target > 0 else 1.0
     bound = float(profile.likelihood.lower[profile.poi])
 
+    def at(distance: float) -> float:
+        return max(best.mu + side * distance, bound)
+
     def remaining(distance: float) -> tuple[float, float]:
-        mu = max(best.mu + side * distance, bound)
+        mu = at(distance)
         point = profile.at(mu)
         root = math.sqrt(max(2 * (point.nll - best.nll), 0.0))
         if mu == bound and root < abs(target):
@@ -97,4 +100,4 @@ def _below(profile: Profile, target: float) -> float:
         return abs(target) - root, -side * point.slope / root if root > 0 else 0.0
 
     width = best.curvature**-0.5 if best.curvature > 0 else 1.0
-    return best.mu + side * crossing(remaining, 0.0, width * max(abs(target), 1e-3))
+    return best.mu + side * settled(remaining, 0.0, width * max(abs(target), 1e-3), [profile], at)

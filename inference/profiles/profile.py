@@ -90,7 +90,6 @@ class Profile:
     Attributes:
         best: fit with the parameter of interest free within its bounds.
         points: all other fits, by the value they were made at.
-        notes: what was done that was not asked for.
     """
 
     def __init__(
@@ -116,13 +115,20 @@ class Profile:
         begin = self.begin if start is None else np.where(self.free, start, self.begin)
         self.points: dict[float, Point] = {}
         self._settled: set[float] = set()
-        self.notes: list[str] = []
+        self._several = False  # minima were met
+        self._notes: list[str] = []
         self.best = self._best(begin, search=start is None)
 
     @property
     def label(self) -> str:
         """Of the parameter of interest."""
         return self.likelihood.labels[self.poi]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done that was not asked for."""
+        several = f"−log L has several minima along {self.label}: the lowest that were found count"
+        return (*self._notes, several) if self._several else tuple(self._notes)
 
     def at(self, mu: float) -> Point:
         """The fit with the parameter of interest held at ``mu``, which may lie beyond its bounds.
@@ -151,45 +157,47 @@ class Profile:
         lowest = self._searched(point, self._mask(held=True))
         lower = lowest.nll < point.nll - LOWER
         if lower:
-            self._note_several()
+            self._several = True
             self.points = {at: each for at, each in self.points.items() if at in self._settled}
         self._take(lowest)
         return lower
 
     def agree(self) -> bool:
-        """Begin each point again in its neighbours' valleys until none is lower; whether there was a lower one."""
-        lowered, free = False, self._mask(held=True)
+        """Begin each fit again in its neighbours' valleys until none is lower; whether there was a lower one."""
+        lowered = False
         for _ in range(RESTARTS):
-            starts = [(point, start) for point in self.points.values() for start in self._in_other_valleys(point, free)]
-            lowest = {point.mu: point.minimum for point, _ in starts}
-            tasks = [Task(start, free, (self.poi,)) for _, start in starts]
-            for (point, _), found in zip(starts, minima_of(self.likelihood, self.seen, tasks), strict=True):
-                lowest[point.mu] = lower_of(lowest[point.mu], found, LOWER)
-            lower = [at for mu, at in lowest.items() if at is not self.points[mu].minimum]
-            for minimum in lower:
-                self._take(self._fit(minimum.parameters, free))
+            known = sorted((self.best, *self.points.values()), key=lambda point: point.mu)
+            tasks = [(at, task) for at in range(len(known)) for task in self._in_other_valleys(known, at)]
+            lowest = {at: known[at].minimum for at, _ in tasks}
+            ended = minima_of(self.likelihood, self.seen, [task for _, task in tasks])
+            for (at, _), found in zip(tasks, ended, strict=True):
+                lowest[at] = lower_of(lowest[at], found, LOWER)
+            lower = [(known[at], found) for at, found in lowest.items() if found is not known[at].minimum]
+            for point, found in lower:
+                self._replace(point, found)
             if not lower:
                 break
             lowered = True
-        if lowered:
-            self._note_several()
+        self._several |= lowered
         return lowered
 
-    def _note_several(self) -> None:
-        note = f"−log L has several minima along {self.label}: the lowest that were found count"
-        if note not in self.notes:
-            self.notes.append(note)
+    def _replace(self, point: Point, found: "Minimum") -> None:
+        """Put a lower minimum in the place of a point, or of the best fit."""
+        if point.mu in self.points and self.points[point.mu] is point:
+            self._take(self._fit(found.parameters, self._mask(held=True)))
+        elif found.nll < self.best.nll - LOWER:
+            self._take_best(found.parameters)
 
-    def _in_other_valleys(self, point: Point, free: Any) -> list[Floats]:
-        """Where to begin the fit of a point if a neighbour's valley seems to be another one than its own."""
-        known = sorted((self.best, *self.points.values()), key=lambda other: other.mu)
-        at = next(index for index, other in enumerate(known) if other is point)
-        starts: list[Floats] = []
+    def _in_other_valleys(self, known: Sequence[Point], at: int) -> list[Task]:
+        """Fits to make again of one of all points, where a neighbour's valley seems to be another one than its own."""
+        point, tasks = known[at], list[Task]()
+        free = self._mask(held=point is not self.best)
         for other in (*known[max(at - 1, 0) : at], *known[at + 1 : at + 2]):
-            start = self._begin(other.along(point.mu), point.mu, free)
-            if self._apart(start, point.minimum.parameters):
-                starts += [start, self._begin(other.minimum.parameters, point.mu, free)]
-        return starts
+            along = self._begin(other.along(point.mu), point.mu, free)
+            if self._apart(along, point.minimum.parameters):
+                starts = (along, self._begin(other.minimum.parameters, point.mu, free))
+                tasks += [Task(start, free, (self.poi,)) for start in starts]
+        return tasks
 
     def _apart(self, one: Floats, other: Floats) -> bool:
         """Whether parameters differ by so much that these may be places in different valleys."""
@@ -211,8 +219,11 @@ class Profile:
         """Keep a held point; one below the best fit shows that the best fit was not the lowest minimum."""
         self.points[point.mu] = point
         if point.nll < self.best.nll - LOWER and self._within(point.mu):
-            self.best = self._best(point.minimum.parameters)
-            self.notes.append(f"a lower minimum was found on the way: {self.label} = {self.best.mu:.6g}")
+            self._take_best(point.minimum.parameters)
+
+    def _take_best(self, start: Floats) -> None:
+        self.best = self._best(start)
+        self._notes.append(f"a lower minimum was found on the way: {self.label} = {self.best.mu:.6g}")
 
     def _searched(self, point: Point, free: Any) -> Point:
         """The lowest minimum around, whose certificate tells from how many starts it was looked for."""
@@ -249,7 +260,7 @@ class Profile:
             if point.mu > WIDEST:
                 raise FitFailed(f"the best fit of {self.label} lies beyond {WIDEST:g}")
             upper = 10 * abs(point.mu) or 1.0
-            self.notes.append(f"the best fit of {self.label} was at its bound {point.mu:g}, widened to {upper:g}")
+            self._notes.append(f"the best fit of {self.label} was at its bound {point.mu:g}, widened to {upper:g}")
             self.likelihood = with_bounds(self.likelihood, self.poi, self.likelihood.lower[self.poi], upper)
             point = self._fit(point.minimum.parameters, self.free)
         if not point.converged:
@@ -297,16 +308,24 @@ class Profile:
 
 
 def settled(
-    function: Callable[[float], tuple[float, float]], low: float, guess: float, profiles: Sequence[Profile]
+    function: Callable[[float], tuple[float, float]],
+    low: float,
+    guess: float,
+    profiles: Sequence[Profile],
+    at: Callable[[float], float] = float,
 ) -> float:
     """The crossing of a function of some profiles, after which none of them has a lower minimum there.
+
+    Args:
+        function, low, guess: as of `crossing`.
+        at: the parameter of interest for an argument of the function.
 
     Raises:
         NoCrossing, FitFailed.
     """
     for _ in range(RESTARTS):
         found = crossing(function, low, guess)
-        if not any(profile.settle(found) for profile in profiles):
+        if not any(profile.settle(at(found)) for profile in profiles):
             break
         guess = found
     return found

@@ -120,6 +120,8 @@ def significance_by_toys(
     label, start = likelihood.labels[place], None if fit is None else np.asarray(fit.bestfit)
     try:
         profile = Profile(likelihood, likelihood.observed, place, fixed=fixed, start=start)
+        profile.at(0.0)
+        profile.settle(0.0)
         zero = profile.at(0.0)
     except FitFailed as error:
         return ToySignificance(label, None, None, None, signal, None, 0, None, None, (str(error),))

@@ -134,8 +134,9 @@ class Exclusion:
 
     def throw(self, values: Iterable[float]) -> None:
         """Toys for values that have none yet; one that cannot be had is written down."""
-        wanted = []
-        for mu in sorted(set(values) - set(self.thrown)):
+        wanted, new = [], sorted(set(values) - set(self.thrown))
+        self.shared.settle(new)  # toys look for other minima too
+        for mu in new:
             try:
                 self.shared.q(mu)
                 wanted.append(mu)

@@ -194,6 +194,8 @@ class _Belt:
             InvalidToys: no toys can be thrown there.
         """
         if mu not in self.points:
+            self.profile.at(mu)
+            self.profile.settle(mu)  # toys look for other minima too
             held = self.profile.at(mu)
             t = max(2 * (held.nll - self.best.nll), 0.0)
             values = self._thrown(mu, held.minimum.parameters, 0, max(self.toys // 4, 100))
