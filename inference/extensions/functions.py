@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import model_validator
 
+from inference.extensions.errors import InvalidExtension
 from inference.extensions.parts import Extension, Name, Parameter, Program, total
 
 
@@ -52,4 +54,21 @@ class Function(Extension):
     def program(self, sizes: Mapping[str, int]) -> Program:
         """The functions themselves, and how the argument is cut into names (0: a number)."""
         cuts = tuple((name, 0 if sizes[name] == 1 else sizes[name]) for name in self.reads)
-        return (cuts, total(sizes, self.sets), self.function, self.residuals), ()
+        program = (cuts, total(sizes, self.sets), self.function, self.residuals)
+        self._try(program, sizes)
+        return program, ()
+
+    def _try(self, program: Any, sizes: Mapping[str, int]) -> None:
+        """Trace the functions once, so that what is wrong with them is said here."""
+        import jax
+
+        from inference.extensions.operators import function
+
+        try:
+            jax.eval_shape(lambda at: function(at, program, ()), np.zeros(total(sizes, self.reads)))
+        except Exception as error:  # whatever a user's code does
+            reads = ", ".join(f"{name!r} ({sizes[name]})" for name in self.reads)
+            raise InvalidExtension(
+                f"the function of extension {self.name!r} does not work: {type(error).__name__}: {error}; it is given "
+                f"{reads}, and has to give {program[1]} numbers for {', '.join(self.sets) or 'nothing'}"
+            ) from error

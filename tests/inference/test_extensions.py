@@ -484,3 +484,18 @@ def test_a_python_function_cannot_be_saved_and_says_what_to_do():
 def test_what_is_wrong_with_an_extension_is_said(documents, message):
     with pytest.raises(InvalidExtension, match=message):
         attach(workspace(), *documents)
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (lambda values: values["nobody"], r"does not work: KeyError: 'nobody'; it is given 'f' \(3\), 'a' \(1\)"),
+        (lambda values: values["f"], "has to give 4 numbers for called, kappa"),
+    ],
+)
+def test_a_function_that_does_not_work_is_told_before_the_fit(function, sentence):
+    given = everything()
+    wrong = CALLABLE.model_copy(update={"function": function})
+    given["extensions"] = [wrong if each is CALLABLE else each for each in given["extensions"]]
+    with pytest.raises(InvalidExtension, match=sentence):
+        Likelihood(given)
