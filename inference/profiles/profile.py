@@ -7,7 +7,7 @@ from: so points are looked at again from beyond the shapes that bend much, and f
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from inference.likelihood.specification import Floats
 from inference.profiles.fits import Fitted, Task, fit_one, minima_of
 from inference.profiles.places import starting, with_bounds
 from inference.profiles.roots import crossing
-from inference.profiles.valleys import lower_of
+from inference.profiles.valleys import across, lower_of
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood, Minimum, Observation
@@ -228,9 +228,11 @@ class Profile:
     def _searched(self, point: Point, free: Any) -> Point:
         """The lowest minimum around, whose certificate tells from how many starts it was looked for."""
         found = self.likelihood.search(self.seen, point.minimum.parameters, free)
-        if lower_of(point.minimum, found, LOWER) is found:
-            point = self._fit(found.parameters, free)
-        certificate = replace(point.minimum.certificate, starts=found.certificate.starts)
+        others = across(self.likelihood, self.seen, found, free)
+        lowest = reduce(partial(lower_of, rounding=LOWER), (found, *others), point.minimum)
+        if lowest is not point.minimum:
+            point = self._fit(lowest.parameters, free)
+        certificate = replace(point.minimum.certificate, starts=found.certificate.starts + len(others))
         return replace(point, minimum=replace(point.minimum, certificate=certificate))
 
     def _begin(self, start: Floats, mu: float, free: Any) -> Floats:

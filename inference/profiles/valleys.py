@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BENT = 4
 # Fall of −log L to another valley that is not rounding.
 LOWER = 1e-7
+# Widths of its constraint by which a parameter is pulled far.
+PULLED = 1.0
 PASSES = 20
 
 
@@ -28,6 +30,22 @@ def other_sides(likelihood: "Likelihood", at: "Minimum", free: NDArray[np.bool_]
     bent = [np.isin(np.flatnonzero(start != at.parameters), shapes).all() for start in starts]
     most = [start for start, is_shape in zip(starts, bent, strict=True) if is_shape][:BENT]
     return most + [start for start, is_shape in zip(starts, bent, strict=True) if not is_shape]
+
+
+def across(likelihood: "Likelihood", seen: "Observation", at: "Minimum", free: NDArray[np.bool_]) -> "list[Minimum]":
+    """Minima beyond the centre of each constraint that a parameter is pulled far from, all others having followed it.
+
+    What pulls it may be a bend that is no shape's alone: a norm that both its variations raise, or several together.
+    """
+    shared = np.isin(np.arange(len(free)), likelihood.places.reduced) & free & ~np.isnan(likelihood.widths)
+    pulls = (at.parameters - likelihood.init)[shared] / likelihood.widths[shared]
+    tasks = []
+    for place in np.flatnonzero(shared)[np.abs(pulls) > PULLED]:
+        start = at.parameters.copy()
+        start[place] = 2 * likelihood.init[place] - start[place]
+        tasks.append(Task.holding((int(place),), np.clip(start, likelihood.lower, likelihood.upper), free))
+    followed = minima_of(likelihood, seen, tasks)
+    return minima_of(likelihood, seen, [Task(each.parameters, free, ()) for each in followed])
 
 
 def lower_of(one: "Minimum", other: "Minimum", rounding: float = LOWER) -> "Minimum":

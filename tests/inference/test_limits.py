@@ -379,7 +379,7 @@ def test_a_signal_without_effect_is_not_limited_by_rounding():
     assert len(limits) + sum("limit" in failure for failure in found.failures) == 6
 
 
-@pytest.mark.parametrize("seed", [66, 285])
+@pytest.mark.parametrize("seed", [66, 268, 285, 422])
 def test_cls_does_not_depend_on_what_else_is_tested(seed):
     """Models with several minima: a fit that follows another value's may end in another one than a fit from afar."""
     likelihood = Likelihood(random_workspace(seed))
@@ -387,4 +387,3 @@ def test_cls_does_not_depend_on_what_else_is_tested(seed):
     found = [hypothesis_tests(likelihood, mu=also) for also in ([1.0], [0.3 * limit, 1.0], [1.0, 2 * limit, 5 * limit])]
     values = [next(test.cls for test in each.tests if test.mu == 1.0) for each in found]
     assert values == pytest.approx([values[0]] * 3, abs=1e-7)
-    assert any("several minima along mu" in note for each in found for note in each.notes)
