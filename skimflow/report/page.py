@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.store import Entry, Store
-from inference.tables import data_row
 from skimflow.report import sections as parts
 from skimflow.report.blinded import facts_left, histograms_left
 from skimflow.report.sections import FigureGroup, ReportFigure, Section, Table, Tile
@@ -195,13 +194,21 @@ def _regions_section(result: RunResult, figures: tuple[ReportFigure, ...]) -> Se
                 (one["sample"], f"{one['total']:,.1f}", f"{one['total_uncertainty']:,.1f}")
                 for one in (*region["samples"], region["prediction"])
             ]
-            seen = [count for count in region["data"] if count is not None]
-            name, total = data_row(len(seen), len(region["data"]), sum(seen))
-            rows.append((name, "" if total is None else f"{total:,.1f}", ""))
+            rows.append(_data_row(region["data"]))
             title = f"{region['region']}, {values['stage']}"
             name = f"yields_{slug(region['region'])}_{stage}"
             tables.append(Table(name, title, ("sample", "events", "uncertainty"), tuple(rows)))
     return Section("regions", "Regions", "", (FigureGroup("", figures),), tuple(tables))
+
+
+def _data_row(data: Sequence[float | None]) -> tuple[str, str, str]:
+    seen = [count for count in data if count is not None]
+    if len(seen) == len(data):
+        return "data", f"{sum(seen):,.1f}", ""
+    from inference.tables import data_row  # slow to import, and needed in blinded pipelines alone
+
+    name, total = data_row(len(seen), len(data), sum(seen))
+    return name, "" if total is None else f"{total:,.1f}", ""
 
 
 def _events_section(context: Context, facts: dict[str, Any]) -> Section:

@@ -95,12 +95,12 @@ class Workspaces:
 
     def hidden(self, name: str) -> Hidden | None:
         """What is hidden of a workspace that was made; None in the open."""
-        from inference.documents import from_document
-        from inference.hidden import Hidden
-
         entry = self.shown(name)
         if self.blind is None or entry is None:
             return None
+        from inference.documents import from_document
+        from inference.hidden import Hidden
+
         return from_document(Hidden, json.loads(self.context.store.read(entry.blobs[RESULT])))
 
     def notes(self) -> tuple[str, ...]:
