@@ -11,8 +11,8 @@ from skimflow.commands.workspaces import Output, finite, on_workspace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from inference.profiles.nominal import NewMinimum
     from inference.likelihood.model import Likelihood
+    from inference.profiles.nominal import NewMinimum
 
 
 @click.command()
