@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
 # Toys of a chunk: some tenths of a second of work.
 CHUNK = 256
-# Raised when other numbers come out of the same request.
+# Raised when chunks are written in another way.
 VERSION = 2
+# Rooms of the package whose code decides what toys are and how they are fitted.
+DECIDING = ("likelihood", "extensions", "toys")
 Span = tuple[int, int]
 FREE: Mapping[str, Mapping[str, float]] = {"free": {}}
 
@@ -228,11 +232,22 @@ def _requests(likelihood: "Likelihood", campaign: Campaign, spans: Sequence[Span
         "keep": None if campaign.keep is None else list(campaign.keep),
         "uncertainties": campaign.uncertainties,
         "search": campaign.search,
+        "code": _code(),
         "libraries": {name: version(name) for name in ("numpy", "scipy", "jax", "jaxlib")},
     }
     return {
         (first, count): Request("toys", VERSION, {**decided, "first": first, "count": count}) for first, count in spans
     }
+
+
+@cache
+def _code() -> str:
+    """SHA-256 of the source that decides a chunk's numbers: chunks do not outlive it."""
+    sha = hashlib.sha256()
+    for room in DECIDING:
+        for file in sorted((Path(__file__).parents[1] / room).glob("*.py")):
+            sha.update(file.read_bytes())
+    return sha.hexdigest()
 
 
 def _found(store: Store | None, request: Request) -> dict[str, ToyFits] | None:

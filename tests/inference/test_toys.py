@@ -278,3 +278,11 @@ def test_unknown_parameters_are_named(likelihood, somewhere):
         carry_out(likelihood, Campaign(somewhere, 5, 1, variants={"x": {"muu": 1.0}}))
     with pytest.raises(InvalidToys, match="0 toys"):
         carry_out(likelihood, Campaign(somewhere, 0, 1))
+
+
+def test_kept_toys_do_not_outlive_the_code(likelihood, somewhere, tmp_path, monkeypatch):
+    store = Store.open(tmp_path / "store")
+    carry_out(likelihood, Campaign(somewhere, 20, 9, keep=["mu"]), store=store)
+    monkeypatch.setattr("inference.toys.campaign._code", lambda: "another")
+    carry_out(likelihood, Campaign(somewhere, 20, 9, keep=["mu"]), store=store)
+    assert len(list(store.entries())) == 2
