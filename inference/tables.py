@@ -78,8 +78,16 @@ class Table:
 
 
 def parameter_table(result: FitResult) -> Table:
-    """Best fit and uncertainty of every parameter, with its pre-fit width."""
-    rows = zip(result.labels, result.bestfit, result.uncertainties, result.prefit, strict=True)
+    """Best fit and uncertainty of every parameter, with its pre-fit width.
+
+    No uncertainty stands where a bound holds the parameter and the curvature there says nothing.
+    """
+    held = set(result.certificate.at_bound)
+    known = (
+        None if label in held and not sigma else sigma
+        for label, sigma in zip(result.labels, result.uncertainties, strict=True)
+    )
+    rows = zip(result.labels, result.bestfit, known, result.prefit, strict=True)
     return Table("Fitted parameters", ("parameter", "best fit", "uncertainty", "pre-fit width"), tuple(rows))
 
 

@@ -66,9 +66,10 @@ def wanted(entry: str | Mapping[str, Any]) -> Wanted:
         raise ValueError(f"the settings of {kind!r} must be a mapping, as {{{kind}: {{poi: mu}}}}")
     if kind in RESULTS and (name or of) and not (kind == "fit" and name and of):
         raise ValueError(_own(str(kind)))
-    _check_settings(kind, settings or {})
     defaults = TOOLS[kind].settings if kind in TOOLS else {}
-    return Wanted(kind, {**defaults, **(settings or {})}, str(name or kind), None if of is None else str(of))
+    chosen = {**defaults, **(settings or {})}
+    _check_settings(kind, chosen)
+    return Wanted(kind, chosen, str(name or kind), None if of is None else str(of))
 
 
 def check_together(results: Sequence[Wanted]) -> None:
@@ -99,7 +100,7 @@ def workspace_names(results: Sequence[Wanted]) -> tuple[str, ...]:
 
 def keywords(tool: Tool) -> tuple[str, ...]:
     """Names of the keywords of a tool's function, from its source: nothing is imported."""
-    return _keywords(tool.function)
+    return tuple(_keywords(tool.function))
 
 
 def setting_names(tool: Tool) -> list[str]:
@@ -108,11 +109,13 @@ def setting_names(tool: Tool) -> list[str]:
 
 
 @cache
-def _keywords(function: str) -> tuple[str, ...]:
+def _keywords(function: str) -> Mapping[str, bool]:
+    """Keywords of a function, and whether each must be given."""
     module, _, name = function.partition(":")
     tree = ast.parse(find_source(module).read_text(encoding="utf-8"))
     [found] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    return tuple(argument.arg for argument in found.args.kwonlyargs)
+    pairs = zip(found.args.kwonlyargs, found.args.kw_defaults, strict=True)
+    return {argument.arg: default is None for argument, default in pairs}
 
 
 def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
@@ -121,6 +124,10 @@ def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
         if name not in known:
             hint = _near(name, known)
             raise ValueError(f"{kind!r} has no setting {name!r}; {hint}settings: {', '.join(known) or 'none'}")
+    needed = _keywords(TOOLS[kind].function) if kind in TOOLS else {}
+    missing = [name for name, must in needed.items() if must and name not in settings and name not in GIVEN]
+    if missing:
+        raise ValueError(f"{kind!r} needs the setting {missing[0]!r}, as {{{kind}: {{{missing[0]}: …}}}}")
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
     from inference.results import FitResult
 
+# Share of the parameter's range below which a standard deviation is rounding too, as where nothing is expected.
+NARROWEST = 1e-12
+
 
 class Asymptotic:
     """Test statistics of one parameter of interest, against the hypothesis that it is 0.
@@ -118,7 +121,8 @@ class Asymptotic:
         """Standard deviation of the parameter of interest under the background, where the Asimov data tell it."""
         curvature, bound = self.asimov.best.curvature, float(self.asimov.likelihood.upper[self.asimov.poi])
         width = float(curvature**-0.5) if np.isfinite(curvature) and curvature > 0 else np.inf
-        return width if width < WIDEST * max(abs(bound), 1.0) else None  # else the curvature is rounding
+        scale = max(abs(bound), 1.0)
+        return width if NARROWEST * scale < width < WIDEST * scale else None  # else the curvature is rounding
 
     def test(self, mu: float) -> HypothesisTest:
         """All p-values at μ; raises ``FitFailed``."""

@@ -73,7 +73,13 @@ def _upper(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> Non
 
     one = result.test_of_one
     told = [f"{result.poi} = 1: CLs {one.cls:.4g}, expected {one.expected[2]:.4g}"] if one else []
-    output.show(result, lambda: [limit_table(result)], figure, sentences=(*told, *result.failures, *result.notes))
+    sentences = (*told, *result.failures, *result.notes)
+    output.show(result, lambda: [limit_table(result)], figure, sentences=sentences, found=_any(result))
+
+
+def _any(result: Any) -> bool:
+    """Whether there is a limit at all."""
+    return any(limit is not None for limit in (result.observed, *result.expected))
 
 
 def _lower(likelihood: Likelihood, output: Output, poi: str | None, level: float, fixed: dict[str, float]) -> None:
@@ -81,7 +87,8 @@ def _lower(likelihood: Likelihood, output: Output, poi: str | None, level: float
     from inference.hypotheses.tables import limit_table
 
     result = lower_limit(likelihood, poi=poi, level=level, fixed=fixed)
-    output.show(result, lambda: [limit_table(result)], sentences=(*result.failures, *result.notes))
+    sentences = (*result.failures, *result.notes)
+    output.show(result, lambda: [limit_table(result)], sentences=sentences, found=_any(result))
 
 
 def _tests(likelihood: Likelihood, output: Output, asked: dict[str, Any], by_toys: dict[str, Any] | None) -> None:
@@ -92,10 +99,12 @@ def _tests(likelihood: Likelihood, output: Output, asked: dict[str, Any], by_toy
 
     if by_toys is None:
         tested = hypothesis_tests(likelihood, **asked)
-        output.show(tested, lambda: [tests_table(tested.tests)], sentences=(*tested.failures, *tested.notes))
+        sentences = (*tested.failures, *tested.notes)
+        output.show(tested, lambda: [tests_table(tested.tests)], sentences=sentences, found=bool(tested.tests))
         return
     thrown = hypothesis_tests_by_toys(likelihood, **(asked | by_toys))
-    output.show(thrown, lambda: [tables.tests_table(thrown)], sentences=(*thrown.failures, *thrown.notes))
+    sentences = (*thrown.failures, *thrown.notes)
+    output.show(thrown, lambda: [tables.tests_table(thrown)], sentences=sentences, found=bool(thrown.tests))
 
 
 def _by_toys(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> None:
@@ -109,4 +118,5 @@ def _by_toys(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> N
 
         return drawn(result)
 
-    output.show(result, lambda: [limit_table(result)], figure, sentences=(*result.failures, *result.notes))
+    sentences = (*result.failures, *result.notes)
+    output.show(result, lambda: [limit_table(result)], figure, sentences=sentences, found=_any(result))

@@ -93,7 +93,8 @@ def reinterpret(
             return exclusion(result, (axes[0], axes[1]))
         return limit_curve(result, axes[0]) if axes else limit_summary(result)
 
-    output.show(result, lambda: [signal_table(result)], figure)
+    limits = [limit for each in result.signals for limit in (each.observed, *each.expected)]
+    output.show(result, lambda: [signal_table(result)], figure, found=any(limit is not None for limit in limits))
 
 
 def _keep(file: Path, background: Any, signals: Any, labels: tuple[str, ...], hepdata: str) -> None:

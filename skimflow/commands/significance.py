@@ -46,7 +46,9 @@ def significance(
         _by_toys(likelihood, output, asked)
         return
     result = discovery(likelihood, **asked, fixed=fixed)
-    output.show(result, lambda: [significance_table(result)], sentences=(*result.failures, *result.notes))
+    found = result.z is not None or result.expected_z is not None
+    sentences = (*result.failures, *result.notes)
+    output.show(result, lambda: [significance_table(result)], sentences=sentences, found=found)
 
 
 def _by_toys(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> None:

@@ -41,10 +41,12 @@ class Output:
         figure: Callable[[], Figure] | None = None,
         *,
         sentences: Iterable[str] = (),
+        found: bool = True,
     ) -> None:
         """Print a result, a dataclass that `inference.documents` can write, and write the files that are asked for.
 
-        Tables and figure are made only if they are wanted; `sentences` follow the tables of a terminal.
+        Tables and figure are made only if they are wanted; `sentences` follow the tables of a terminal. Where nothing
+        was `found` of what was asked for, the command ends with status 1.
         """
         from inference.documents import to_document, to_json
 
@@ -61,10 +63,12 @@ class Output:
         self.clock.stop()
         if self.as_json:
             print_json(to_document(result))
-            return
-        click.echo("\n".join(shown).rstrip("\n"))
-        for sentence in sentences if self.table == "text" else ():
-            click.echo(sentence)
+        else:
+            click.echo("\n".join(shown).rstrip("\n"))
+            for sentence in sentences if self.table == "text" else ():
+                click.echo(sentence)
+        if not found:
+            click.get_current_context().exit(1)
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -387,3 +387,21 @@ def test_cls_does_not_depend_on_what_else_is_tested(seed):
     found = [hypothesis_tests(likelihood, mu=also) for also in ([1.0], [0.3 * limit, 1.0], [1.0, 2 * limit, 5 * limit])]
     values = [next(test.cls for test in each.tests if test.mu == 1.0) for each in found]
     assert values == pytest.approx([values[0]] * 3, abs=1e-7)
+
+
+def test_nothing_expected_and_nothing_seen_is_limited():
+    """5 μ expected, n = 0: q̃ = 10 μ of data and Asimov data alike, CLs = 2 (1 − Φ(√q̃))."""
+    found = upper_limit(Likelihood(counting(5.0, 0.0, observed=0.0)))
+    assert found.observed == pytest.approx(norm.isf(0.025) ** 2 / 10, rel=1e-5)
+    assert found.expected[2] == pytest.approx(found.observed, rel=1e-5)
+
+
+def test_the_command_fails_where_there_is_no_limit(tmp_path):
+    from skimflow.commands.limit import limit
+
+    file = tmp_path / "empty.json"
+    file.write_text(json.dumps(counting(0.0, 50.0)))
+    told = CliRunner().invoke(limit, [str(file)])
+    assert told.exit_code == 1
+    assert "the data do not determine mu" in told.output
+    assert CliRunner().invoke(limit, [str(file), "--json"]).exit_code == 1

@@ -128,6 +128,8 @@ def test_a_setting_of_another_type_is_named():
         ({"limit": {}, "scan": {}}, "one kind of result"),
         ("limits", "did you mean 'limit'"),
         ({"fit": {"poi": "mu"}}, "'fit' has no setting 'poi'; settings: none"),
+        ("scan-2d", "'scan-2d' needs the setting 'parameters'"),
+        ({"reinterpretation": {"level": 0.9}}, "'reinterpretation' needs the setting 'signals'"),
     ],
 )
 def test_what_is_no_result_is_refused(given, words):
