@@ -93,7 +93,7 @@ def test_an_empty_template_is_named(histograms):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is no JSON"), ('{"channels": []}', "no valid pyhf workspace"), ("[]", "no valid pyhf workspace")],
+    [("{", "is no JSON"), ('{"channels": []}', "no valid pyhf workspace"), ("[]", "not a list")],
 )
 def test_what_is_no_workspace_is_said(tmp_path, text, message):
     path = tmp_path / "workspace.json"

@@ -160,7 +160,7 @@ def test_hidden_bins_have_no_data():
     assert found.region("both").data == (None, 100.0)
     rows = yield_table(found, bins=True).rows
     assert ("both", 0, "data", None, None) in rows
-    assert ("both", "data", 100.0, None) in yield_table(found).rows
+    assert ("both", "data in 1 of 2 bins", 100.0, None) in yield_table(found).rows
 
 
 def straight_workspace(data=(150.0, 100.0)):

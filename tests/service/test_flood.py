@@ -35,7 +35,7 @@ LARGE = """
 def run_query(input_filenames):
     import awkward as ak
     import numpy as np
-    return ak.Array({"x": np.random.default_rng(1).random(2_000_000)})
+    return ak.Array({"x": np.random.default_rng(1).random(2_500_000)})
 """
 
 
