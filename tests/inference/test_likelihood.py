@@ -130,7 +130,7 @@ def derivatives_agree(likelihood, point):
 
 
 @pytest.mark.parametrize("profile", [True, False])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(SEEDS)
 def test_derivatives_are_those_of_automatic_differentiation(profile, seed):
     workspace = random_workspace(seed)

@@ -319,7 +319,7 @@ def test_the_figure_shows_bands_and_limits(documented):
     assert [line.get_xdata()[0] for line in axes.lines[-2:]] == [result.observed, result.expected[2]]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 @example(0)
 @example(4)
