@@ -120,8 +120,3 @@ def expected_root(point: float, alpha: float, method: Method = "CLs") -> float:
 def discovery_p_value(q0: Any) -> Any:
     """p-value of the background: Φ(−√q0), CCGV (52)."""
     return ndtr(-np.sqrt(q0))
-
-
-def expected_discovery_p_values(q0_asimov: Any) -> tuple[Any, ...]:
-    """p-values for data at each point of ``BAND`` around the Asimov data of the signal: +2 σ is the smallest."""
-    return tuple(ndtr(-(np.sqrt(q0_asimov) + point)) for point in BAND)

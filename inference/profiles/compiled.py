@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from inference.likelihood import compiled as _settings  # noqa: F401 (double precision, kept on disk)
+from inference.likelihood import compiled
 from inference.likelihood.minimise import minimise
 
 
@@ -17,4 +17,4 @@ def _walks(starts: Any, free: Any, lower: Any, upper: Any, data: Any, arrays: An
 
 
 # Fits one after the other in one call, each with the gradient and the exact Hessian where it ended.
-walks = jax.jit(_walks, static_argnames="layout")
+walks = compiled.jit(_walks)

@@ -1,8 +1,7 @@
 """Limits on new signals, through the same compiled functions, by several workers at once if there are some."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from inference.hypotheses.statistic import Method, Statistic
 from inference.reinterpretation.errors import InvalidSignal
 from inference.reinterpretation.results import Reinterpretation, SignalLimit
 from inference.reinterpretation.signals import Signal, without
+from inference.workers import executor_of
 
 if TYPE_CHECKING:
     from inference.hypotheses.results import UpperLimit
@@ -100,7 +100,7 @@ def _made(task: _Task, signals: Sequence[Signal], workers: int | Executor) -> It
             yield place, _limit_on(task, signal)
         return
     yield 0, _limit_on(task, signals[0])
-    with _executor(workers) as executor:
+    with executor_of(workers) as executor:
         places = {executor.submit(_limit_on, task, signal): place for place, signal in enumerate(signals) if place}
         try:
             for future in as_completed(places):
@@ -108,15 +108,6 @@ def _made(task: _Task, signals: Sequence[Signal], workers: int | Executor) -> It
         finally:
             for future in places:
                 future.cancel()
-
-
-@contextmanager
-def _executor(workers: int | Executor) -> Iterator[Executor]:
-    if isinstance(workers, Executor):
-        yield workers
-    else:
-        with ThreadPoolExecutor(workers) as threads:
-            yield threads
 
 
 def _limit_on(task: _Task, signal: Signal) -> Made:

@@ -7,8 +7,7 @@ campaign that was interrupted, or asks for more toys of the same kind, goes on f
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from inference.toys.columns import MEDIA_TYPE, from_parquet, to_parquet
 from inference.toys.errors import InvalidToys
 from inference.toys.fits import ToyFits, fit_variants
 from inference.toys.generate import Method, Seed, Toys, mask_of, throw
+from inference.workers import executor_of
 
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
@@ -152,7 +152,7 @@ def _made(
         for group in _groups(spans, at_once()):
             yield from _together(likelihood, campaign, group)
         return
-    with _executor(workers) as executor:
+    with executor_of(workers) as executor:
         futures: list[Future[dict[str, ToyFits]]] = [
             executor.submit(chunk, likelihood, campaign, *span) for span in spans
         ]
@@ -185,15 +185,6 @@ def _together(
     for first, count in spans:
         rows = np.arange(first - begin, first - begin + count)
         yield (first, count), {name: fits.rows(rows) for name, fits in made.items()}
-
-
-@contextmanager
-def _executor(workers: int | Executor) -> Iterator[Executor]:
-    if isinstance(workers, Executor):
-        yield workers
-    else:
-        with ThreadPoolExecutor(workers) as threads:
-            yield threads
 
 
 def digest(likelihood: "Likelihood") -> str:
