@@ -96,7 +96,7 @@ def main() -> None:
     text = "\n\n".join(shown(cases) for cases in growths) + "\n\n![Growth](figures/growth.png)"
     if chosen.write:
         draw(growths, FIGURE)
-    command = "python -m benchmarks.inference_growth --peer --limit 60"
+    command = "python -m benchmarks.inference_growth --peer --limit 10"
     Report("Growth", command, text, growths).show(chosen, DOCUMENT)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # Small models are compiled by the hundred here and called a few times each: XLA need not make them fast.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

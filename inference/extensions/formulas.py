@@ -6,7 +6,7 @@ operations; only what the tree may hold can be computed.
 """
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -38,12 +38,15 @@ class Formula:
         """Of the parameters, each once, in the order in which they are met."""
         return tuple(dict.fromkeys(_labels(self.root)))
 
-    def tree(self, labels: Sequence[str], numbers: list[float]) -> Tree:
-        """The tree with places among ``labels`` for labels, and for numbers places in ``numbers``, which grows.
+    @property
+    def form(self) -> tuple[Tree, tuple[str, ...], tuple[float, ...]]:
+        """The tree with a place in the labels or in the numbers for each of them; those labels; those numbers.
 
-        So formulas that differ in names and numbers alone are one compiled function.
+        So formulas that differ in names and numbers alone are one compiled function, and computed at once.
         """
-        return _placed(self.root, labels, numbers)
+        labels: list[str] = []
+        numbers: list[float] = []
+        return _form(self.root, labels, numbers), tuple(labels), tuple(numbers)
 
 
 class FormulaDocument(Extension):
@@ -80,7 +83,9 @@ class FormulaDocument(Extension):
         return self
 
     def program(self, sizes: Mapping[str, int]) -> Program:
-        """Trees of operations, with places in the argument for labels and places in the array for numbers."""
+        """Trees of operations; for each the places (labels, formulas) of its labels in the argument and its numbers
+        (numbers, formulas); and where each formula stands among the values of all trees.
+        """
         for name, each in self.formulas.items():
             count = 1 if isinstance(each, str) else len(each)
             if count != sizes[name]:
@@ -89,9 +94,17 @@ class FormulaDocument(Extension):
         for label in labels:
             if sizes[label] != 1:
                 raise ValueError(f"{label!r} is a vector of {sizes[label]}: name an element, such as {label}[0]")
-        numbers: list[float] = []
-        trees = tuple(formula.tree(labels, numbers) for formula in self.parsed)
-        return trees, (np.asarray(numbers),)
+        forms = [formula.form for formula in self.parsed]
+        trees = tuple(dict.fromkeys(tree for tree, _, _ in forms))
+        alike = [[place for place, form in enumerate(forms) if form[0] == tree] for tree in trees]
+        leaves = tuple(
+            (
+                np.asarray([[labels.index(label) for label in forms[place][1]] for place in places], dtype=np.int64).T,
+                np.asarray([forms[place][2] for place in places], dtype=float).T,
+            )
+            for places in alike
+        )
+        return trees, (leaves, np.argsort(np.concatenate(alike)))
 
 
 def parse(text: str) -> Formula:
@@ -169,10 +182,10 @@ def _labels(tree: Tree) -> list[str]:
     return [label for child in tree[1:] if isinstance(child, tuple) for label in _labels(child)]
 
 
-def _placed(tree: Tree, labels: Sequence[str], numbers: list[float]) -> Tree:
-    if tree[0] == "label":
-        return ("label", labels.index(tree[1]))
-    if tree[0] == "number":
-        numbers.append(tree[1])
-        return ("number", len(numbers) - 1)
-    return (tree[0], *(_placed(child, labels, numbers) if isinstance(child, tuple) else child for child in tree[1:]))
+def _form(tree: Tree, labels: list[str], numbers: list[float]) -> Tree:
+    """The tree with places for its leaves, which are added to the lists."""
+    if tree[0] in ("label", "number"):
+        leaves: list[Any] = labels if tree[0] == "label" else numbers
+        leaves.append(tree[1])
+        return (tree[0], len(leaves) - 1)
+    return (tree[0], *(_form(child, labels, numbers) if isinstance(child, tuple) else child for child in tree[1:]))

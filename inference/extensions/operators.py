@@ -50,10 +50,14 @@ def abcd(argument: Any, has_closure: bool, arrays: tuple[Any, Any, Any, Any]) ->
     return (output * jnp.exp(logs * factors[-1]) if has_closure else output), jnp.zeros(0)
 
 
-def formula(argument: Any, trees: Any, arrays: tuple[Any]) -> Outputs:
-    """Each tree's value."""
-    [numbers] = arrays
-    return jnp.stack([_value(tree, argument, numbers) for tree in trees]), jnp.zeros(0)
+def formula(argument: Any, trees: Any, arrays: tuple[Any, Any]) -> Outputs:
+    """Each tree's values, for all formulas that have it at once, then in the order of the formulas."""
+    leaves, order = arrays
+    values = [
+        jnp.broadcast_to(_value(tree, argument[places], numbers), places.shape[-1:])
+        for tree, (places, numbers) in zip(trees, leaves, strict=True)
+    ]
+    return jnp.concatenate(values)[order], jnp.zeros(0)
 
 
 def smooth_step(x: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.likelihood.composition import compose
+from inference.likelihood.composition import compose, inverse
 from inference.likelihood.interpolation import normsys_coefficients
 from inference.likelihood.specification import Channel, Floats, Specification, offsets
 
@@ -42,7 +42,8 @@ class Layout:
 class Arrays(NamedTuple):
     """The model as the compiled functions take it. C blocks, S slots, W bins, R reduced parameters.
 
-    ``shape_at`` (R,) and ``cell_at`` (R,) say which shape or cell parameter a reduced one is (their number: none).
+    ``shape_at``, ``cell_at``, ``normal_at`` and ``poisson_at`` (R,) say which shape, cell or constrained parameter a
+    reduced one is (their number: none).
     """
 
     nominal: Any  # (C, S, W)
@@ -61,8 +62,10 @@ class Arrays(NamedTuple):
     shape_at: Any  # (R,)
     cell_at: Any  # (R,)
     normal_par: Any  # (Q,): reduced parameters with a normal constraint
+    normal_at: Any  # (R,)
     normal_weight: Any  # (Q,): 1 / sigma²
     poisson_par: Any  # (T,): reduced parameters with a Poisson constraint
+    poisson_at: Any  # (R,)
     poisson_factor: Any  # (T,)
     gamma_weight: Any  # (C, W): 1 / sigma² of a normal gamma, 0 if none
     gamma_factor: Any  # (C, W): factor of a Poisson gamma, 0 if none
@@ -215,8 +218,8 @@ class _Builder:
             layer_par=layer_par,
             **self._errors(),
             gamma_on=self._gamma_entries(),
-            shape_at=_inverse(shapes, len(reduced)),
-            cell_at=_inverse(cells, len(reduced)),
+            shape_at=inverse(shapes, len(reduced)),
+            cell_at=inverse(cells, len(reduced)),
             **self._constraints(at),
         )
         poisson = bool(np.any(arrays.gamma_poisson))
@@ -319,10 +322,13 @@ class _Builder:
                     width if made.constraint == "poisson" else width**-2
                 )
         normal, counted = rows["normal"], rows["poisson"]
+        pars = {kind: np.asarray([row[0] for row in found], dtype=np.int64) for kind, found in rows.items()}
         return {
-            "normal_par": np.asarray([row[0] for row in normal], dtype=np.int64),
+            "normal_par": pars["normal"],
+            "normal_at": inverse(pars["normal"], len(at)),
             "normal_weight": np.asarray([row[1] ** -2 for row in normal], dtype=float),
-            "poisson_par": np.asarray([row[0] for row in counted], dtype=np.int64),
+            "poisson_par": pars["poisson"],
+            "poisson_at": inverse(pars["poisson"], len(at)),
             "poisson_factor": np.asarray([row[1] for row in counted], dtype=float),
             "gamma_weight": weight,
             "gamma_factor": factor,
@@ -334,9 +340,3 @@ class _Builder:
             if made.constraint != "free":
                 for index in range(made.size):
                     yield self.offsets[made.name] + index, made, index
-
-
-def _inverse(chosen: Indices, size: int) -> Indices:
-    inverse = np.full(size, len(chosen), dtype=np.int64)
-    inverse[chosen] = np.arange(len(chosen))
-    return inverse

@@ -55,7 +55,12 @@ def compose(
     )
     gamma = np.where(places.gamma >= 0, there[places.gamma], -1)
     return (
-        arrays._replace(normal_par=normal_par, normal_weight=widths**-2, composition=composition),
+        arrays._replace(
+            normal_par=normal_par,
+            normal_at=inverse(normal_par, len(reduced)),
+            normal_weight=widths**-2,
+            composition=composition,
+        ),
         replace(
             layout,
             extended=True,
@@ -63,6 +68,13 @@ def compose(
         ),
         replace(places, reduced=reduced, gamma=gamma, shared=len(kept)),
     )
+
+
+def inverse(chosen: "Indices", size: int) -> "Indices":
+    """Which of the chosen each of ``size`` places is; their number where it is none."""
+    found = np.full(size, len(chosen), dtype=np.int64)
+    found[chosen] = np.arange(len(chosen))
+    return found
 
 
 def _translation(made: Specification) -> "Indices":

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from inference.likelihood import histfactory
 from inference.likelihood.arrays import Arrays, Layout
-from inference.likelihood.histfactory import TINY, Data, Point, Rates, half_deviance
+from inference.likelihood.histfactory import TINY, Data, Point, Rates, columns, half_deviance, picked, spread
 
 __all__ = [
     "TINY",
@@ -47,7 +47,7 @@ def value(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:
     outputs, residuals = _apply(parameters, arrays, layout)
     plain, unseen = _unconstrained(arrays, data)
     theta = _joined(parameters, outputs, arrays)
-    pull = data.normal - parameters[arrays.normal_par]
+    pull = data.normal - picked(parameters, arrays.normal_par)
     terms = pull @ arrays.composition.precision @ pull + residuals @ residuals
     return histfactory.value(theta, plain, layout, unseen) + 0.5 * terms
 
@@ -62,16 +62,16 @@ def point(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:
     shared = inner.gradient.shape[0] - outputs.shape[0]
     slopes = _slopes(parameters, arrays, layout, inner.gradient[shared:], residuals)
 
-    precision, places = arrays.composition.precision, arrays.normal_par
-    pull = precision @ (data.normal - parameters[places])
-    gradient = _back(inner.gradient, slopes.outputs) + slopes.residuals.T @ residuals
+    terms, slope = _constraints(parameters, arrays, data, slopes, residuals)
     among = slopes.residuals.T @ slopes.residuals
-    among = among.at[places[:, None], places].add(precision)
+    among = among + spread(arrays.composition.precision, arrays.normal_at, arrays.normal_at)
+    half = _back(jnp.stack([inner.curvature, inner.fisher]), slopes.outputs)
+    curvature, fisher = _back(half.transpose(0, 2, 1), slopes.outputs)
     return Point(
-        inner.value + 0.5 * ((data.normal - parameters[places]) @ pull + residuals @ residuals),
-        gradient.at[places].add(-pull),
-        _back(_back(inner.curvature, slopes.outputs).T, slopes.outputs) + slopes.bends + among,
-        _back(_back(inner.fisher, slopes.outputs).T, slopes.outputs) + among,
+        inner.value + terms,
+        _back(inner.gradient, slopes.outputs) + slope,
+        curvature + slopes.bends + among,
+        fisher + among,
         inner.gamma,
     )
 
@@ -84,10 +84,8 @@ def gradient(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> tup
     plain, unseen = _unconstrained(arrays, data)
     inner, slope, by_gamma = histfactory.gradient(_joined(parameters, outputs, arrays), plain, layout, unseen)
     slopes = _slopes(parameters, arrays, layout, jnp.zeros_like(outputs), residuals)
-    pull = data.normal - parameters[arrays.normal_par]
-    along = arrays.composition.precision @ pull
-    total = _back(slope, slopes.outputs) + slopes.residuals.T @ residuals
-    return inner + 0.5 * (pull @ along + residuals @ residuals), total.at[arrays.normal_par].add(-along), by_gamma
+    terms, more = _constraints(parameters, arrays, data, slopes, residuals)
+    return inner + terms, _back(slope, slopes.outputs) + more, by_gamma
 
 
 def gamma_derivatives(parameters: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
@@ -124,7 +122,8 @@ def _joined(parameters: Any, outputs: Any, arrays: Arrays) -> Any:
 def _unconstrained(arrays: Arrays, data: Data) -> tuple[Arrays, Data]:
     """Without the normal constraints, which stand in the parameters of the fit."""
     nothing = jnp.zeros(0)
-    plain = arrays._replace(normal_par=jnp.zeros(0, dtype=int), normal_weight=nothing)
+    nowhere = jnp.zeros_like(arrays.shape_at)
+    plain = arrays._replace(normal_par=jnp.zeros(0, dtype=int), normal_at=nowhere, normal_weight=nothing)
     return plain, data._replace(normal=nothing)
 
 
@@ -145,7 +144,7 @@ def _operators(arrays: Arrays, layout: Layout) -> list[tuple[Any, Any]]:
 
 def _apply(parameters: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any]:
     """All outputs and all residuals."""
-    found = [compute(parameters[reads]) for compute, reads in _operators(arrays, layout)]
+    found = [compute(picked(parameters, reads)) for compute, reads in _operators(arrays, layout)]
     nothing = jnp.zeros(0)
     return (
         jnp.concatenate([nothing, *(outputs for outputs, _ in found)]),
@@ -166,12 +165,20 @@ def _slopes(parameters: Any, arrays: Arrays, layout: Layout, weights: Any, resid
             factors = zip(made, (weights, residuals), first, strict=True)
             return made, back(tuple(jax.lax.dynamic_slice_in_dim(all_, at, len(each)) for each, all_, at in factors))
 
-        jacobians, (bend,) = jax.jacfwd(both)(parameters[reads])
+        jacobians, (bend,) = jax.jacfwd(both)(picked(parameters, reads))
         for side, jacobian in enumerate(jacobians):
             rows[side].append(jnp.zeros((len(jacobian), size)).at[:, reads].add(jacobian))
             first[side] += len(jacobian)
         bends = bends.at[reads[:, None], reads].add(bend)
     return _Slopes(jnp.concatenate(rows[0]), jnp.concatenate(rows[1]), bends)
+
+
+def _constraints(parameters: Any, arrays: Arrays, data: Data, slopes: _Slopes, residuals: Any) -> tuple[Any, Any]:
+    """Terms of the normal constraints and of the residuals, and their gradient (R,)."""
+    pull = data.normal - picked(parameters, arrays.normal_par)
+    along = arrays.composition.precision @ pull
+    slope = slopes.residuals.T @ residuals - columns(along, arrays.normal_at)
+    return 0.5 * (pull @ along + residuals @ residuals), slope
 
 
 def _back(last: Any, outputs: Any) -> Any:

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from inference.likelihood.arrays import Arrays, Layout
 from inference.likelihood.interpolation import even, norm
 
+NOWHERE: dict[str, Any] = {"mode": "drop", "wrap_negative_indices": False}  # places beyond the end are none
 TINY = 1e-150  # stands for a factor of exactly 0, so that logarithmic derivatives stay finite and their products exact
 
 
@@ -70,7 +71,7 @@ class Point(NamedTuple):
 
 def rates(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Rates:
     """All rates at the reduced parameters ``theta`` (R,), gammas profiled."""
-    shapes = theta[arrays.shapes]
+    shapes = picked(theta, arrays.shapes)
     bent, slope, bends = even(shapes, layout.histosys)
     if layout.sparse_shapes:
         padded = jnp.concatenate([jnp.stack([shapes, bent, slope]), jnp.zeros((3, 1))], axis=1)[:, arrays.shape_par]
@@ -96,7 +97,7 @@ def rates(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Rates:
 
 
 def _cells(theta: Any, arrays: Arrays, layout: Layout) -> tuple[Any, Any, Any]:
-    alpha = theta[arrays.cells]
+    alpha = picked(theta, arrays.cells)
     value, first, second = norm(alpha, arrays.norm_poly, arrays.norm_logs, layout.normsys)
     scale = arrays.factor > 0
     value = jnp.where(scale, alpha, value)
@@ -116,7 +117,7 @@ def _noise(cell: Any, cell_slopes: Any, arrays: Arrays) -> tuple[Any, Any]:
 
 def _layer_factors(theta: Any, arrays: Arrays) -> Any:
     """(L, C, S, W)"""
-    value = jnp.concatenate([theta, jnp.ones(1)])[arrays.layer_par]
+    value = picked(jnp.append(theta, 1.0), arrays.layer_par)
     return jnp.where(value == 0, TINY, value)
 
 
@@ -166,9 +167,9 @@ def value(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:
 
 def _value(theta: Any, found: Rates, arrays: Arrays, layout: Layout, data: Data) -> Any:
     main = jnp.sum(jnp.where(data.mask > 0, half_deviance(data.observed, found.total), 0.0))
-    pull = data.normal - theta[arrays.normal_par]
+    pull = data.normal - picked(theta, arrays.normal_par)
     main = main + 0.5 * jnp.sum(arrays.normal_weight * pull * pull)
-    main = main + jnp.sum(half_deviance(data.poisson, theta[arrays.poisson_par] * arrays.poisson_factor))
+    main = main + jnp.sum(half_deviance(data.poisson, picked(theta, arrays.poisson_par) * arrays.poisson_factor))
     pull = data.gamma - found.gamma
     main = main + 0.5 * jnp.sum(arrays.gamma_weight * pull * pull)
     if layout.poisson_gammas:
@@ -189,10 +190,10 @@ def half_deviance(seen: Any, rate: Any) -> Any:
 def point(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> Point:
     """Value, gradient and both Hessians at the reduced parameters."""
     found = rates(theta, arrays, layout, data)
-    size, bins = theta.shape[0], data.observed.size
+    bins = data.observed.size
     near = _near(theta, found, arrays, layout, data)
-    diagonal = jnp.zeros(size).at[arrays.normal_par].add(arrays.normal_weight)
-    diagonal = diagonal.at[arrays.poisson_par].add(data.poisson / theta[arrays.poisson_par] ** 2)
+    diagonal = columns(arrays.normal_weight, arrays.normal_at)
+    diagonal = diagonal + columns(data.poisson / picked(theta, arrays.poisson_par) ** 2, arrays.poisson_at)
     mixed, inverse = _mixed(found, near, arrays, layout, data)
     rows = jnp.concatenate([near.jacobian, mixed])
     exact = (rows * jnp.concatenate([near.fisher, -inverse])[:, None]).T @ rows
@@ -217,21 +218,21 @@ def gradient(theta: Any, arrays: Arrays, layout: Layout, data: Data) -> tuple[An
 
 def _gradient(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: Layout, data: Data) -> Any:
     by_shape = _of_shapes(weighted, arrays.shape_odd, arrays, layout)
-    by_shape = by_shape + even(theta[arrays.shapes], layout.histosys)[1] * _of_shapes(
+    by_shape = by_shape + even(picked(theta, arrays.shapes), layout.histosys)[1] * _of_shapes(
         weighted, arrays.shape_even, arrays, layout
     )
     cells = jnp.sum(weighted * found.base, axis=2)
     by_cell = jnp.einsum("cs,csg->g", cells, found.cell_slopes)
     if layout.noise:
         by_cell = by_cell + jnp.einsum("cw,cwg->g", _of_noise(weighted, found, arrays), found.noise_slopes)
-    total = _columns(by_shape, arrays.shape_at) + _columns(by_cell, arrays.cell_at)
+    total = columns(by_shape, arrays.shape_at) + columns(by_cell, arrays.cell_at)
     if layout.layers:
         entries = weighted * found.base
         for place, factor in zip(arrays.layer_par, _layer_factors(theta, arrays), strict=True):
-            total = total.at[place].add(entries / factor, mode="drop")
-    total = total.at[arrays.normal_par].add(arrays.normal_weight * (theta[arrays.normal_par] - data.normal))
-    counted = theta[arrays.poisson_par]
-    return total.at[arrays.poisson_par].add(arrays.poisson_factor - data.poisson / counted)
+            total = total.at[place].add(entries / factor, **NOWHERE)
+    pulls = arrays.normal_weight * (picked(theta, arrays.normal_par) - data.normal)
+    counted = arrays.poisson_factor - data.poisson / picked(theta, arrays.poisson_par)
+    return total + columns(pulls, arrays.normal_at) + columns(counted, arrays.poisson_at)
 
 
 def _of_noise(weighted: Any, found: Rates, arrays: Arrays) -> Any:
@@ -244,7 +245,7 @@ def _of_shapes(weights: Any, shapes: Any, arrays: Arrays, layout: Layout) -> Any
     if not layout.sparse_shapes:
         return weights.reshape(-1) @ shapes.reshape(weights.size, shapes.shape[3])
     sums = jnp.sum(weights[..., None] * shapes, axis=(1, 2))
-    return jnp.zeros(arrays.shapes.shape[0]).at[arrays.shape_par].add(sums, mode="drop")
+    return jnp.zeros(arrays.shapes.shape[0]).at[arrays.shape_par].add(sums, **NOWHERE)
 
 
 class _Near(NamedTuple):
@@ -290,42 +291,44 @@ def gamma_derivatives(theta: Any, arrays: Arrays, layout: Layout, data: Data) ->
     return _mixed(found, _near(theta, found, arrays, layout, data), arrays, layout, data)
 
 
-def _columns(values: Any, places: Any) -> Any:
+def columns(values: Any, places: Any) -> Any:
     """Last axis from its own parameters to the reduced ones, 0 where a reduced parameter is none of them."""
     padding = jnp.zeros((*values.shape[:-1], 1))
-    return jnp.concatenate([values, padding], axis=-1)[..., places]
+    return picked(jnp.concatenate([values, padding], axis=-1), places)
+
+
+def picked(values: Any, places: Any) -> Any:
+    """Elements of the last axis; all places are within it, which JAX need not look after."""
+    return values.at[..., places].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def _jacobians(theta: Any, found: Rates, arrays: Arrays, layout: Layout) -> tuple[Any, Any]:
     """Of ``scaled`` (before gamma) and of λ, each (C, W, R)."""
-    entries = found.cell[:, :, None] * found.layer
+    on = jnp.stack([arrays.gamma_on, 1 - arrays.gamma_on])  # both at once, (2, C, S, W): what gamma scales, the rest
+    entries = found.cell[:, :, None] * found.layer * on
     rates_ = found.base * entries
-
-    def half(on: Any) -> Any:
-        shapes = jnp.sum((entries * on)[..., None] * found.slopes, axis=1)
-        cells = jnp.sum((rates_ * on)[..., None] * found.cell_slopes[:, :, None, :], axis=1)
-        if layout.noise:
-            cells = cells + jnp.sum(rates_ * on * arrays.noise_on, axis=1)[..., None] * found.noise_slopes
-        together = _columns(_to_shapes(shapes, arrays, layout), arrays.shape_at) + _columns(cells, arrays.cell_at)
-        if layout.layers:
-            blocks, _, width = found.base.shape
-            c, w = jnp.arange(blocks)[:, None, None], jnp.arange(width)[None, None, :]
-            for place, factor in zip(arrays.layer_par, _layer_factors(theta, arrays), strict=True):
-                together = together.at[c, w, place].add(rates_ / factor * on, mode="drop")
-        return together
-
-    scaled = half(arrays.gamma_on)
-    return scaled, found.gamma[:, :, None] * scaled + half(1 - arrays.gamma_on)
+    shapes = jnp.sum(entries[..., None] * found.slopes, axis=2)
+    cells = jnp.sum(rates_[..., None] * found.cell_slopes[:, :, None, :], axis=2)
+    if layout.noise:
+        cells = cells + jnp.sum(rates_ * arrays.noise_on, axis=2)[..., None] * found.noise_slopes
+    both = columns(_to_shapes(shapes, arrays, layout), arrays.shape_at) + columns(cells, arrays.cell_at)
+    if layout.layers:
+        blocks, _, width = found.base.shape
+        c, w = jnp.arange(blocks)[:, None, None], jnp.arange(width)[None, None, :]
+        for place, factor in zip(arrays.layer_par, _layer_factors(theta, arrays), strict=True):
+            both = both.at[:, c, w, place].add(rates_ / factor, **NOWHERE)
+    scaled, rest = both
+    return scaled, found.gamma[:, :, None] * scaled + rest
 
 
 def _to_shapes(values: Any, arrays: Arrays, layout: Layout) -> Any:
-    """(C, X, K) of the shapes of each block to (C, X, N) of all shape parameters."""
+    """(..., C, X, K) of the shapes of each block to (..., C, X, N) of all shape parameters."""
     if not layout.sparse_shapes:
         return values
-    blocks, rows, _ = values.shape
-    spread = jnp.zeros((blocks, rows, arrays.shapes.shape[0]))
+    blocks, rows, _ = values.shape[-3:]
+    wide = jnp.zeros((*values.shape[:-1], arrays.shapes.shape[0]))
     c, x = jnp.arange(blocks)[:, None, None], jnp.arange(rows)[None, :, None]
-    return spread.at[c, x, arrays.shape_par[:, None, :]].add(values, mode="drop")
+    return wide.at[..., c, x, arrays.shape_par[:, None, :]].add(values, **NOWHERE)
 
 
 def _mixed(found: Rates, near: _Near, arrays: Arrays, layout: Layout, data: Data) -> tuple[Any, Any]:
@@ -344,15 +347,15 @@ def _rate_curvature(theta: Any, found: Rates, weighted: Any, arrays: Arrays, lay
     bent = _of_shapes(weighted, arrays.shape_even, arrays, layout)
     sums = jnp.sum(weighted[..., None] * found.slopes, axis=2)
     shapes = _to_shapes(sums, arrays, layout)  # (C, S, N)
-    mixed = _spread(jnp.einsum("csg,csn->gn", found.cell_slopes, shapes), arrays.cell_at, arrays.shape_at)
+    mixed = spread(jnp.einsum("csg,csn->gn", found.cell_slopes, shapes), arrays.cell_at, arrays.shape_at)
     cells = jnp.sum(weighted * found.base, axis=2)
     among = jnp.einsum("csg,csh->gh", cells[:, :, None] * found.cell_slopes, found.cell_slopes)
     own = jnp.einsum("cs,csg->g", cells, found.cell_bends)
     among = jnp.where(jnp.eye(len(own), dtype=bool), own, among)
     if layout.noise:
         among = among + _noise_curvature(found, weighted, arrays)
-    diagonal = _columns(bent * found.bends, arrays.shape_at)
-    curvature = mixed + mixed.T + _spread(among, arrays.cell_at, arrays.cell_at) + jnp.diag(diagonal)
+    diagonal = columns(bent * found.bends, arrays.shape_at)
+    curvature = mixed + mixed.T + spread(among, arrays.cell_at, arrays.cell_at) + jnp.diag(diagonal)
     if layout.layers:
         curvature = curvature + _layer_curvature(theta, found, weighted, arrays, layout)
     return curvature
@@ -371,9 +374,9 @@ def _noise_curvature(found: Rates, weighted: Any, arrays: Arrays) -> Any:
     return among - jnp.einsum("cwg,cwh->gh", weight[..., None] * found.noise_slopes, found.noise_slopes)
 
 
-def _spread(matrix: Any, rows: Any, columns: Any) -> Any:
+def spread(matrix: Any, rows: Any, across: Any) -> Any:
     """Both axes to the reduced parameters."""
-    return _columns(_columns(matrix, columns).T, rows).T
+    return columns(columns(matrix, across).T, rows).T
 
 
 def _layer_curvature(theta: Any, found: Rates, weighted: Any, arrays: Arrays, layout: Layout) -> Any:
@@ -385,17 +388,16 @@ def _layer_curvature(theta: Any, found: Rates, weighted: Any, arrays: Arrays, la
     for index in range(layout.layers):
         place = arrays.layer_par[index]
         by_cell = (weighted * found.base / factors[index])[..., None] * found.cell_slopes[:, :, None, :]
-        by_cell = _columns(by_cell.reshape(found.base.size, by_cell.shape[3]), arrays.cell_at)
-        half = half.at[place.reshape(-1)].add(by_cell, mode="drop")
+        others = columns(by_cell, arrays.cell_at)  # (C, S, W, R)
         by_shape = (weighted / factors[index])[..., None] * found.slopes  # (C, S, W, K)
         if layout.sparse_shapes:
             reduced = jnp.append(arrays.shapes, size)[arrays.shape_par]
-            half = half.at[place[..., None], reduced[:, None, None, :]].add(by_shape, mode="drop")
+            half = half.at[place[..., None], reduced[:, None, None, :]].add(by_shape, **NOWHERE)
         else:
-            flat = _columns(by_shape.reshape(found.base.size, by_shape.shape[3]), arrays.shape_at)
-            half = half.at[place.reshape(-1)].add(flat, mode="drop")
+            others = others + columns(by_shape, arrays.shape_at)
+        half = half.at[place].add(others, **NOWHERE)
         for other in range(index):
             both = weighted * found.base / (factors[index] * factors[other])
-            pairs = pairs.at[place, arrays.layer_par[other]].add(both, mode="drop")
+            pairs = pairs.at[place, arrays.layer_par[other]].add(both, **NOWHERE)
     half = half + pairs
     return half + half.T

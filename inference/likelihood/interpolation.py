@@ -83,16 +83,15 @@ def norm(alpha: Any, poly: Any, logs: Any, code: str) -> tuple[Any, Any, Any]:
         return power, slope * power, slope * slope * power
     outside = jnp.abs(alpha) > 1
     near = jnp.clip(alpha, -1.0, 1.0)
-    value, first, second = poly[5], 6 * poly[5], 30 * poly[5]
-    for degree in (5, 4, 3, 2, 1):
-        value = value * near + poly[degree - 1]
-        first = first * near + degree * poly[degree - 1]
-        if degree > 1:
-            second = second * near + degree * (degree - 1) * poly[degree - 1]
+    value, first, half = poly[5], 0.0, 0.0
+    for coefficient in (*poly[4::-1], 1.0):  # Horner's scheme, of the derivatives too
+        half = half * near + first
+        first = first * near + value
+        value = value * near + coefficient
     return (
-        jnp.where(outside, power, 1 + near * value),
+        jnp.where(outside, power, value),
         jnp.where(outside, slope * power, first),
-        jnp.where(outside, slope * slope * power, second),
+        jnp.where(outside, slope * slope * power, 2 * half),
     )
 
 

@@ -108,15 +108,18 @@ def step(state: State, task: Task, arrays: Arrays, layout: Layout) -> State:
 def _next(theta: Any, here: Point, damping: Any, task: Task) -> tuple[Any, Any]:
     """Newton's step, or that of the Fisher part where Newton's goes nowhere down; and half of what it promises."""
     moving = task.free & ~_held(theta, here.gradient, task)
-    exact, positive = _factor(here.curvature, here.fisher, moving, damping)
 
-    def surely() -> Any:
-        # Side by side both factors are worked out. The second must wait for the first: on few cores two batches of
-        # LAPACK's at once wait for each other for ever (JAX 0.10). So it is given what only the first can tell.
-        fisher = jnp.where(positive, here.curvature, here.fisher)
-        return _factor(fisher, here.fisher, moving, jnp.maximum(damping, 1e-9))[0]
+    def attempt(state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+        """The exact Hessian's factor at first, the Fisher part's if that is not positive."""
+        tried, _, _ = state
+        matrix = jnp.where(tried == 0, here.curvature, here.fisher)
+        raised = jnp.where(tried == 0, damping, jnp.maximum(damping, 1e-9))
+        return tried + 1, *_factor(matrix, here.fisher, moving, raised)
 
-    factor = jax.lax.cond(positive, lambda: exact, surely)
+    # As a loop it is compiled once, and side by side the second batch of LAPACK's waits for the first: on few cores two
+    # at once wait for each other for ever (JAX 0.10).
+    state = (jnp.zeros((), int), jnp.zeros_like(here.curvature), jnp.asarray(False))
+    _, factor, _ = jax.lax.while_loop(lambda state: ~state[2] & (state[0] < 2), attempt, state)
     slope = jnp.where(moving, here.gradient, 0.0)
     direction = jax.scipy.linalg.cho_solve((factor, True), slope)
     return jnp.clip(theta - direction, task.lower, task.upper), 0.5 * (slope @ direction)

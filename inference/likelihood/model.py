@@ -88,7 +88,7 @@ class Likelihood:
             made, profile=profile, histosys=histosys or made.codes["histosys"], normsys=normsys or made.codes["normsys"]
         )
         # Where the compiled functions want them: not to be copied there with every call.
-        self.arrays = jax.device_put(arrays, jax.devices("cpu")[0])
+        self.arrays = jax.device_put(jax.tree.map(_narrow, arrays), jax.devices("cpu")[0])
         self._normal = self.places.reduced[np.asarray(arrays.normal_par)]
         self._poisson = self.places.reduced[np.asarray(arrays.poisson_par)]
         constraints = np.asarray([each.constraint for each in made.parameters for _ in each.init])
@@ -341,3 +341,9 @@ class Likelihood:
 def _padded(values: Floats) -> Floats:
     """With a zero at the end, where what has no bin looks."""
     return np.concatenate([values, np.zeros((*values.shape[:-1], 1))], axis=-1)
+
+
+def _narrow(array: Any) -> Any:
+    """Places as XLA takes them: others are converted in every function."""
+    array = np.asarray(array)
+    return array.astype(np.int32) if array.dtype == np.int64 else array

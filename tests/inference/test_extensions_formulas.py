@@ -3,13 +3,12 @@
 import math
 
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import inference.likelihood.compiled  # noqa: F401  (double precision)
-from inference.extensions.formulas import parse
+from inference.extensions.formulas import FormulaDocument, parse
 from inference.extensions.operators import formula
 
 LABELS = ("a", "b", "c")
@@ -17,14 +16,18 @@ POINT = {"a": 0.7, "b": -1.3, "c": 2.1}
 FUNCTIONS = {"exp": math.exp, "log": math.log, "sqrt": math.sqrt, "abs": math.fabs, "min": min, "max": max}
 
 
-def value(text, point):
+def values(texts, point):
     """What the operator computes."""
-    read = parse(text)
-    numbers: list[float] = []
-    tree = read.tree(LABELS, numbers)
-    outputs, residuals = formula(jnp.asarray([point[label] for label in LABELS]), (tree,), (np.asarray(numbers),))
+    document = FormulaDocument(operator="formula", name="f", formulas={"o": tuple(texts)})
+    trees, arrays = document.program({"o": len(texts), **dict.fromkeys(LABELS, 1)})
+    outputs, residuals = formula(jnp.asarray([point[label] for label in document.reads]), trees, arrays)
     assert residuals.shape == (0,)
-    return float(outputs[0])
+    return outputs.tolist()
+
+
+def value(text, point):
+    [found] = values([text], point)
+    return found
 
 
 def binary(children):
@@ -91,10 +94,16 @@ def test_labels_are_identifiers_elements_and_quoted_text():
 
 
 def test_formulas_that_differ_in_names_and_numbers_are_one_program():
-    first, second = [], []
-    one, other = parse("a * exp(2.5 - b)"), parse("c * exp(7.1 - a)")
-    assert one.tree(one.labels, first) == other.tree(other.labels, second)
-    assert (first, second) == ([2.5], [7.1])
+    one, other = parse("a * exp(2.5 - b)").form, parse("c * exp(7.1 - a)").form
+    assert one[0] == other[0]
+    assert one[1:] == (("a", "b"), (2.5,))
+    assert other[1:] == (("c", "a"), (7.1,))
+
+
+def test_many_formulas_give_what_each_gives_alone():
+    """Of three forms, not one after the other; one without parameters."""
+    texts = ["a * exp(2.5 - b)", "3", "c + a", "c * exp(7.1 - a)", "a + a", "5", "b * exp(1 - c)"]
+    assert values(texts, POINT) == pytest.approx([value(text, POINT) for text in texts], rel=1e-15)
 
 
 @pytest.mark.parametrize(
