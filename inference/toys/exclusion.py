@@ -252,17 +252,8 @@ def hypothesis_tests_by_toys(
         if not (value > 0 and np.isfinite(value)):
             raise InvalidToys(f"{value:g} cannot be tested against 0: give values above 0")
     shared = Asymptotic(likelihood, poi=poi, statistic=statistic, fixed=fixed, fit=fit)
-    ensembles = Ensembles(
-        shared.data.likelihood,
-        shared.poi,
-        seed,
-        store,
-        workers,
-        progress,
-        fixed=fixed or {},
-        search=search,
-        ensemble=ensemble,
-    )
+    model = shared.data.likelihood
+    ensembles = Ensembles(model, shared.poi, seed, store, workers, progress, fixed or {}, search, ensemble)
     exclusion = Exclusion(shared, ensembles, toys)
     exclusion.throw(float(value) for value in mu)
     return ToyTests(

@@ -111,17 +111,8 @@ def upper_limit_by_toys(
         shared = Asymptotic(likelihood, poi=label, statistic=statistic, fixed=fixed, fit=fit)
     except FitFailed as error:
         return _none(guide, str(error))
-    ensembles = Ensembles(
-        shared.data.likelihood,
-        label,
-        seed,
-        store,
-        workers,
-        progress,
-        fixed=fixed or {},
-        search=search,
-        ensemble=ensemble,
-    )
+    model = shared.data.likelihood
+    ensembles = Ensembles(model, label, seed, store, workers, progress, fixed or {}, search, ensemble)
     there = [limit is not None for limit in (guide.observed, *guide.expected)]
     limits = _Limits(Exclusion(shared, ensembles, toys), 1 - level, method)
     limits.throw(_first(guide, shared), there if any(there) else [True] * len(there))

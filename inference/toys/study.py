@@ -176,6 +176,11 @@ def truth_of(
     """All parameters to throw toys at, shape (parameters,); raises as `toy_study`."""
     held = {**fixed, **at}
     places = {likelihood.index(label): value for label, value in held.items()}
+    for label, value in at.items():
+        lower, upper = (float(bound[likelihood.index(label)]) for bound in (likelihood.lower, likelihood.upper))
+        if label not in fixed and not lower <= value <= upper:
+            bounds = f"from {lower:g} to {upper:g}"
+            raise InvalidToys(f"{label} = {value:g} is outside its bounds {bounds}: fits of such toys cannot find it")
     if truth == "nominal":
         point = likelihood.init.copy()
         point[list(places)] = list(places.values())

@@ -33,6 +33,13 @@ FIGURE_POINTS = 41
 )
 @click.option("--lower", is_flag=True, help="Lower limit instead, from the best fit downwards.")
 @click.option("--toys", type=click.IntRange(0), default=0, help="Toys at each value instead of asymptotic formulae.")
+@click.option(
+    "--ensemble",
+    type=click.Choice(["frequentist", "prior"]),
+    default="frequentist",
+    show_default=True,
+    help="Toys with nuisances and auxiliary measurements as the data want them, or hybrid: nuisances from constraints.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the toys.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads that fit toys.")
 def limit(
@@ -42,13 +49,15 @@ def limit(
     values: tuple[float, ...],
     lower: bool,
     toys: int,
+    ensemble: str,
     seed: int,
     workers: int,
     **asked: Any,
 ) -> None:
     """Upper limit on the parameter of interest of WORKSPACE (a pyhf JSON file, - for standard input)."""
     asked["fixed"] = fixed
-    by_toys = {"toys": toys, "seed": seed, "workers": workers, "progress": output.clock.told}
+    told = output.clock.told
+    by_toys = {"toys": toys, "ensemble": ensemble, "seed": seed, "workers": workers, "progress": told}
     if lower:
         _lower(likelihood, output, asked["poi"], asked["level"], fixed)
     elif values:

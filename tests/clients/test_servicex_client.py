@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -129,7 +130,9 @@ def queries() -> dict[str, Any]:
     return {"uproot": func_adl, "uproot-raw": raw, "python": query.PythonFunction(source)}
 
 
+@cache
 def expected(folder: Path, name: str) -> ak.Array:
+    """What uproot reads, once: opening a file of so many branches takes it long."""
     events = uproot.open(f"{folder / 'served' / name}:Events").arrays(COLUMNS)
     return events[events.MET_pt > 20]
 

@@ -339,6 +339,7 @@ REFUSALS = [
     ("lumi lnN 1.1", "lumi lnn 1.1", "line 10: no systematic of type 'lnn'; supported are lnN, lnU, gmN"),
     ("lumi lnN 1.1", "lumi shapeN 1.1", "line 10: 'lumi' changes the shape of bin 'one', which has none"),
     ("lumi lnN 1.1", "lumi lnN 1.x", "line 10: '1.x' is no number"),
+    ("lumi lnN 1.1", "lumi lnN nan", "line 10: 'nan' is no finite number"),
     ("lumi lnN 1.1", "lumi lnN -1.1", "line 10: '-1.1' must be a positive number"),
     ("lumi lnN", "lumi gmN", "line 10: gmN is followed by the whole number"),
     ("lumi lnN 1.1 1.1", "lumi gmN 5 - 4.0", "line 10: 5 events times 4 are 20, but the rate of 'b' in 'one' is 10"),

@@ -45,6 +45,12 @@ def test_the_python_of_the_page_does_what_it_says(folder):
     for value, sigma, truth in zip(result.yields, result.uncertainties, result.truth, strict=True):
         assert abs(value - truth) < 5 * sigma
     assert pyhf.Workspace(names["plain"]).model().config.poi_name is None
+    assert names["correlated"].certificate.converged
+    assert names["predicted"].certificate.converged
+    predicted = names["predicted"].parameters
+    assert 0 < predicted[-1] < 1  # 46 events where 40 are expected, with 20 % for the closure
+    b, c, d, closure = predicted
+    assert 40 < 40 * b * c / d * 1.2**closure < 46
 
 
 def test_the_commands_of_the_page_run(folder):

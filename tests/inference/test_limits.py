@@ -305,6 +305,8 @@ def test_the_command_by_toys(workspace_file, tmp_path):
     told = CliRunner().invoke(limit, [workspace_file, *some, "--test", "1"])
     [test] = json.loads(told.output)["tests"]
     assert test["cls"]["value"] == pytest.approx(0.0525, abs=5 * test["cls"]["error"])
+    told = CliRunner().invoke(limit, [workspace_file, *some, "--test", "1", "--ensemble", "prior"])
+    assert "hybrid toys" in json.loads(told.output)["notes"][0]
 
 
 def test_the_figure_shows_bands_and_limits(documented):

@@ -132,6 +132,12 @@ def test_correlated_constraints_are_thrown_together(workspace):
     assert np.cov(drawn.T) == pytest.approx(np.asarray([[1.0, -0.6], [-0.6, 1.0]]), abs=0.08)
 
 
+def test_toys_are_thrown_where_fits_may_find_them(workspace):
+    likelihood = Likelihood(workspace)
+    with pytest.raises(InvalidToys, match="mu = 50 is outside its bounds from 0 to 10"):
+        toy_study(likelihood, toys=10, at={"mu": 50.0})
+
+
 def test_toys_of_a_function_are_not_kept(workspace):
     mine = Function(name="mine", residuals=lambda given: given["mu"] - 1.0, inputs=("mu",))
     likelihood = Likelihood(attach(workspace, mine))

@@ -1,5 +1,6 @@
 """Words of one line of a datacard to what they mean."""
 
+import math
 import re
 from typing import Literal
 
@@ -115,8 +116,11 @@ def whole(word: str) -> bool:
 
 
 def number(place: str, word: str) -> float:
-    """Raises where it is none."""
+    """Raises where it is none, or not a finite one."""
     try:
-        return float(word)
+        value = float(word)
     except ValueError:
         raise refuse(place, f"{word!r} is no number") from None
+    if not math.isfinite(value):
+        raise refuse(place, f"{word!r} is no finite number")
+    return value
