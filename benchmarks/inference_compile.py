@@ -25,7 +25,7 @@ from benchmarks.measuring import Report, options, table
 ASKED = 2.0
 REPEATS = 3
 TEXT = """The first fit in a process less the second: what tracing and compiling the function take when nothing is on
-disk, and when an earlier process left it there. Extensions stand on a model of 100 bins, ten backgrounds and 30 shapes."""
+disk, and when an earlier process left it there. Extensions stand on a model of 100 bins and 30 shapes."""
 MODELS: dict[str, Callable[[], models.Workspace]] = {
     "AGC": models.agc,
     "sbottom": models.sbottom,

@@ -6,14 +6,17 @@ import importlib
 import logging
 import signal
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Literal
 
+from artifacts.transport import own_security
 from processing.errors import ClusterUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from distributed import Security
 
 Kind = Literal["local", "iterative", "address", "coffea-casa", "gateway", "htcondor", "slurm"]
 
@@ -35,6 +38,7 @@ class ClusterSettings:
         worker_timeout: seconds without any worker after which a run is given up; raise it where workers queue for long.
         worker_memory: of each batch job, in Dask's notation.
         connect_timeout: seconds to wait for the scheduler to answer.
+        security: what the scheduler at ``address`` asks to be shown; Dask's own settings if None.
     """
 
     kind: Kind = "local"
@@ -43,6 +47,7 @@ class ClusterSettings:
     worker_timeout: float = 25.0
     worker_memory: str = "4GiB"
     connect_timeout: float = 20.0
+    security: Security | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -71,7 +76,8 @@ def connect(settings: ClusterSettings) -> Iterator[Any]:
         else:
             target = stack.enter_context(_batch_cluster(settings))
         try:
-            client = stack.enter_context(make_client(target, timeout=settings.connect_timeout))
+            security, timeout = settings.security, settings.connect_timeout
+            client = stack.enter_context(make_client(target, security=security, timeout=timeout))
         except (OSError, TimeoutError) as error:
             raise ClusterUnavailable(
                 f"no Dask scheduler answers at {target} ({error}); is it running, and reachable from here?"
@@ -81,7 +87,7 @@ def connect(settings: ClusterSettings) -> Iterator[Any]:
 
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Any]:
-    """A Dask cluster of processes on this machine that stays at its size.
+    """A Dask cluster of processes on this machine that stays at its size, and lets nobody else in.
 
     A process that dies while it starts is not started again by Dask's nanny, and after some such deaths a plain
     LocalCluster is left without workers; adaptive scaling between equal bounds puts them back.
@@ -97,6 +103,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
+                security=own_security(),
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )

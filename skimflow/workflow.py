@@ -317,7 +317,8 @@ class _Cluster:
 
         wanted = self._context.pipeline.cluster
         if self._client is not None:
-            return ClusterSettings(kind="address", address=self._client.scheduler.address)
+            address, security = self._client.scheduler.address, self._client.security
+            return ClusterSettings(kind="address", address=address, security=security)
         return ClusterSettings(kind=wanted.kind, workers=wanted.workers or os.cpu_count() or 1, address=wanted.address)
 
     def _start(self) -> Any:

@@ -1,6 +1,7 @@
 """A query over a file, range by range, in memory bounded by the range and not by the file."""
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,7 @@ _FAULTS = {UnequalLists: LengthMismatch, EmptyLists: EmptyList}
 
 MIN_RANGE = 1000  # entries; shorter ranges cost more to begin than to read …
 MIN_BYTES = 1 << 20  # … unless they have this many bytes
+SWITCH_SECONDS = 2e-4  # a basket takes about as long; Python's own 5 ms make two threads slower by up to a tenth
 SHARES = 2  # operations whose results a thread holds at once, about
 
 
@@ -95,6 +97,9 @@ def pieces(
     pool: ThreadPoolExecutor | None = None
     with ExitStack() as ending:
         if threads > 1 and len(todo) > 1:
+            # A thread back from decompression waits for the interpreter, which another one gives up after this time.
+            ending.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(SWITCH_SECONDS)
             pool = ending.enter_context(ThreadPoolExecutor(threads, "skim"))
             ending.callback(lambda: [task.future.cancel() for task in todo if task.future])
         while todo:

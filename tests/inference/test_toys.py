@@ -2,7 +2,9 @@
 
 import pickle
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +192,8 @@ def test_numbers_do_not_depend_on_the_workers(likelihood, somewhere):
     same(alone, carry_out(likelihood, campaign, workers=2))
     fewer = carry_out(likelihood, Campaign(somewhere, 40, 9, keep=["mu"]))
     assert np.array_equal(fewer["free"].nll, alone["free"].nll[:40])
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        same(alone, carry_out(likelihood, campaign, workers=processes))
     with (
         LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
         Client(cluster) as client,

@@ -35,4 +35,4 @@ def scheduler(faults: None) -> Iterator[ClusterSettings]:
 
     # A task is given up when two of its workers died: with Dask's default of four this would take twice as long.
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), local_cluster(2) as cluster:
-        yield ClusterSettings(kind="address", address=cluster.scheduler_address)
+        yield ClusterSettings(kind="address", address=cluster.scheduler_address, security=cluster.security)

@@ -18,6 +18,7 @@ import uproot
 from artifacts.errors import StoreFull, StoreUnavailable
 from artifacts.keys import Request
 from artifacts.store import Store
+from artifacts.transport import own_security
 from delivery.engine import TransformRequest, transform
 from processing.chunk_store import Recipe
 from processing.clusters import ClusterSettings, local_cluster
@@ -366,7 +367,9 @@ def test_a_chunk_that_kills_its_worker_is_named_and_no_other(
 
 def test_a_cluster_whose_workers_go_is_noticed_and_named(events: Path, store: Store) -> None:
     with local_cluster(1) as cluster:
-        settings = ClusterSettings(kind="address", address=cluster.scheduler_address, worker_timeout=2)
+        settings = ClusterSettings(
+            kind="address", address=cluster.scheduler_address, security=cluster.security, worker_timeout=2
+        )
 
         def stop_workers(done: int, total: int) -> None:
             if done == 500:
@@ -389,6 +392,17 @@ def test_a_local_cluster_is_started_and_stopped(events: Path, store: Store) -> N
     result = run(Fileset((sample(events),)), store, cluster=ClusterSettings(workers=1))
     assert (result.accounting.done, result.metrics.workers) == (5, 1)
     assert set(multiprocessing.active_children()) <= before
+
+
+def test_nobody_else_gets_to_the_workers_of_a_local_cluster(scheduler: ClusterSettings) -> None:
+    """Another user of this machine, who finds the ports."""
+    from distributed import Client
+
+    assert scheduler.address is not None
+    host, _, port = scheduler.address.removeprefix("tls://").rpartition(":")
+    for scheme, security in (("tcp", None), ("tls", own_security())):
+        with pytest.raises((OSError, TimeoutError)):
+            Client(f"{scheme}://{host}:{port}", security=security, timeout=3, set_as_default=False)
 
 
 def test_planning_and_recalling_import_no_slow_library() -> None:

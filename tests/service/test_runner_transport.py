@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from requesting import MET, ended, submitted
 from serving import RunningService, running_service
 
-from delivery.service.runner.transport import own_security
+from artifacts.transport import own_security
 
 PAGES = ("info/main/workers.html", "status", "json/counts.json", "metrics", "health", "sysmon")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from artifacts.transport import own_security
 from delivery.service.runner.control import stop_tasks
 from delivery.service.runner.jobs import Job
 from delivery.service.runner.tasks import run
-from delivery.service.runner.transport import own_security
 from delivery.service.runner.warming import warm
 from delivery.service.settings import Settings
 
