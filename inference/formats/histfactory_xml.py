@@ -31,7 +31,8 @@ def write_xml(workspace: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     """Write FitConfig.xml, config/ and data.root into a folder; paths in them are relative to it.
 
     Returns:
-        What is lost: settings of parameters that HistFactory's XML has no place for, one sentence each.
+        What is lost: names of staterrors, and settings of parameters that HistFactory's XML has no place for, one
+        sentence each.
 
     Raises:
         InvalidWorkspace: it is no workspace.
@@ -49,7 +50,7 @@ def write_xml(workspace: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
         )
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(made, folder, dirs_exist_ok=True)
-    return lost
+    return (*_new_names(workspace, renamed), *lost)
 
 
 def read_xml(path: Path, base: Path | None = None) -> tuple[Workspace, tuple[str, ...]]:
@@ -170,6 +171,15 @@ def _staterrors_by_channel(workspace: Mapping[str, Any]) -> Workspace:
         ]
         channels.append({**channel, "samples": samples})
     return {**workspace, "channels": channels}
+
+
+def _new_names(workspace: Mapping[str, Any], renamed: Workspace) -> Iterator[str]:
+    """Of the staterrors: they are other parameters for whoever names them."""
+    for before, after in zip(workspace["channels"], renamed["channels"], strict=True):
+        pairs = zip(_modifiers(before), _modifiers(after), strict=True)
+        for old, new in dict.fromkeys((one["name"], other["name"]) for one, other in pairs):
+            if old != new:
+                yield f"the staterror {old!r} of channel {before['name']!r} becomes {new!r}"
 
 
 def _modifiers(channel: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -51,9 +51,11 @@ def _one_thread() -> None:
 
 _ready()
 
-# A fit is a long chain of small steps: XLA's threads have no part in it, and on few cores can wait for each other. Its
-# newer way to make code for the processor takes twice as long (JAX 0.10), for functions that are hardly faster.
-OPTIONS = {"xla_cpu_multi_thread_eigen": False, "xla_cpu_use_fusion_emitters": False}
+# A fit is a long chain of small steps: XLA's threads have no part in it, and on few cores can wait for each other.
+OPTIONS = {"xla_cpu_multi_thread_eigen": False}
+if jax.__version_info__ < (0, 11):  # an option that a version does not know would end every fit
+    # The newer way to make code for the processor takes twice as long, for functions that are hardly faster.
+    OPTIONS["xla_cpu_use_fusion_emitters"] = False
 jit = partial(jax.jit, static_argnames="layout", compiler_options=OPTIONS)
 
 value = jit(evaluate.value)

@@ -127,6 +127,11 @@ def test_what_xml_cannot_say(workspace, words, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_names_that_xml_gives_are_said(tmp_path):
+    errors = {"name": "mine", "type": "staterror", "data": [1.0, 1.0]}
+    assert write_xml(small([MU, errors]), tmp_path) == ("the staterror 'mine' of channel 'SR' becomes 'staterror_SR'",)
+
+
 def test_where_pyhf_and_root_differ_is_said(tmp_path):
     errors = {"name": "staterror_SR", "type": "staterror", "data": [1.0, 1.0]}
     shape = {"name": "shape", "type": "shapesys", "data": [1.0, 1.0]}
