@@ -17,6 +17,7 @@ from inference.impacts.linear import covariance_shifts, group_impacts, observabl
 from inference.impacts.pulls import centres
 from inference.impacts.results import GroupImpact, Impact, Impacts, Method, Ranking, Split
 from inference.likelihood.specification import Floats
+from inference.profiles.places import of_interest
 from inference.results import FitResult
 from inference.workspace import load_workspace
 
@@ -121,9 +122,7 @@ def impacts(
 
 def _targets(likelihood: "Likelihood", fit: FitResult, pois: Sequence[str] | None) -> list[int]:
     if pois is None:
-        if fit.poi is None:
-            raise UnknownParameter("the workspace names no parameter of interest: give one")
-        pois = [fit.poi]
+        pois = [of_interest(likelihood, fit.poi)]
     targets = [likelihood.index(label) for label in pois]
     for target in targets:
         if fit.fixed[target]:

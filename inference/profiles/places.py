@@ -13,16 +13,21 @@ from inference.likelihood.specification import Floats
 if TYPE_CHECKING:
     from inference.likelihood.model import Likelihood
 
+NAMED = 5  # parameters in a message
+
 
 def of_interest(likelihood: "Likelihood", name: str | None = None) -> str:
     """The parameter that is named, the workspace's parameter of interest if None.
 
     Raises:
-        UnknownParameter: the workspace has none either.
+        UnknownParameter: the workspace has none either; the message names those that could be.
     """
     label = name or likelihood.poi
     if label is None:
-        raise UnknownParameter("the workspace names no parameter of interest: give one")
+        free = [made.labels for made in likelihood.specification.parameters if made.constraint == "free"]
+        could = [label for labels in free for label in labels if not likelihood.constant[likelihood.index(label)]]
+        such = f" (such as {', '.join(could[:NAMED])})" if could else ""
+        raise UnknownParameter(f"the workspace names no parameter of interest: give one{such}")
     return label
 
 

@@ -76,6 +76,13 @@ def test_a_counting_experiment_has_its_closed_form(sigma):
     assert max(found.upper.fits, found.lower.fits) <= 5
 
 
+def test_without_a_parameter_of_interest_those_that_could_be_are_named():
+    workspace = counting(60.0)
+    workspace["measurements"][0]["config"]["poi"] = ""
+    with pytest.raises(UnknownParameter, match=r"no parameter of interest: give one \(such as mu\)"):
+        intervals(Likelihood(workspace))
+
+
 def test_a_side_that_ends_on_a_bound_says_so():
     """Fewer events than background: the best fit is at the bound 0, and the upper end counts from there."""
     likelihood = Likelihood(counting(44.0))
