@@ -70,6 +70,13 @@ def one_panel(width: float, height: float, *, left: float, bottom: float, right:
     return new_figure(whole, tall).add_axes((left / whole, bottom / tall, width / whole, height / tall))
 
 
+def figure_of(axes: Axes) -> Figure:
+    """The figure that the axes were made on."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)  # noqa: S101 - nothing is drawn on parts of figures here
+    return figure
+
+
 def label_margin(labels: Sequence[str]) -> float:
     """Inches that the longest of the labels needs beside an axis."""
     return 0.3 + 0.115 * max((len(label) for label in labels), default=0)

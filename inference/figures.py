@@ -20,6 +20,7 @@ from inference.canvas import (
     UP,
     band,
     experiment_label,
+    figure_of,
     label_margin,
     one_panel,
     ratio_axis,
@@ -61,9 +62,9 @@ def correlation(
     axes.tick_params(which="both", length=0)
     axes.xaxis.set_minor_locator(NullLocator())
     bar = axes.inset_axes((1 + 0.15 / size, 0, 0.25 / size, 1))
-    _figure(axes).colorbar(image, cax=bar, label="Correlation")
+    figure_of(axes).colorbar(image, cax=bar, label="Correlation")
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 @styled
@@ -93,7 +94,7 @@ def ranking(ranked: Ranking, model: Model | None = None, *, largest: int = 20) -
     axes.patch.set_visible(False)
     _rows(axes, rows, labels)
     (bar_handles, bar_names), (handles, names) = bars.get_legend_handles_labels(), axes.get_legend_handles_labels()
-    figure = _figure(axes)
+    figure = figure_of(axes)
     height = figure.get_figheight()
     figure.legend(
         bar_handles + handles, bar_names + names, loc="lower center", ncols=5, columnspacing=1.0, handletextpad=0.4,
@@ -255,9 +256,3 @@ def _impact_bars(axes: Axes, ranked: Ranking, rows: Floats) -> None:
     limit = 1.15 * limit or 1.0
     axes.set_xlim(-limit, limit)
     axes.set_xlabel(f"Impact on {ranked.poi}", loc="center", labelpad=8)
-
-
-def _figure(axes: Axes) -> Figure:
-    figure = axes.figure
-    assert isinstance(figure, Figure)  # noqa: S101 (subfigures are not used here)
-    return figure

@@ -94,7 +94,7 @@ TOOLS: Mapping[str, Tool] = {
         "inference.hypotheses.discovery:significance",
         "inference.hypotheses.results:Significance",
         "inference.hypotheses.tables:significance_table",
-        None,
+        "inference.hypotheses.figures:discovery",
     ),
     "gof": Tool(
         "Goodness of fit",
@@ -197,6 +197,7 @@ TOOLS: Mapping[str, Tool] = {
         "inference.combination.files:combine_with",
         "inference.combination.combine:Combination",
         "inference.combination.tables:correlation_table",
+        "inference.combination.figures:correlation",
         files=("others", "correlation"),
         makes_workspace=True,
     ),

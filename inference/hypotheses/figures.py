@@ -1,11 +1,12 @@
-"""Figures of limits."""
+"""Figures of limits and significances."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm
 
-from inference.canvas import experiment_label, new_figure, styled
-from inference.hypotheses.results import UpperLimit
+from inference.canvas import DOWN, UP, experiment_label, figure_of, new_figure, styled
+from inference.hypotheses.results import Significance, UpperLimit
 from inference.likelihood.specification import Floats
 from inference.model import Model
 
@@ -39,6 +40,36 @@ def brazil(limit: UpperLimit, model: Model | None = None) -> Figure:
     axes.legend(loc="upper right", title=_words(limit), alignment="left")
     experiment_label(axes, model)
     return figure
+
+
+@styled
+def discovery(result: Significance, model: Model | None = None) -> Figure:
+    """The significance of the data among those that the background alone gives, and those with the signal.
+
+    Both are normal distributions of width 1 in the asymptotic limit (arXiv:1007.1727); the coloured tail is p.
+    """
+    axes = new_figure(8, 6.6).add_axes((0.13, 0.13, 0.84, 0.81))
+    known = [each for each in (result.z, result.expected_z) if each is not None]
+    z = np.linspace(-3.0, max([0.0, *known]) + 3.5, 600)
+    lowest = 0.2 * float(norm.pdf(max([3.0, *known])))
+    axes.plot(z, norm.pdf(z), color=DOWN, linewidth=1.8, label="Background")
+    if result.expected_z is not None:
+        label = f"{result.poi} = {result.signal:.4g}: {result.expected_z:.3g} expected"
+        axes.plot(z, norm.pdf(z - result.expected_z), color=UP, linewidth=1.8, linestyle="--", label=label)
+    told = ""
+    if result.z is not None and result.p_value is not None:
+        tail = z[z >= result.z]
+        axes.fill_between(tail, lowest, np.maximum(norm.pdf(tail), lowest), color=DOWN, alpha=0.35, linewidth=0)
+        axes.vlines(result.z, lowest, 0.8, color="black", linewidth=2, label=f"Observed {result.z:.3g}")
+        told = f"p = {result.p_value:.3g}"
+    axes.set_yscale("log")
+    axes.set_ylim(lowest, 0.4 * (0.4 / lowest) ** 0.6)
+    axes.set_xlim(z[0], z[-1])
+    axes.set_xlabel("Significance Z")
+    axes.set_ylabel("Probability density")
+    axes.legend(loc="upper right", title=told, alignment="left")
+    experiment_label(axes, model)
+    return figure_of(axes)
 
 
 def draw_bands(axes: Axes, x: Floats, band: Floats) -> None:

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from inference.canvas import UP, experiment_label, label_margin, new_figure, one_panel, styled
+from inference.canvas import UP, experiment_label, figure_of, label_margin, new_figure, one_panel, styled
 from inference.intervals.contours import Contours
 from inference.intervals.minos import Interval, Intervals
 from inference.intervals.scan import PlaneScan, Scan
@@ -42,7 +42,7 @@ def scan(result: Scan, model: Model | None = None) -> Figure:
     axes.set_ylabel(RISE)
     axes.legend(loc="upper center")
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 @styled
@@ -66,7 +66,7 @@ def plane(scanned: PlaneScan | None, exact: Contours | None = None, model: Model
             heights, styles = [2.2957, 5.9915], LINES[:2]
             axes.contour(scanned.first, scanned.second, rises.T, heights, colors="black", linestyles=styles)
         bar = axes.inset_axes((1.03, 0, 0.04, 1))
-        _figure(axes).colorbar(image, cax=bar, label=RISE, extend="max" if rises.max() > highest else "neither")
+        figure_of(axes).colorbar(image, cax=bar, label=RISE, extend="max" if rises.max() > highest else "neither")
     for each, line in zip(exact.contours if exact else (), LINES, strict=False):
         points = np.array([(point.first, point.second) for point in each.points]).reshape(-1, 2)
         axes.plot(
@@ -78,7 +78,7 @@ def plane(scanned: PlaneScan | None, exact: Contours | None = None, model: Model
     axes.set_ylabel(either.parameters[1])
     axes.legend(loc="best", facecolor="white", framealpha=0.75, frameon=scanned is not None)
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 def contours(result: Contours, model: Model | None = None) -> Figure:
@@ -102,7 +102,7 @@ def intervals(result: Intervals, model: Model | None = None) -> Figure:
     title = f"Profiled {100 * result.confidence:.3g}% intervals (grey: Hessian)"
     axes.set_title(title, loc="left", fontsize="small", pad=26 if model else 6)
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 def _bar(axes: Axes, row: float, each: Interval, sigma: float) -> None:
@@ -125,9 +125,3 @@ def _bar(axes: Axes, row: float, each: Interval, sigma: float) -> None:
 
 def _numbers(values: "tuple[float | None, ...]") -> Floats:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
-
-
-def _figure(axes: Axes) -> Figure:
-    figure = axes.figure
-    assert isinstance(figure, Figure)  # noqa: S101 (subfigures are not used here)
-    return figure

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from scipy.stats import chi2, norm
 
-from inference.canvas import DOWN, UP, experiment_label, label_margin, new_figure, one_panel, styled
+from inference.canvas import DOWN, UP, experiment_label, figure_of, label_margin, new_figure, one_panel, styled
 from inference.hypotheses.figures import draw_bands
 from inference.likelihood.specification import Floats
 from inference.model import Model
@@ -44,7 +44,7 @@ def pulls(result: ToyStudy, model: Model | None = None) -> Figure:
     axes.tick_params(axis="y", which="both", length=0)
     axes.set_xlabel(f"Pull of {result.count} toys: mean $\\pm$ width")
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 @styled
@@ -67,7 +67,7 @@ def distribution(result: Pulls, model: Model | None = None) -> Figure:
         told = f"mean {mean.value:.3f} $\\pm$ {mean.error:.3f}\nwidth {width.value:.3f} $\\pm$ {width.error:.3f}"
     axes.legend(loc="upper right", title=told, alignment="left")
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 @styled
@@ -82,7 +82,7 @@ def statistic(result: ToyTest, model: Model | None = None) -> Figure:
     told = f"$CL_{{s+b}}$ = {result.clsb.value:.3g}, $CL_b$ = {result.clb.value:.3g}{cls}"
     _logarithmic(axes, f"${name}$({result.poi} = {result.mu:.4g})", told)
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 @styled
@@ -105,7 +105,7 @@ def significance(result: ToySignificance, model: Model | None = None) -> Figure:
         told = f"p = {found.p_value.value:.3g} $\\pm$ {found.p_value.error:.2g}, {z}"
     _logarithmic(axes, "$q_0$", told)
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 @styled
@@ -126,7 +126,7 @@ def belt(result: FeldmanCousins, model: Model | None = None) -> Figure:
     ends = [f"{end.value:.4g}" if end.value is not None else "none" for end in (result.lower, result.upper)]
     axes.legend(loc="upper center", title=f"{100 * result.level:.4g}%: [{ends[0]}, {ends[1]}]", alignment="left")
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 @styled
@@ -149,7 +149,7 @@ def limit(result: ToyLimit, model: Model | None = None) -> Figure:
     axes.set_ylabel(result.method)
     axes.legend(loc="upper right")
     experiment_label(axes, model)
-    return _figure(axes)
+    return figure_of(axes)
 
 
 def _stairs(axes: Axes, values: Histogram, colour: str, label: str) -> None:
@@ -172,9 +172,3 @@ def _logarithmic(axes: Axes, label: str, told: str) -> None:
     axes.set_xlabel(label)
     axes.set_ylabel("Toys")
     axes.legend(loc="upper right", title=told, alignment="left")
-
-
-def _figure(axes: Axes) -> Figure:
-    figure = axes.figure
-    assert isinstance(figure, Figure)  # noqa: S101 - they were made on one
-    return figure

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from skimflow.cli import json_option, print_json
-from skimflow.commands.workspaces import in_a_folder, new_file
+from skimflow.commands.workspaces import draw, figure_option, in_a_folder, new_file
 
 
 @click.command()
@@ -22,8 +22,16 @@ from skimflow.commands.workspaces import in_a_folder, new_file
     "--output", type=new_file(), callback=in_a_folder, help="Write it here; the terminal shows what is one then."
 )
 @click.option("--table", type=click.Choice(["text", "csv", "latex"]), default="text", help="How the table looks.")
+@figure_option
 @json_option
-def combine(workspaces: tuple[str, ...], map_file: Path | None, output: Path | None, table: str, as_json: bool) -> None:
+def combine(
+    workspaces: tuple[str, ...],
+    map_file: Path | None,
+    output: Path | None,
+    table: str,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
     """Combine pyhf JSON files; each goes by NAME, or by its file's name without the ending."""
     from inference.combination.combine import combine as combined
     from inference.combination.correlation import load_map
@@ -38,6 +46,10 @@ def combine(workspaces: tuple[str, ...], map_file: Path | None, output: Path | N
     content = workspace_bytes(found.workspace)
     if output is not None:
         output.write_bytes(content)
+    if figure is not None:
+        from inference.combination.figures import correlation
+
+        draw(figure, correlation(found))
     if as_json:
         print_json(to_document(found))
     elif output is None:

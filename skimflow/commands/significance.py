@@ -47,8 +47,14 @@ def significance(
         return
     result = discovery(likelihood, **asked, fixed=fixed)
     found = result.z is not None or result.expected_z is not None
+
+    def figure() -> Figure:
+        from inference.hypotheses.figures import discovery as drawn
+
+        return drawn(result)
+
     sentences = (*result.failures, *result.notes)
-    output.show(result, lambda: [significance_table(result)], sentences=sentences, found=found)
+    output.show(result, lambda: [significance_table(result)], figure, sentences=sentences, found=found)
 
 
 def _by_toys(likelihood: Likelihood, output: Output, asked: dict[str, Any]) -> None:

@@ -55,10 +55,7 @@ class Output:
         if self.file is not None:
             self.file.write_text(to_json(result), encoding="utf-8")
         if self.figure is not None and figure is not None:
-            from inference.canvas import save
-
-            kind = self.figure.suffix[1:]
-            self.figure.write_bytes(save(figure(), "figure", (kind,))[f"figure.{kind}"])
+            draw(self.figure, figure())
         shown = [] if self.as_json else [getattr(table, f"to_{self.table}")() for table in tables()]
         self.clock.stop()
         if self.as_json:
@@ -77,13 +74,27 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @json_option
     @click.option("--table", type=click.Choice(["text", "csv", "latex"]), default="text", help="How tables look.")
     @click.option("--output", "file", type=new_file(), callback=in_a_folder, help="Keep the result as JSON.")
-    @click.option("--figure", type=new_file(), callback=_figure_path, help="Draw it: FILE.svg, FILE.pdf or FILE.png.")
+    @figure_option
     @functools.wraps(function)
     def wrapped(*args: Any, as_json: bool, table: str, file: Path | None, figure: Path | None, **kwargs: Any) -> Any:
         with late_clock(click.get_current_context().info_name or "skimflow") as clock:
             return function(*args, output=Output(as_json, table, file, figure, clock), **kwargs)
 
     return wrapped
+
+
+def figure_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--figure, the path of a file to draw in with `draw`."""
+    help_ = "Draw it: FILE.svg, FILE.pdf or FILE.png."
+    return click.option("--figure", type=new_file(), callback=_figure_path, help=help_)(function)
+
+
+def draw(path: Path, figure: Figure) -> None:
+    """Write a figure as what the file's ending says."""
+    from inference.canvas import save
+
+    kind = path.suffix[1:]
+    path.write_bytes(save(figure, "figure", (kind,))[f"figure.{kind}"])
 
 
 def on_workspace(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -202,6 +202,20 @@ def test_extensions_come_along_under_the_new_names():
     assert together.nll(point) == pytest.approx(parts, rel=1e-12)
 
 
+def test_the_figure_has_shared_parameters_first_and_their_other_names():
+    from inference.combination.figures import correlation
+
+    chosen = CorrelationMap(poi="mu", correlate={"mu": {"a": "mu_a", "b": "mu_b"}})
+    found = combine({"a": counting("A", poi="mu_a"), "b": counting("B", poi="mu_b")}, chosen)
+    [axes] = correlation(found).axes
+    names = [each.get_text() for each in axes.get_yticklabels()]
+    shared = {each.name for each in found.parameters if len(each.members) == 2}
+    assert set(names[: len(shared)]) == shared
+    assert "mu" in shared
+    assert {"mu_a", "mu_b"} <= {text.get_text() for text in axes.texts}
+    assert len(axes.patches) == sum(len(each.members) for each in found.parameters)
+
+
 def test_the_command_writes_the_workspace_and_says_what_became_of_the_parameters(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.json").write_text(json.dumps(counting(name.upper(), poi=f"mu_{name}")))
@@ -213,7 +227,9 @@ def test_the_command_writes_the_workspace_and_says_what_became_of_the_parameters
     assert ["mu", "mu_a", "mu_b"] in [line.split() for line in done.output.splitlines()]
     whole = json.loads((tmp_path / "c.json").read_text())
     assert specification(whole).poi == "mu"
-    assert json.loads(CliRunner().invoke(command, asked).output) == whole
+    drawn = CliRunner().invoke(command, [*asked, "--figure", f"{tmp_path}/c.svg"])
+    assert json.loads(drawn.output) == whole
+    assert (tmp_path / "c.svg").read_bytes().startswith(b"<?xml")
     told = json.loads(CliRunner().invoke(command, [*asked, "--json"]).output)
     assert {"name": "mu", "members": [["a", "mu_a"], ["second", "mu_b"]]} in told["parameters"]
     twice = CliRunner().invoke(command, [a, a])

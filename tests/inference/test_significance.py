@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import cabinetry
+import numpy as np
 import pyhf
 import pytest
 from click.testing import CliRunner
@@ -85,6 +86,20 @@ def test_what_fails_is_said_and_the_rest_remains():
     assert "observed: fit with mu = 0: the model has no density" in found.failures[0]
 
 
+@pytest.mark.parametrize("seen", [75.0, 40.0])
+def test_the_figures_tail_is_the_p_value(seen):
+    from inference.hypotheses.figures import discovery
+
+    found = significance(Likelihood(counting(10.0, 50.0, observed=seen)))
+    [axes] = discovery(found).axes
+    z, density = axes.lines[0].get_data()
+    tail = z >= found.z
+    assert np.trapezoid(density[tail], z[tail]) == pytest.approx(found.p_value, rel=0.05)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "Background", f"mu = 1: {found.expected_z:.3g} expected", f"Observed {found.z:.3g}",
+    ]  # fmt: skip
+
+
 def test_the_command(tmp_path):
     from skimflow.commands.significance import significance as command
 
@@ -93,8 +108,9 @@ def test_the_command(tmp_path):
     told = CliRunner().invoke(command, [str(path)])
     assert told.exit_code == 0, told.output
     assert [line.split()[-1] for line in told.output.splitlines()[-2:]] == ["3.289", "1.371"]
-    told = CliRunner().invoke(command, [str(path), "--json"])
+    told = CliRunner().invoke(command, [str(path), "--json", "--figure", str(tmp_path / "z.png")])
     assert json.loads(told.output)["kind"] == "Significance"
+    assert (tmp_path / "z.png").read_bytes().startswith(b"\x89PNG")
     told = CliRunner().invoke(command, [str(path), "--json", "--toys", "2000", "--seed", "1"])
     assert told.exit_code == 0, told.output
     observed = json.loads(told.output)["observed"]
