@@ -82,6 +82,10 @@ def connect(settings: ClusterSettings) -> Iterator[Any]:
             raise ClusterUnavailable(
                 f"no Dask scheduler answers at {target} ({error}); is it running, and reachable from here?"
             ) from error
+        except TypeError as error:  # that is how Dask says it
+            raise ClusterUnavailable(
+                f"the scheduler at {target} asks for certificates, and Dask's settings (distributed.comm.tls) name none"
+            ) from error
         yield client
 
 

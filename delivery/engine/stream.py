@@ -5,10 +5,11 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice, pairwise
+from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
@@ -97,9 +98,7 @@ def pieces(
     pool: ThreadPoolExecutor | None = None
     with ExitStack() as ending:
         if threads > 1 and len(todo) > 1:
-            # A thread back from decompression waits for the interpreter, which another one gives up after this time.
-            ending.callback(sys.setswitchinterval, sys.getswitchinterval())
-            sys.setswitchinterval(SWITCH_SECONDS)
+            ending.enter_context(_handing_over())
             pool = ending.enter_context(ThreadPoolExecutor(threads, "skim"))
             ending.callback(lambda: [task.future.cancel() for task in todo if task.future])
         while todo:
@@ -116,6 +115,35 @@ def pieces(
                 todo.extendleft(reversed(first.parts(error.times)))
     if progress is not None:
         progress(end - begin, end - begin)
+
+
+@dataclass(slots=True)
+class _Haste:
+    """How many pools want the interpreter handed over soon, and what it was before."""
+
+    lock: Lock = field(default_factory=Lock)
+    pools: int = 0
+    before: float = 0.0
+
+
+_HASTE = _Haste()
+
+
+@contextmanager
+def _handing_over() -> Iterator[None]:
+    """A thread back from decompression waits for the interpreter: the others give it up sooner meanwhile."""
+    with _HASTE.lock:
+        if not _HASTE.pools:
+            _HASTE.before = sys.getswitchinterval()
+            sys.setswitchinterval(SWITCH_SECONDS)
+        _HASTE.pools += 1
+    try:
+        yield
+    finally:
+        with _HASTE.lock:
+            _HASTE.pools -= 1
+            if not _HASTE.pools:
+                sys.setswitchinterval(_HASTE.before)
 
 
 @dataclass(slots=True)

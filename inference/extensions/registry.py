@@ -18,6 +18,7 @@ from inference.extensions.parts import Extension
 from inference.extensions.unfold import Unfold
 from inference.extensions.vectors import Abcd, Vector
 from inference.likelihood.parameters import ParameterSet, configured
+from inference.likelihood.specification import Channel
 
 Document = Annotated[
     Vector | Correlation | Unfold | Eft | FormulaDocument | Abcd | Errors | Logarithms | Function,
@@ -124,6 +125,32 @@ def extend(
     _check_reads(result, changed)
     _check_correlations(result)
     return result
+
+
+def check_noises(extensions: Iterable[Extension], channels: Sequence[Channel]) -> None:
+    """Raise ``InvalidExtension`` where errors in quadrature are not those of a channel that is there."""
+    known, taken = {channel.name: channel for channel in channels}, dict[str, str]()
+    for each in extensions:
+        if each.noise is None:
+            continue
+        name, scaled, errors = each.noise
+        if name not in known:
+            raise _invalid(each, f"there is no channel {name!r}; {nearest(name, known)}")
+        if name in taken:
+            raise _invalid(each, f"{taken[name]!r} has errors of channel {name!r} already: put them into one")
+        taken[name] = each.name
+        samples = {sample.name: sample for sample in known[name].samples}
+        for sample in (scaled, *errors):
+            if sample not in samples:
+                raise _invalid(each, f"channel {name!r} has no sample {sample!r}; {nearest(sample, samples)}")
+        others = [
+            f"{made['type']} {made['name']!r}" for made in samples[scaled].modifiers if made["type"] != "staterror"
+        ]
+        if others:
+            raise _invalid(each, f"sample {scaled!r} may have a staterror alone, not {', '.join(others)}")
+        for sample, row in errors.items():
+            if len(row) != known[name].bins:
+                raise _invalid(each, f"{len(row)} errors of {sample!r}, channel {name!r} has {known[name].bins} bins")
 
 
 def _changed(own: Mapping[str, ParameterSet], extensions: Iterable[Extension]) -> dict[str, str]:

@@ -170,16 +170,44 @@ def _staterrors_by_channel(workspace: Mapping[str, Any]) -> Workspace:
             for sample in channel["samples"]
         ]
         channels.append({**channel, "samples": samples})
-    return {**workspace, "channels": channels}
+    return {**workspace, "channels": channels, "measurements": _settings_renamed(workspace, channels)}
+
+
+def _settings_renamed(workspace: Mapping[str, Any], channels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measurements whose settings follow the staterrors' new names.
+
+    Raises NotExpressible for one that becomes several and has settings for each of its bins.
+    """
+    names: dict[str, list[str]] = {}
+    for old, new in dict.fromkeys(_name_pairs(workspace, channels)):
+        names.setdefault(old, []).append(new)
+    measurements = []
+    for each in workspace["measurements"]:
+        settings: list[dict[str, Any]] = []
+        for setting in each["config"].get("parameters", ()):
+            follow = names.get(setting["name"], [setting["name"]])
+            if len(follow) > 1 and setting.keys() - {"name", "fixed"}:
+                raise NotExpressible(
+                    f"{setting['name']!r} becomes {', '.join(follow)} in HistFactory's XML: settings cannot follow; "
+                    "name it after each channel"
+                )
+            settings += [{**setting, "name": name} for name in follow]
+        measurements.append({**each, "config": {**each["config"], "parameters": settings}})
+    return measurements
 
 
 def _new_names(workspace: Mapping[str, Any], renamed: Workspace) -> Iterator[str]:
     """Of the staterrors: they are other parameters for whoever names them."""
-    for before, after in zip(workspace["channels"], renamed["channels"], strict=True):
-        pairs = zip(_modifiers(before), _modifiers(after), strict=True)
-        for old, new in dict.fromkeys((one["name"], other["name"]) for one, other in pairs):
-            if old != new:
-                yield f"the staterror {old!r} of channel {before['name']!r} becomes {new!r}"
+    for old, new in dict.fromkeys(_name_pairs(workspace, renamed["channels"])):
+        if old != new:
+            yield f"the staterror {old!r} of channel {new.removeprefix('staterror_')!r} becomes {new!r}"
+
+
+def _name_pairs(workspace: Mapping[str, Any], channels: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Name before and after of each modifier."""
+    for before, after in zip(workspace["channels"], channels, strict=True):
+        for old, new in zip(_modifiers(before), _modifiers(after), strict=True):
+            yield old["name"], new["name"]
 
 
 def _modifiers(channel: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

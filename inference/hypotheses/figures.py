@@ -51,7 +51,7 @@ def discovery(result: Significance, model: Model | None = None) -> Figure:
     axes = new_figure(8, 6.6).add_axes((0.13, 0.13, 0.84, 0.81))
     known = [each for each in (result.z, result.expected_z) if each is not None]
     z = np.linspace(-3.0, max([0.0, *known]) + 3.5, 600)
-    lowest = 0.2 * float(norm.pdf(max([3.0, *known])))
+    lowest = max(0.2 * float(norm.pdf(max([3.0, *known]))), 1e-300)  # where floats end, so does the axis
     axes.plot(z, norm.pdf(z), color=DOWN, linewidth=1.8, label="Background")
     if result.expected_z is not None:
         label = f"{result.poi} = {result.signal:.4g}: {result.expected_z:.3g} expected"

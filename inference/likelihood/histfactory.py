@@ -387,7 +387,10 @@ def _layer_curvature(theta: Any, found: Rates, weighted: Any, arrays: Arrays, la
     pairs = jnp.zeros((size, size))
     for index in range(layout.layers):
         place = arrays.layer_par[index]
-        by_cell = (weighted * found.base / factors[index])[..., None] * found.cell_slopes[:, :, None, :]
+        entries = weighted * found.base / factors[index]
+        by_cell = entries[..., None] * found.cell_slopes[:, :, None, :]
+        if layout.noise:
+            by_cell = by_cell + (entries * arrays.noise_on)[..., None] * found.noise_slopes[:, None]
         others = columns(by_cell, arrays.cell_at)  # (C, S, W, R)
         by_shape = (weighted / factors[index])[..., None] * found.slopes  # (C, S, W, K)
         if layout.sparse_shapes:

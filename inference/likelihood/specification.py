@@ -103,7 +103,7 @@ def specification(workspace: Mapping[str, Any], measurement: str | None = None) 
         _check_staterrors(uses)
         histfactory = parameter_sets(uses, config.get("parameters", ()))
         observed = _observed(channels, workspace.get("observations", ()))
-        parameters, histfactory, extensions = _extended(histfactory, workspace, config)
+        parameters, histfactory, extensions = _extended(histfactory, workspace, config, channels)
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidWorkspace(f"no workspace of pyhf: {type(error).__name__}: {error}") from error
     if not parameters:
@@ -126,14 +126,18 @@ def offsets(parameters: Sequence[ParameterSet]) -> dict[str, int]:
 
 
 def _extended(
-    histfactory: tuple[ParameterSet, ...], workspace: Mapping[str, Any], config: Mapping[str, Any]
+    histfactory: tuple[ParameterSet, ...],
+    workspace: Mapping[str, Any],
+    config: Mapping[str, Any],
+    channels: Sequence[Channel],
 ) -> "tuple[tuple[ParameterSet, ...], tuple[ParameterSet, ...], tuple[Extension, ...]]":
     """Parameters of the fit, HistFactory's, and the extensions."""
     if not workspace.get("extensions"):
         return histfactory, histfactory, ()
-    from inference.extensions.registry import extend, read
+    from inference.extensions.registry import check_noises, extend, read
 
     made = extend(histfactory, read(workspace["extensions"]), config.get("parameters", ()))
+    check_noises(made.extensions, channels)
     return made.parameters, made.histfactory, made.extensions
 
 

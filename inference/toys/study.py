@@ -134,6 +134,7 @@ def toy_study(
         InvalidToys: the model cannot be thrown there.
         FitFailed: the data could not be fitted.
     """
+    _check_bounds(likelihood, {label: value for label, value in (at or {}).items() if label not in (fixed or {})})
     point = truth_of(likelihood, at or {}, truth, fixed or {}, fit)
     chosen = tuple(parameters) if parameters is not None else _chosen(likelihood, fixed or {}, bin_gammas)
     poi = _of_interest(likelihood, fixed or {}) if method == "frequentist" else None
@@ -166,6 +167,14 @@ def toy_study(
     )
 
 
+def _check_bounds(likelihood: "Likelihood", at: Mapping[str, float]) -> None:
+    for label, value in at.items():
+        lower, upper = (float(bound[likelihood.index(label)]) for bound in (likelihood.lower, likelihood.upper))
+        if not lower <= value <= upper:
+            bounds = f"from {lower} to {upper}"
+            raise InvalidToys(f"{label} = {value} is outside its bounds {bounds}: fits of such toys cannot find it")
+
+
 def truth_of(
     likelihood: "Likelihood",
     at: Mapping[str, float],
@@ -176,11 +185,6 @@ def truth_of(
     """All parameters to throw toys at, shape (parameters,); raises as `toy_study`."""
     held = {**fixed, **at}
     places = {likelihood.index(label): value for label, value in held.items()}
-    for label, value in at.items():
-        lower, upper = (float(bound[likelihood.index(label)]) for bound in (likelihood.lower, likelihood.upper))
-        if label not in fixed and not lower <= value <= upper:
-            bounds = f"from {lower:g} to {upper:g}"
-            raise InvalidToys(f"{label} = {value:g} is outside its bounds {bounds}: fits of such toys cannot find it")
     if truth == "nominal":
         point = likelihood.init.copy()
         point[list(places)] = list(places.values())

@@ -55,6 +55,10 @@ def limit(
     **asked: Any,
 ) -> None:
     """Upper limit on the parameter of interest of WORKSPACE (a pyhf JSON file, - for standard input)."""
+    if lower and toys:
+        raise click.UsageError("lower limits are asymptotic: leave out --toys")
+    if ensemble != "frequentist" and not toys:
+        raise click.UsageError("--ensemble is of toys: say how many with --toys")
     asked["fixed"] = fixed
     told = output.clock.told
     by_toys = {"toys": toys, "ensemble": ensemble, "seed": seed, "workers": workers, "progress": told}

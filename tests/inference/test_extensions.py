@@ -197,8 +197,9 @@ def somewhere(likelihood, seed=1):
     return np.where(likelihood.constant, likelihood.init, np.clip(point, likelihood.lower, likelihood.upper))
 
 
-def test_derivatives_are_those_of_automatic_differentiation():
-    likelihood = Likelihood(everything())
+@pytest.mark.parametrize("profile", [True, False])
+def test_derivatives_are_those_of_automatic_differentiation(profile):
+    likelihood = Likelihood(everything(), profile=profile)
     assert {name for name, _ in likelihood.layout.operators} == set(OPERATORS)
     for seed in range(5):
         derivatives_agree(likelihood, somewhere(likelihood, seed))
@@ -322,13 +323,26 @@ def test_errors_in_quadrature_follow_the_norms():
     samples = given["channels"][0]["samples"]
     samples.append(sample("noise", [1, 1, 1], ("noise", "staterror", [1.0, 1.0, 1.0])))
     given["measurements"][0]["config"]["parameters"] = [CENTRED]
-    likelihood, bare = Likelihood(attach(given, ERRORS)), Likelihood(workspace())
+    errors = {name: ERRORS["errors"][name] for name in ("signal", "background")}
+    likelihood, bare = Likelihood(attach(given, {**ERRORS, "errors": errors})), Likelihood(workspace())
     named = dict.fromkeys(likelihood.labels, 1.0) | {"mu": 3.0, "a": -2.0, "b": 1.5}
     named |= {f"noise[{place}]": 2.0 for place in range(3)}
     at, without = (np.asarray([named[label] for label in made.labels]) for made in (likelihood, bare))
     signal, background = 3 * 0.9**2, 1.1**1.5
     errors = np.hypot(signal * np.asarray([1.5, 0.7, 0.0]), background * np.asarray([0.5, 1.1, 0.0]))
     assert likelihood.expected(at)[:3] - bare.expected(without)[:3] == pytest.approx(2 * errors, rel=1e-12)
+
+
+def test_errors_are_one_for_each_bin_and_once_for_a_channel():
+    given = everything()
+    place = EVERYTHING.index(ERRORS)
+    for extensions, message in (
+        ([{**ERRORS, "errors": {"signal": [1.0]}}], "1 errors of 'signal', channel 'c' has 3 bins"),
+        ([ERRORS, {**ERRORS, "name": "twice"}], "'errors' has errors of channel 'c' already"),
+    ):
+        wrong = {**given, "extensions": [*EVERYTHING[:place], *extensions, *EVERYTHING[place + 1 :]]}
+        with pytest.raises(InvalidExtension, match=message):
+            Likelihood(wrong)
 
 
 def test_interpolated_logarithms_keep_the_sum():
@@ -476,6 +490,12 @@ def test_a_python_function_cannot_be_saved_and_says_what_to_do():
         ([{**CORRELATED, "of": ["a", "b", "c"]}], "the matrix must be 3 by 3"),
         ([CORRELATED, {**CORRELATED, "name": "again"}], "'a' is in 'ab' already"),
         ([{**TRANSFER, "numerator": ["nothing"]}], "there is no parameter 'nothing'"),
+        ([{**ERRORS, "channel": "cc"}], "there is no channel 'cc'; nearest: c"),
+        ([{**ERRORS, "errors": {}}], "channel 'c' has no sample 'noise'"),
+        (
+            [{**ERRORS, "sample": "signal", "errors": {}}],
+            "may have a staterror alone, not normsys 'a', normfactor 'mu'",
+        ),
         ([{"operator": "efd", "name": "x"}], "'eft'"),
         ([{**QUADRATIC, "colour": "red"}], r"extensions\[0\] \(morphed\).*colour: Extra inputs are not permitted"),
         ([{**VECTOR, "templates": [[1, "x", 2], [1, 2, 3]]}], r"templates.0.1: Input should be a valid number"),

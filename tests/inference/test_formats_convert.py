@@ -129,7 +129,10 @@ def test_what_xml_cannot_say(workspace, words, tmp_path):
 
 def test_names_that_xml_gives_are_said(tmp_path):
     errors = {"name": "mine", "type": "staterror", "data": [1.0, 1.0]}
-    assert write_xml(small([MU, errors]), tmp_path) == ("the staterror 'mine' of channel 'SR' becomes 'staterror_SR'",)
+    becomes = "the staterror 'mine' of channel 'SR' becomes 'staterror_SR'"
+    assert write_xml(small([MU, errors]), tmp_path / "x") == (becomes,)
+    held = small([MU, errors], [{"name": "mine", "fixed": True}])
+    assert write_xml(held, tmp_path / "y") == (becomes, "what is held of 'staterror_SR' are lost: they will be 0")
 
 
 def test_where_pyhf_and_root_differ_is_said(tmp_path):

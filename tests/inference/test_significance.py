@@ -10,6 +10,7 @@ import numpy as np
 import pyhf
 import pytest
 from click.testing import CliRunner
+from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small_models import counting, with_every_constraint
@@ -92,12 +93,24 @@ def test_the_figures_tail_is_the_p_value(seen):
 
     found = significance(Likelihood(counting(10.0, 50.0, observed=seen)))
     [axes] = discovery(found).axes
-    z, density = axes.lines[0].get_data()
-    tail = z >= found.z
-    assert np.trapezoid(density[tail], z[tail]) == pytest.approx(found.p_value, rel=0.05)
+    [tail] = axes.collections[0].get_paths()
+    lowest = axes.get_ylim()[0]
+    z, density = tail.vertices[tail.vertices[:, 1] > lowest].T
+    assert z.min() == pytest.approx(found.z, abs=0.02)
+    area = np.trapezoid(density[np.argsort(z)], np.sort(z))
+    assert area == pytest.approx(found.p_value - norm.sf(z.max()), rel=0.1)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "Background", f"mu = 1: {found.expected_z:.3g} expected", f"Observed {found.z:.3g}",
     ]  # fmt: skip
+
+
+def test_the_figure_of_what_is_beyond_all_numbers():
+    from inference.canvas import save
+    from inference.hypotheses.figures import discovery
+
+    found = significance(Likelihood(counting(2000.0, 1000.0, observed=3000.0)))
+    assert found.z > 50
+    assert save(discovery(found), "z", ("svg",))["z.svg"].startswith(b"<?xml")
 
 
 def test_the_command(tmp_path):

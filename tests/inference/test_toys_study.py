@@ -134,7 +134,7 @@ def test_correlated_constraints_are_thrown_together(workspace):
 
 def test_toys_are_thrown_where_fits_may_find_them(workspace):
     likelihood = Likelihood(workspace)
-    with pytest.raises(InvalidToys, match="mu = 50 is outside its bounds from 0 to 10"):
+    with pytest.raises(InvalidToys, match=r"mu = 50.0 is outside its bounds from 0.0 to 10.0"):
         toy_study(likelihood, toys=10, at={"mu": 50.0})
 
 

@@ -405,6 +405,14 @@ def test_nobody_else_gets_to_the_workers_of_a_local_cluster(scheduler: ClusterSe
             Client(f"{scheme}://{host}:{port}", security=security, timeout=3, set_as_default=False)
 
 
+def test_a_scheduler_that_asks_for_certificates_is_named(
+    scheduler: ClusterSettings, events: Path, store: Store
+) -> None:
+    without = ClusterSettings(kind="address", address=scheduler.address)
+    with pytest.raises(ClusterUnavailable, match="asks for certificates, and Dask's settings"):
+        run(Fileset((sample(events),)), store, cluster=without)
+
+
 def test_planning_and_recalling_import_no_slow_library() -> None:
     code = (
         "import sys, processing.run, processing.filesets, processing.histograms\n"
