@@ -98,7 +98,7 @@ def pieces(
     pool: ThreadPoolExecutor | None = None
     with ExitStack() as ending:
         if threads > 1 and len(todo) > 1:
-            ending.enter_context(_handing_over())
+            ending.enter_context(handing_over())
             pool = ending.enter_context(ThreadPoolExecutor(threads, "skim"))
             ending.callback(lambda: [task.future.cancel() for task in todo if task.future])
         while todo:
@@ -130,7 +130,7 @@ _HASTE = _Haste()
 
 
 @contextmanager
-def _handing_over() -> Iterator[None]:
+def handing_over() -> Iterator[None]:
     """A thread back from decompression waits for the interpreter: the others give it up sooner meanwhile."""
     with _HASTE.lock:
         if not _HASTE.pools:

@@ -309,6 +309,22 @@ def test_the_command_by_toys(workspace_file, tmp_path):
     assert "hybrid toys" in json.loads(told.output)["notes"][0]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--ensemble", "prior"], "say how many with --toys"),
+        (["--ensemble", "prior", "--test", "1"], "say how many with --toys"),
+        (["--lower", "--toys", "100"], "lower limits are asymptotic"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(workspace_file, options, words):
+    from skimflow.commands.limit import limit
+
+    told = CliRunner().invoke(limit, [workspace_file, *options])
+    assert told.exit_code == 2
+    assert words in told.output
+
+
 def test_the_figure_shows_bands_and_limits(documented):
     from inference.hypotheses.figures import brazil
 
